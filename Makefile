@@ -69,7 +69,7 @@ $(BIN)/pip:
 	    fi; \
 	done; \
 	if [ -z "$$python" ]; then \
-	    echo "gpunn needs Python 3.11 or newer, which none of these is: $(PYTHONS). Name one: make PYTHON=/path/to/python3" >&2; \
+	    echo "gpunn needs Python 3.11 or newer; tried: $(PYTHONS). Name one: make PYTHON=/path/to/python3" >&2; \
 	    exit 2; \
 	fi; \
 	if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
