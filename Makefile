@@ -43,7 +43,8 @@ docs: $(VENV)/.docs
 	@echo "The documentation is in docs/_build/html/index.html"
 
 bench: $(VENV)/.bench
-	$(BIN)/python -m pytest bench $(ARGS)
+	$(BIN)/python -m pytest bench --benchmark-group-by=func,param:case \
+	    --benchmark-columns=min,median,ops $(ARGS)
 
 dist: $(VENV)/.dist
 	$(BIN)/python -m build
