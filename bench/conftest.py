@@ -1,4 +1,4 @@
-"""What the benchmarks run on: every framework and device at hand; the API is one, so is the code."""
+"""What the benchmarks run on: each framework and device at hand; the API is one, so is the code."""
 
 from __future__ import annotations
 
