@@ -1,6 +1,7 @@
 """The public names of each namespace: sorted, complete, and really there."""
 
 import importlib
+import inspect
 from types import ModuleType
 
 import pytest
@@ -29,3 +30,13 @@ def test_no_public_name_is_missing(namespace: ModuleType):
         if not name.startswith("_") and not isinstance(value, ModuleType)
     }
     assert sorted(shown - set(namespace.__all__)) == []
+
+
+def test_every_function_and_class_is_documented(namespace: ModuleType):
+    public = {name: getattr(namespace, name) for name in namespace.__all__}
+    silent = [
+        name
+        for name, value in public.items()
+        if (inspect.isclass(value) or inspect.isroutine(value)) and not value.__doc__
+    ]
+    assert silent == []
