@@ -1,0 +1,29 @@
+"""The tape: ``Function``, gradients of what it recorded, and switches for recording."""
+
+from gpunn.autograd.engine import backward, grad
+from gpunn.autograd.function import Function
+from gpunn.autograd.grad_mode import (
+    detect_anomaly,
+    enable_grad,
+    inference_mode,
+    no_grad,
+    set_detect_anomaly,
+    set_grad_enabled,
+)
+from gpunn.autograd.gradcheck import gradcheck, gradgradcheck
+from gpunn.autograd.variable import Variable
+
+__all__ = [
+    "Function",
+    "Variable",
+    "backward",
+    "detect_anomaly",
+    "enable_grad",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "inference_mode",
+    "no_grad",
+    "set_detect_anomaly",
+    "set_grad_enabled",
+]

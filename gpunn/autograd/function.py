@@ -1,0 +1,363 @@
+"""Function: one differentiable operation, and the node that it leaves in the graph."""
+
+from __future__ import annotations
+
+import itertools
+import traceback
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import ReferenceType
+
+import numpy
+
+from gpunn.autograd.grad_mode import quiet, state
+from gpunn.autograd.variable import Array, Hook, Variable, wrap
+from gpunn.backends import type2backend
+
+if TYPE_CHECKING:
+    from gpunn.tensor import Tensor
+
+_SECOND_TIME = (
+    "Trying to backward through the graph a second time (or directly access saved tensors after "
+    "they have already been freed). Saved intermediate values of the graph are freed when you call "
+    ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
+    "graph a second time or if you need to access saved tensors after calling backward."
+)
+_sequence = itertools.count()
+
+
+class Function:
+    """A differentiable operation: subclass it, write ``forward`` and ``backward``, call ``apply``.
+
+    ``forward(ctx, *args)`` gets the arguments of ``apply``, reads arrays from ``x.data`` and
+    returns an array (or tensor), or a tuple of them; nothing inside is recorded.
+    ``backward(ctx, *dys)`` gets one gradient tensor per output and returns one per argument, None
+    where there is none. It is made of differentiable operations, so that second derivatives need
+    nothing more. A gradient may have the broadcast shape: the engine sums it down.
+
+    The instance is ``ctx`` in both, and the graph's node:
+
+    >>> import gpunn
+    >>> class Cube(Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         ctx.save_for_backward(x)
+    ...         return x.data**3
+    ...     @staticmethod
+    ...     def backward(ctx, dy):
+    ...         (x,) = ctx.saved_tensors
+    ...         return dy * 3 * x * x
+    >>> x = gpunn.tensor(2.0, requires_grad=True)
+    >>> Cube.apply(x)
+    tensor(8., grad_fn=<CubeBackward>)
+    """
+
+    name: ClassVar[str] = "FunctionBackward"
+    # Gradients that backward makes are new arrays, seen by nobody else: true of gpunn's own.
+    _fresh: ClassVar[bool] = False
+
+    needs_input_grad: tuple[bool, ...]
+    # Set by apply: where each argument came from, and what each output is like.
+    edges: tuple[tuple[Function, int] | Variable | None, ...]
+    outputs: list[tuple[tuple[int, ...], Any, type]]
+    sequence: int
+    trace: str | None = None
+    _saved: tuple[Any, ...] | None = ()
+    _hooks: dict[int, OrderedDict[int, Hook]] | None = None
+    _retained: dict[int, ReferenceType[Variable]] | None = None
+    _inert: tuple[Any, ...] = ()
+    _dirty: tuple[Any, ...] = ()
+    _materialize = True
+
+    def __init_subclass__(cls, suffix: str = "Backward", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.name = cls.__name__ + suffix
+
+    # What a subclass writes ---------------------------------------------------------------
+
+    @staticmethod
+    def forward(ctx: Any, *args: Any) -> Any:
+        """Compute the output arrays."""
+        raise NotImplementedError(
+            "You must implement the forward function for custom autograd.Function."
+        )
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        """Compute the gradients of the arguments from those of the outputs."""
+        raise NotImplementedError(
+            "You must implement the backward function for your custom autograd.Function to use it "
+            "with gradients."
+        )
+
+    # What it may call ---------------------------------------------------------------------
+
+    def save_for_backward(self, *values: Tensor | Array | None) -> None:
+        """Keep inputs (tensors), outputs or intermediates (arrays) for backward."""
+        self._saved = values
+
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        """What ``save_for_backward`` kept, as tensors of the graph.
+
+        Raises RuntimeError after the graph was freed, or if a value was changed in place since.
+        """
+        if self._saved is None:
+            raise RuntimeError(_SECOND_TIME)
+        return tuple(None if s is None else s.unpack(self) for s in self._saved)
+
+    def mark_non_differentiable(self, *outputs: Tensor | Array) -> None:
+        """Declare outputs that have no gradient."""
+        self._inert = outputs
+
+    def mark_dirty(self, *inputs: Tensor) -> None:
+        """Declare inputs that forward changed in place and returned."""
+        self._dirty = inputs
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether backward gets zeros (True, the default) or None for outputs without gradient."""
+        self._materialize = value
+
+    # Running it ---------------------------------------------------------------------------
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """Run ``forward`` on ``args`` and record the operation if a gradient will be needed."""
+        ctx = cls()
+        needs: list[bool] = []
+        record = False
+        array_type: type | None = None
+        for a in args:
+            if isinstance(a, Variable):
+                if a._base is not None:
+                    a._sync()
+                needs.append(a._requires_grad)
+                record = record or a._requires_grad
+                if array_type is None:
+                    array_type = type(a._data)
+                elif type(a._data) is not array_type:
+                    array_type = _mixed(cls, args)
+            else:
+                needs.append(False)
+        enabled = state.enabled
+        record = record and enabled
+        ctx.needs_input_grad = tuple(needs) if record else (False,) * len(needs)
+        state.enabled = False
+        try:
+            if array_type is None or array_type is numpy.ndarray:
+                if state.quiet:
+                    results = cls.forward(ctx, *args)
+                else:
+                    with quiet():
+                        results = cls.forward(ctx, *args)
+            else:
+                with type2backend[array_type].on_device_of(cls, args):
+                    results = cls.forward(ctx, *args)
+        finally:
+            state.enabled = enabled
+        if type(results) is tuple:
+            outputs = tuple([_output(ctx, r, args) for r in results])
+            if record:
+                _record(ctx, args, results, outputs)
+            return outputs
+        output = _output(ctx, results, args)
+        if record:
+            _record(ctx, args, (results,), (output,))
+        return output
+
+    # What the engine reads ----------------------------------------------------------------
+
+    def hooks_of(self, output_nr: int) -> OrderedDict[int, Hook]:
+        """The tensor hooks on one output."""
+        if self._hooks is None:
+            self._hooks = {}
+        return self._hooks.setdefault(output_nr, OrderedDict())
+
+    @property
+    def retained(self) -> dict[int, ReferenceType[Variable]]:
+        """The outputs that keep their gradient."""
+        if self._retained is None:
+            self._retained = {}
+        return self._retained
+
+    @property
+    def next_functions(self) -> tuple[tuple[Function | None, int], ...]:
+        """The nodes that the arguments came from; None for leaves and constants."""
+        return tuple(e if isinstance(e, tuple) else (None, 0) for e in self.edges)
+
+    def free(self) -> None:
+        """Drop saved values once backward has used them."""
+        if self._saved:
+            self._saved = None
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+class _SavedInput:
+    __slots__ = ("variable", "version")
+
+    def __init__(self, variable: Variable) -> None:
+        self.variable = variable
+        self.version = variable._version_box[0]
+
+    def unpack(self, node: Function) -> Variable:
+        _check_version(node, self.variable, self.version)
+        return self.variable
+
+
+class _SavedOutput:
+    """An output without its history, which would be a cycle; unpack restores that."""
+
+    __slots__ = ("array", "nr", "version", "version_box")
+
+    def __init__(self, output: Variable, nr: int) -> None:
+        self.array = output._data
+        self.nr = nr
+        self.version_box = output._version_box
+        self.version = self.version_box[0]
+
+    def unpack(self, node: Function) -> Variable:
+        variable = wrap(self.array)
+        variable._version_box = self.version_box
+        _check_version(node, variable, self.version)
+        variable._grad_fn, variable._output_nr = node, self.nr
+        variable._requires_grad = True
+        return variable
+
+
+def _check_version(node: Function, variable: Variable, expected: int) -> None:
+    if variable._version_box[0] != expected:
+        shape = list(variable._data.shape)
+        raise RuntimeError(
+            "one of the variables needed for gradient computation has been modified by an inplace "
+            f"operation: [{variable._data.dtype} {shape}], saved by {node.name}, is at version "
+            f"{variable._version_box[0]}; expected version {expected} instead. Use the out-of-place "
+            "form of the operation that changed it, or change a clone()"
+        )
+
+
+def _output(ctx: Function, result: Any, args: tuple[Any, ...]) -> Tensor:
+    """Wrap one result of forward in a variable of its own."""
+    if isinstance(result, Variable):
+        if any(result is d for d in ctx._dirty):
+            return result  # type: ignore[return-value]
+        output = wrap(result._data)
+    else:
+        output = wrap(result)
+    for a in args:  # an input handed through shares its memory, so also its version
+        if isinstance(a, Variable) and a._data is output._data:
+            output._version_box = a._version_box
+    return output
+
+
+def _record(
+    ctx: Function, args: tuple[Any, ...], results: tuple[Any, ...], outputs: tuple[Variable, ...]
+) -> None:
+    """Make ``ctx`` the graph's node between ``args`` and ``outputs``."""
+    ctx.sequence = next(_sequence)
+    ctx.edges = tuple(
+        [
+            None if not need else (a if a._grad_fn is None else (a._grad_fn, a._output_nr))
+            for a, need in zip(args, ctx.needs_input_grad, strict=True)
+        ]
+    )
+    ctx.outputs = [(o._data.shape, o._data.dtype, type(o._data)) for o in outputs]
+    if state.anomaly:
+        ctx.trace = "".join(traceback.format_stack()[:-2])
+    for nr, (result, output) in enumerate(zip(results, outputs, strict=True)):
+        if output._data.dtype.kind != "f" or any(result is i for i in ctx._inert):
+            continue
+        if output is result:  # changed in place
+            output._check_in_place()
+            output._version_box[0] += 1
+        output._grad_fn, output._output_nr, output._requires_grad = ctx, nr, True
+    if ctx._saved:
+        ctx._saved = tuple([_save(s, args, results, outputs) for s in ctx._saved])
+
+
+def _save(
+    value: Any, args: tuple[Any, ...], results: tuple[Any, ...], outputs: tuple[Variable, ...]
+) -> _SavedInput | _SavedOutput | None:
+    if value is None:
+        return None
+    for nr, (result, output) in enumerate(zip(results, outputs, strict=True)):
+        if value is result and not any(value is a for a in args):
+            return _SavedOutput(output, nr) if output._requires_grad else _SavedInput(output)
+    return _SavedInput(value if isinstance(value, Variable) else wrap(value))
+
+
+def _mixed(cls: type[Function], args: tuple[Any, ...]) -> type:
+    """The array type to compute on when arguments disagree: a 0-d CPU tensor is but a number."""
+    types = {type(a._data) for a in args if isinstance(a, Variable) and a._data.ndim > 0}
+    if len(types) == 1:
+        (array_type,) = types
+        if array_type is not numpy.ndarray:
+            return array_type
+    found = [
+        str(type2backend[type(a._data)].device(a._data)) for a in args if isinstance(a, Variable)
+    ]
+    devices = list(dict.fromkeys(found))
+    raise RuntimeError(
+        "Expected all tensors to be on the same device, but found at least two devices, "
+        f"{devices[0]} and {devices[1]}! ({cls.__name__.lower()} got tensors on "
+        f"{', '.join(found)}; move one with .to('{devices[0]}'))"
+    )
+
+
+class View(Function):
+    """A Function of one tensor whose output may share the input's memory."""
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """As ``Function.apply``; the output knows its base, so in-place changes reach both."""
+        x: Variable = args[0]
+        output = super().apply(*args)
+        if _owner(output._data) is _owner(x._data):
+            output._version_box = x._version_box
+            output._base = x
+            output._seen = x._version_box[0]
+            output._view = (cls, args[1:]) if state.enabled else None
+        return output
+
+
+def _owner(array: Array) -> Array:
+    base = array.base
+    return base if type(base) is type(array) else array
+
+
+class _Scatter(Function):
+    """``base`` with ``piece`` written where ``view.forward(base, *args)`` lies.
+
+    The memory has already been written when this is recorded: forward returns it as it is.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, base: Tensor, piece: Tensor, view: type[View], args: tuple[Any, ...]
+    ) -> Array:
+        ctx.view = view, args
+        return base.data
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        view, args = ctx.view
+        return _Hole.apply(dy, view, args), view.apply(dy, *args), None, None
+
+
+class _Hole(Function):
+    """A copy of ``x`` with zeros where the view lies."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, view: type[View], args: tuple[Any, ...]) -> Array:
+        ctx.view = view, args
+        y = wrap(x.data.copy())
+        view.forward(Function(), y, *args)[...] = 0
+        return y.data
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return _Hole.apply(dy, *ctx.view), None, None
+
+
+Variable._scatter = _Scatter

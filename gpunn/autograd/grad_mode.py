@@ -1,0 +1,200 @@
+"""Whether operations are recorded: thread-local switches, as context managers and decorators."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import ParamSpec, Self, TypeVar
+
+import numpy
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class _State(threading.local):
+    enabled = True  # are operations recorded?
+    inference = False
+    anomaly = False  # keep forward traces, and refuse gradients that are not finite?
+    quiet = False  # are NumPy's floating-point warnings already off?
+
+
+state = _State()
+
+
+class _Switch:
+    """Sets ``state`` on entry, restores it on exit; usable as a decorator."""
+
+    def __init__(self) -> None:
+        self._previous: list[bool] = []
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+            with self._copy():
+                return function(*args, **kwargs)
+
+        return wrapped
+
+    def _copy(self) -> Self:
+        return type(self)()
+
+    def _value(self) -> bool:
+        raise NotImplementedError
+
+    def __enter__(self) -> None:
+        self._previous.append(state.enabled)
+        state.enabled = self._value()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        state.enabled = self._previous.pop()
+
+
+class no_grad(_Switch):  # noqa: N801
+    """Record nothing inside: results do not require gradients."""
+
+    def _value(self) -> bool:
+        return False
+
+
+class enable_grad(_Switch):  # noqa: N801
+    """Record inside, also within ``no_grad``."""
+
+    def _value(self) -> bool:
+        return True
+
+
+class set_grad_enabled(_Switch):  # noqa: N801
+    """Record or not, by ``mode``; acts at once, and as a context manager undoes it on exit."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__()
+        self._mode = bool(mode)
+        self._before = state.enabled
+        state.enabled = self._mode
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        state.enabled = self._before  # as a decorator it acts when the function runs
+        return super().__call__(function)
+
+    def _copy(self) -> Self:
+        return type(self)(self._mode)
+
+    def __enter__(self) -> None:
+        self._previous.append(self._before)
+        state.enabled = self._mode
+
+    def _value(self) -> bool:
+        return self._mode
+
+
+class inference_mode(_Switch):  # noqa: N801
+    """As ``no_grad``, which it is here; ``is_inference_mode_enabled()`` tells them apart."""
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__()
+        self._mode = mode
+        self._outer: list[bool] = []
+
+    def _copy(self) -> Self:
+        return type(self)(self._mode)
+
+    def _value(self) -> bool:
+        return state.enabled and not self._mode
+
+    def __enter__(self) -> None:
+        self._outer.append(state.inference)
+        super().__enter__()
+        state.inference = self._mode
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        state.inference = self._outer.pop()
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations of this thread are recorded."""
+    return state.enabled
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether this thread is inside ``inference_mode``."""
+    return state.inference
+
+
+class set_detect_anomaly:  # noqa: N801
+    """Anomaly mode on or off; acts at once, and as a context manager undoes it on exit."""
+
+    def __init__(self, mode: bool = True, check_nan: bool = True) -> None:
+        self._before = state.anomaly
+        state.anomaly = mode and check_nan
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        state.anomaly = self._before
+
+
+class detect_anomaly:  # noqa: N801
+    """Inside, a backward whose gradient is not finite raises, naming the op and its forward call.
+
+    The forward pass must run inside as well, so that its traceback is known.
+    """
+
+    def __init__(self, check_nan: bool = True) -> None:
+        self._check_nan = check_nan
+
+    def __enter__(self) -> None:
+        self._before = state.anomaly
+        state.anomaly = self._check_nan
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        state.anomaly = self._before
+
+
+class quiet:  # noqa: N801
+    """NumPy's floating-point warnings off: like PyTorch, log(0) is -inf without a word.
+
+    Entering ``numpy.errstate`` costs as much as a small operation, so only the outermost does.
+    """
+
+    __slots__ = ("_errstate",)
+
+    def __enter__(self) -> None:
+        self._errstate = None
+        if not state.quiet:
+            self._errstate = numpy.errstate(all="ignore")
+            self._errstate.__enter__()
+            state.quiet = True
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._errstate is not None:
+            state.quiet = False
+            self._errstate.__exit__(kind, error, trace)

@@ -1,0 +1,269 @@
+"""The graph's variable: an array, its gradient, its place in the graph; no operators."""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy
+
+from gpunn.autograd.grad_mode import enable_grad, state
+from gpunn.backends import type2backend
+
+if TYPE_CHECKING:
+    from gpunn.autograd.function import Function, View
+    from gpunn.tensor import Tensor
+
+Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray: the backends' business
+Hook: TypeAlias = "Callable[[Tensor], Tensor | None]"
+
+_LEAF_IN_PLACE = (
+    "leaf Variable that requires grad is being used in an in-place operation. Change it inside "
+    "gpunn.no_grad(), or compute a new tensor"
+)
+_NO_GRAD_VIEW = (
+    "A view was created in no_grad mode and is being modified inplace with grad mode enabled. "
+    "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your "
+    "code by moving both the view and the inplace either both inside the no_grad block (if you "
+    "don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked)."
+)
+
+
+class Variable:
+    """What autograd records. ``Tensor`` is its one subclass and adds the operators.
+
+    Memory shared by several variables shares one version counter ``_version_box``; every in-place
+    change adds one, so that backward can refuse a saved value that has changed since.
+    A view remembers the variable it was taken from (``_base``) and how (``_view``): when the
+    shared memory changes in place, its history is derived from the base anew.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_base",
+        "_data",
+        "_grad",
+        "_grad_fn",
+        "_hooks",
+        "_output_nr",
+        "_requires_grad",
+        "_seen",
+        "_version_box",
+        "_view",
+    )
+
+    _concrete: type[Tensor]
+
+    def __init__(self, data: Array) -> None:
+        self._data = data
+        self._grad: Tensor | None = None
+        self._grad_fn: Function | None = None
+        self._output_nr = 0
+        self._requires_grad = False
+        self._version_box = [0]
+        self._base: Variable | None = None
+        self._view: tuple[type[View], tuple[Any, ...]] | None = None
+        self._seen = 0
+        self._hooks: OrderedDict[int, Hook] | None = None
+
+    def __init_subclass__(cls) -> None:
+        if not hasattr(Variable, "_concrete"):
+            Variable._concrete = cls  # type: ignore[assignment]
+
+    # Data ---------------------------------------------------------------------------------
+
+    def _set_data(self, value: object) -> None:
+        array = value._data if isinstance(value, Variable) else value
+        _ = type2backend[type(array)]  # refuses what is no array
+        self._data = array
+
+    data = property(attrgetter("_data"), _set_data, doc="The array: numpy.ndarray or cupy.ndarray.")
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The accumulated gradient, or None."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Variable):
+                raise TypeError(
+                    f"assigned grad expected to be a Tensor or None but got {type(value).__name__}"
+                )
+            if value._data.shape != self._data.shape:
+                raise RuntimeError(
+                    f"assigned grad has data of a different size: expected "
+                    f"{list(self._data.shape)}, got {list(value._data.shape)}"
+                )
+            if value._data.dtype != self._data.dtype:
+                raise RuntimeError(
+                    "assigned grad has data of a different type: expected "
+                    f"{self._data.dtype}, got {value._data.dtype}"
+                )
+        self._grad = value
+
+    # Place in the graph -------------------------------------------------------------------
+
+    def _sync(self) -> None:
+        """Derive a view's history anew if its memory has changed in place since."""
+        if self._base is None or self._seen == self._version_box[0]:
+            return
+        self._base._sync()
+        self._seen = self._version_box[0]
+        if self._view is not None and self._base._requires_grad:
+            view, args = self._view
+            with enable_grad():
+                fresh = view.apply(self._base, *args)
+            self._grad_fn, self._output_nr = fresh._grad_fn, fresh._output_nr
+            self._requires_grad = True
+
+    @property
+    def grad_fn(self) -> Function | None:
+        """The Function that made this variable; None for a leaf."""
+        self._sync()
+        return self._grad_fn
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to this variable."""
+        self._sync()
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if not value and self.grad_fn is not None:
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables. If you want to use a "
+                "computed variable in a subgraph that doesn't require differentiation use "
+                "var_no_grad = var.detach()."
+            )
+        if value and self._data.dtype.kind != "f":
+            raise RuntimeError(
+                "only Tensors of floating point dtype can require gradients, "
+                f"got {self._data.dtype}"
+            )
+        self._requires_grad = bool(value)
+
+    @property
+    def is_leaf(self) -> bool:
+        """True unless an operation that was recorded made this variable."""
+        return self.grad_fn is None
+
+    @property
+    def output_nr(self) -> int:
+        """Which output of ``grad_fn`` this is."""
+        self._sync()
+        return self._output_nr
+
+    @property
+    def _version(self) -> int:
+        return self._version_box[0]
+
+    # Changing in place --------------------------------------------------------------------
+
+    def _alias(self) -> Tensor:
+        """Another variable with this one's array, version counter and history."""
+        other = wrap(self._data)
+        other._version_box = self._version_box
+        other._grad_fn, other._output_nr = self.grad_fn, self._output_nr
+        other._requires_grad = self._requires_grad
+        return other
+
+    def _check_in_place(self) -> None:
+        """Refuse a recorded in-place change of a leaf, or of a view that was not recorded."""
+        variable: Variable = self
+        while variable._base is not None:
+            if variable._view is None:
+                raise RuntimeError(_NO_GRAD_VIEW)
+            variable = variable._base
+        if variable._requires_grad and variable._grad_fn is None:
+            article = "a view of a " if variable is not self else "a "
+            raise RuntimeError(article + _LEAF_IN_PLACE)
+
+    def _rebase(self, new: Variable) -> None:
+        """Take over the history of ``new``, the value just written in place."""
+        base, view = self._base, self._view
+        if base is None or view is None:
+            self._grad_fn, self._output_nr = new._grad_fn, new._output_nr
+            self._requires_grad = new._requires_grad
+        else:  # the base now holds ``new`` where this view lies; _sync derives the rest
+            base._rebase(Variable._scatter.apply(base._alias(), new, *view))
+            self._seen = -1
+
+    _scatter: type[Function]  # set by function.py, whose View defines it
+
+    # Hooks --------------------------------------------------------------------------------
+
+    def register_hook(self, hook: Hook) -> RemovableHandle:
+        """Call ``hook(grad)`` when this variable's gradient is known; what it returns replaces it.
+
+        Raises RuntimeError if the variable does not require a gradient.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if self._grad_fn is not None:
+            return RemovableHandle.add(self._grad_fn.hooks_of(self._output_nr), hook)
+        if self._hooks is None:
+            self._hooks = OrderedDict()
+        return RemovableHandle.add(self._hooks, hook)
+
+    def retain_grad(self) -> None:
+        """Keep ``.grad`` of this non-leaf variable in backward."""
+        if not self.requires_grad:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        if self._grad_fn is not None:
+            self._grad_fn.retained[self._output_nr] = weakref.ref(self)
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether this non-leaf variable keeps its gradient."""
+        if self.grad_fn is None or self._grad_fn is None:
+            return False
+        reference = self._grad_fn.retained.get(self._output_nr)
+        return reference is not None and reference() is self
+
+
+class RemovableHandle:
+    """Removes a hook: ``handle.remove()``, or leaving ``with handle:``."""
+
+    _next_id = 0
+
+    def __init__(self, hooks: OrderedDict[int, Any]) -> None:
+        self._hooks = weakref.ref(hooks)
+        self.id = RemovableHandle._next_id
+        RemovableHandle._next_id += 1
+
+    @classmethod
+    def add(cls, hooks: OrderedDict[int, Any], hook: Callable[..., Any]) -> RemovableHandle:
+        """Register ``hook`` in ``hooks``."""
+        handle = cls(hooks)
+        hooks[handle.id] = hook
+        return handle
+
+    def remove(self) -> None:
+        """Take the hook out; nothing happens the second time."""
+        hooks = self._hooks()
+        if hooks is not None:
+            hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+
+def wrap(array: Array) -> Tensor:
+    """A tensor that holds ``array``; NumPy scalars, which its reductions return, become 0-d."""
+    if type(array) is not numpy.ndarray and isinstance(array, numpy.generic):
+        array = numpy.asarray(array)
+    return Variable._concrete._from_array(array)
+
+
+def recording(*variables: object) -> bool:
+    """Whether an operation on ``variables`` is recorded now."""
+    return state.enabled and any(isinstance(v, Variable) and v.requires_grad for v in variables)

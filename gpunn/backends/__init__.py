@@ -1,0 +1,70 @@
+"""Which code computes on which array: ``type2backend``, its single home.
+
+``type2backend[type(x.data)]`` is the backend of a tensor. NumPy's stands ready; CuPy's is
+imported when the first CUDA device or array is met, so that the CPU never pays for it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import TYPE_CHECKING
+
+import numpy
+
+from gpunn.backends.base import Backend
+from gpunn.backends.cpu import CpuBackend
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from gpunn.device import device
+
+__all__ = ["Backend", "backend_of", "cuda_backend", "cuda_problem", "type2backend"]
+
+
+class _Table(dict[type, Backend]):
+    def __missing__(self, array_type: type) -> Backend:
+        if array_type.__module__.partition(".")[0] == "cupy":
+            cuda_backend()
+            if array_type in self:
+                return self[array_type]
+        raise TypeError(
+            f"no backend computes on {array_type.__module__}.{array_type.__qualname__}: a tensor's "
+            "data is a numpy.ndarray or a cupy.ndarray; convert it (gpunn.tensor(...), "
+            "gpunn.from_numpy(...)), or add a Backend to gpunn.backends.type2backend"
+        )
+
+
+type2backend = _Table()
+type2backend[numpy.ndarray] = CpuBackend(numpy)
+
+
+def _cuda_module() -> ModuleType:
+    return importlib.import_module("gpunn.backends.cuda")
+
+
+def cuda_problem(index: int | None = None) -> str | None:
+    """Why CUDA (or its device ``index``) cannot be used, and the fix; None where it can."""
+    if importlib.util.find_spec("cupy") is None:
+        return (
+            "CuPy is not installed; install it with: pip install 'gpunn[cuda13]' "
+            "(CUDA 13 drivers) or pip install 'gpunn[cuda12]'"
+        )
+    return _cuda_module().problem(index)
+
+
+def cuda_backend(index: int | None = None) -> Backend:
+    """The CuPy backend. Raises RuntimeError that names what is missing where CUDA is unusable."""
+    problem = cuda_problem(index)
+    if problem is not None:
+        raise RuntimeError(f"CUDA is not available: {problem}")
+    module = _cuda_module()
+    if module.array_type not in type2backend:
+        type2backend[module.array_type] = module.backend
+    return module.backend
+
+
+def backend_of(where: device) -> Backend:
+    """The backend that computes on ``where``. Raises RuntimeError if there is no such device."""
+    return type2backend[numpy.ndarray] if where.type == "cpu" else cuda_backend(where.index)

@@ -1,0 +1,13 @@
+"""Backend: every primitive once, in plain array code over ``xp``. It is the reference.
+
+A backend for a device subclasses it and overrides a method only where that device is faster; the
+override is tested against the inherited method on the same device.
+"""
+
+from __future__ import annotations
+
+from gpunn.backends.reference.random import RandomPrimitives
+
+
+class Backend(RandomPrimitives):
+    """The primitives of all families."""

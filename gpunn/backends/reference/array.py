@@ -1,0 +1,86 @@
+"""Arrays themselves: making, copying, moving, scattering; where a device's backend begins."""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
+
+import numpy
+
+from gpunn.device import device
+
+
+class ArrayPrimitives:
+    """What every backend says of its arrays. ``xp`` is the array module."""
+
+    name: ClassVar[str] = "cpu"
+
+    def __init__(self, xp: Any) -> None:
+        self.xp = xp
+
+    def device(self, array: Any) -> device:
+        """The device that holds ``array``."""
+        return device("cpu")
+
+    def on(self, where: device) -> AbstractContextManager[Any]:
+        """New arrays made inside lie on ``where``."""
+        return contextlib.nullcontext()
+
+    def on_device_of(self, function: type, args: tuple[Any, ...]) -> AbstractContextManager[Any]:
+        """Work inside runs where the tensors among ``args`` lie, which must be one device."""
+        return contextlib.nullcontext()
+
+    def to_numpy(self, array: Any) -> numpy.ndarray[Any, Any]:
+        """``array`` in host memory; the CPU's own is returned as it is."""
+        return array
+
+    def from_numpy(self, array: numpy.ndarray[Any, Any]) -> Any:
+        """A host array on this backend's current device; on the CPU, the same memory."""
+        return array
+
+    def synchronize(self) -> None:
+        """Wait until all work is done."""
+
+    def copy(self, array: Any) -> Any:
+        """A contiguous copy."""
+        return self.xp.array(array, order="C", copy=True)
+
+    def zeros_like(self, array: Any) -> Any:
+        """Contiguous zeros of the same shape and dtype."""
+        return self.xp.zeros(array.shape, array.dtype)
+
+    def ones_like(self, array: Any) -> Any:
+        """Contiguous ones of the same shape and dtype."""
+        return self.xp.ones(array.shape, array.dtype)
+
+    def special(self, name: str) -> Any:
+        """A special function of SciPy (or of CuPy's copy of it), imported at first use."""
+        import scipy.special
+
+        return getattr(scipy.special, name)
+
+    def index_add(self, target: Any, index: Any, source: Any) -> None:
+        """``target[index] += source``, duplicates added one by one, in order: deterministic.
+
+        ``index`` is any NumPy index. Elements that share a target are added in rounds, the k-th
+        duplicate of each in round k, so no two writes of a round meet.
+        """
+        xp = self.xp
+        places = xp.arange(target.size).reshape(target.shape)[index]
+        values = xp.broadcast_to(source, places.shape).ravel()
+        places = places.ravel()
+        if places.size == 0:
+            return
+        order = xp.argsort(places, kind="stable")
+        places, values = places[order], values[order]
+        position = xp.arange(places.size)
+        starts = xp.concatenate([xp.ones(1, bool), places[1:] != places[:-1]])
+        # The rank of each element among its duplicates.
+        rank = position - xp.maximum.accumulate(xp.where(starts, position, 0))
+        flat = target.reshape(-1)
+        for k in range(int(rank.max()) + 1):
+            now = rank == k
+            flat[places[now]] += values[now]
+        if not target.flags.c_contiguous:
+            target[...] = flat.reshape(target.shape)

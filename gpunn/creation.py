@@ -1,0 +1,465 @@
+"""Making tensors: from data, filled, ranges, random, and like another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy
+
+from gpunn import dtype as dtypes
+from gpunn.autograd.variable import Variable, wrap
+from gpunn.backends import Backend, backend_of, type2backend
+from gpunn.device import device as Device
+from gpunn.dtype import as_dtype, from_numpy_dtype, get_default_dtype, scalar_dtype
+from gpunn.ops.shape import sizes_of
+from gpunn.random import Generator, default_generator
+
+if TYPE_CHECKING:
+    from gpunn.dtype import dtype as Dtype
+    from gpunn.tensor import Tensor
+
+Where = Device | str | int | None
+
+
+def _place(device: Where) -> tuple[Device, Backend]:
+    where = Device("cpu" if device is None else device)
+    return where, backend_of(where)
+
+
+def _finish(array: Any, requires_grad: bool) -> Tensor:
+    tensor = wrap(array)
+    if requires_grad:
+        tensor.requires_grad = True
+    return tensor
+
+
+# From data ----------------------------------------------------------------------------------
+
+
+def tensor(
+    data: Any, *, dtype: Any = None, device: Where = None, requires_grad: bool = False
+) -> Tensor:
+    """A new tensor with a copy of ``data``: numbers, nested sequences, arrays or tensors.
+
+    Python floats become the default dtype, ints int64; arrays keep theirs.
+    """
+    kind = None if dtype is None else as_dtype(dtype)
+    if isinstance(data, Variable):
+        device = data.device if device is None else device  # type: ignore[attr-defined]
+        data = data.data
+    where, target = _place(device)
+    if type(data) is not numpy.ndarray and not isinstance(data, numpy.generic):
+        if type(data).__module__.partition(".")[0] == "cupy":
+            source = type2backend[type(data)]
+            where = source.device(data) if device is None else where
+            target, data = backend_of(where), source.to_numpy(data)
+        else:
+            data = _array_of(data)
+    array = numpy.array(data, dtype=None if kind is None else kind.numpy, order="C")
+    _supported(array)
+    with target.on(where):
+        return _finish(target.from_numpy(array), requires_grad)
+
+
+def _array_of(data: Any) -> Any:
+    """Nested sequences of numbers (and of tensors) as an array in PyTorch's dtype."""
+    plain = _plain(data)
+    try:
+        array = numpy.array(plain)
+    except ValueError:
+        raise ValueError(f"expected sequences of equal length, got {_ragged(plain)}") from None
+    if array.dtype == object or array.dtype.kind in "USOMm":
+        odd = _odd(plain)
+        if isinstance(odd, int):
+            raise RuntimeError(f"Overflow when unpacking long: {odd} does not fit int64")
+        raise TypeError(f"new(): invalid data type '{type(odd).__name__}': expected numbers")
+    if not array.size or array.dtype == numpy.float64:
+        scalar = _first_scalar(plain)
+        if scalar is None or type(scalar) is float:
+            array = array.astype(get_default_dtype().numpy)
+    return array
+
+
+def _plain(data: Any) -> Any:
+    if isinstance(data, Variable):
+        return (
+            data.data.tolist()
+            if data.data.ndim == 0
+            else type2backend[type(data.data)].to_numpy(data.data)
+        )
+    if isinstance(data, (list, tuple, range)):
+        return [_plain(d) for d in data]
+    return data
+
+
+def _first_scalar(data: Any) -> Any:
+    """A Python float anywhere wins; else the first scalar; None where there is none."""
+    first: Any = None
+    stack = [data]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, list):
+            stack.extend(item)
+        elif type(item) is float:
+            return item
+        elif first is None:
+            first = item
+    return first
+
+
+def _odd(data: Any) -> Any:
+    if isinstance(data, list):
+        return next((o for o in map(_odd, data) if o is not None), None)
+    good = isinstance(data, (bool, float, numpy.ndarray, numpy.generic)) or (
+        isinstance(data, int) and -(2**63) <= data < 2**63
+    )
+    return None if good else data
+
+
+def _ragged(data: Any) -> str:
+    lengths = [len(d) if hasattr(d, "__len__") else 0 for d in data]
+    return f"lengths {lengths[:8]} at dim 1"
+
+
+def _supported(array: Any) -> None:
+    if array.dtype not in from_numpy_dtype:
+        names = ", ".join(t.name for t in dtypes.DTYPES)
+        raise TypeError(
+            f"can't convert np.ndarray of type {array.dtype}. The only supported types are: {names}."
+        )
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Where = None) -> Tensor:
+    """``data`` as a tensor, sharing memory where dtype and device already fit."""
+    if isinstance(data, Variable):
+        return data.to(dtype=dtype, device=device)  # type: ignore[attr-defined]
+    if type(data) is numpy.ndarray:
+        return from_numpy(data).to(dtype=dtype, device=device)
+    return tensor(data, dtype=dtype, device=device)
+
+
+def from_numpy(ndarray: numpy.ndarray[Any, Any]) -> Tensor:
+    """A CPU tensor that shares the memory of ``ndarray``."""
+    if not isinstance(ndarray, numpy.ndarray):  # type: ignore[redundant-expr]
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    _supported(ndarray)
+    if any(s < 0 for s in ndarray.strides):
+        raise ValueError(
+            "At least one stride in the given numpy array is negative, and tensors with negative "
+            "strides are not currently supported. (You can probably work around this by making a "
+            "copy of your array  with array.copy().)"
+        )
+    if not ndarray.dtype.isnative:
+        raise ValueError(
+            "given numpy array has byte order different from the native byte order. "
+            "Conversion between byte orders is currently not supported."
+        )
+    return wrap(numpy.asarray(ndarray))
+
+
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A tensor that shares the memory of any array that speaks DLPack (CPU or CUDA)."""
+    kind = int(ext_tensor.__dlpack_device__()[0])
+    if kind == 1:  # host memory
+        array = numpy.from_dlpack(ext_tensor)
+        _supported(array)
+        return wrap(array)
+    return wrap(backend_of(Device("cuda")).xp.from_dlpack(ext_tensor))
+
+
+# Filled -------------------------------------------------------------------------------------
+
+
+def _filled(
+    make: str, size: tuple[Any, ...], dtype: Any, device: Where, requires_grad: bool, *fill: Any
+) -> Tensor:
+    where, backend = _place(device)
+    shape = sizes_of(size, "size")
+    if any(n < 0 for n in shape):
+        raise RuntimeError(
+            f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}"
+        )
+    kind = get_default_dtype() if dtype is None else as_dtype(dtype)
+    with backend.on(where):
+        return _finish(getattr(backend.xp, make)(shape, *fill, dtype=kind.numpy), requires_grad)
+
+
+def zeros(
+    *size: Any, dtype: Any = None, device: Where = None, requires_grad: bool = False
+) -> Tensor:
+    """Zeros."""
+    return _filled("zeros", size, dtype, device, requires_grad)
+
+
+def ones(
+    *size: Any, dtype: Any = None, device: Where = None, requires_grad: bool = False
+) -> Tensor:
+    """Ones."""
+    return _filled("ones", size, dtype, device, requires_grad)
+
+
+def empty(
+    *size: Any, dtype: Any = None, device: Where = None, requires_grad: bool = False
+) -> Tensor:
+    """Memory as it is found: the values mean nothing."""
+    return _filled("empty", size, dtype, device, requires_grad)
+
+
+def full(
+    size: Sequence[int],
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Where = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """``fill_value`` everywhere, in the dtype it stands for unless one is named."""
+    value = fill_value.item() if isinstance(fill_value, Variable) else fill_value  # type: ignore[attr-defined]
+    kind = scalar_dtype(value) if dtype is None else dtype
+    return _filled("full", (tuple(size),), kind, device, requires_grad, value)
+
+
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    dtype: Any = None,
+    device: Where = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """The ``n`` by ``m`` (default ``n``) matrix with ones on the diagonal."""
+    where, backend = _place(device)
+    kind = get_default_dtype() if dtype is None else as_dtype(dtype)
+    if n < 0 or (m is not None and m < 0):
+        raise RuntimeError(f"n must be greater or equal to 0, got {n if n < 0 else m}")
+    with backend.on(where):
+        return _finish(backend.xp.eye(n, n if m is None else m, dtype=kind.numpy), requires_grad)
+
+
+# Ranges -------------------------------------------------------------------------------------
+
+
+def arange(
+    start: float,
+    end: float | None = None,
+    step: float = 1,
+    *,
+    dtype: Any = None,
+    device: Where = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """``start, start + step, ...`` below ``end``; int64 for ints, else the default float."""
+    if end is None:
+        start, end = 0, start
+    start, end, step = (
+        v.item() if isinstance(v, Variable) else v  # type: ignore[attr-defined]
+        for v in (start, end, step)
+    )
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if (step > 0 and start > end) or (step < 0 and start < end):
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    if dtype is None:
+        whole = all(isinstance(v, (int, numpy.integer)) for v in (start, end, step))
+        kind = dtypes.int64 if whole else get_default_dtype()
+    else:
+        kind = as_dtype(dtype)
+    where, backend = _place(device)
+    with backend.on(where):
+        count = math.ceil((end - start) / step)
+        base = backend.xp.arange(count, dtype="f8" if kind.is_floating_point else "i8")
+        return _finish((base * step + start).astype(kind.numpy), requires_grad)
+
+
+def linspace(
+    start: float,
+    end: float,
+    steps: int,
+    *,
+    dtype: Any = None,
+    device: Where = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """``steps`` equally spaced numbers from ``start`` to ``end``, both included."""
+    if steps < 0:
+        raise RuntimeError(f"number of steps must be non-negative, got {steps}")
+    where, backend = _place(device)
+    kind = get_default_dtype() if dtype is None else as_dtype(dtype)
+    with backend.on(where):
+        return _finish(backend.xp.linspace(start, end, steps).astype(kind.numpy), requires_grad)
+
+
+# Random -------------------------------------------------------------------------------------
+
+
+def _random(
+    draw: str,
+    size: tuple[Any, ...],
+    generator: Generator | None,
+    dtype: Any,
+    device: Where,
+    requires_grad: bool,
+) -> Tensor:
+    where, backend = _place(device)
+    kind = get_default_dtype() if dtype is None else as_dtype(dtype)
+    if not kind.is_floating_point:
+        raise RuntimeError(f'"{draw}" not implemented for {kind!r}: expected a float dtype')
+    shape = sizes_of(size, "size")
+    n = math.prod(shape)
+    blocks = backend.random_blocks(n + n % 2, kind.numpy)
+    seed, offset = (generator or default_generator).reserve(blocks)
+    with backend.on(where):
+        return _finish(getattr(backend, draw)(seed, offset, shape, kind.numpy), requires_grad)
+
+
+def rand(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Where = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Uniform in [0, 1); the same bits on every device."""
+    return _random("uniform", size, generator, dtype, device, requires_grad)
+
+
+def randn(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Where = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Standard normal, by Box and Muller."""
+    return _random("normal", size, generator, dtype, device, requires_grad)
+
+
+def randint(
+    low: int,
+    high: Any = None,
+    size: Sequence[int] | None = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Where = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Integers in [low, high), or ``randint(high, size)`` in [0, high); int64."""
+    if size is None:
+        low, high, size = 0, low, high
+    if isinstance(high, (tuple, list)):
+        low, high, size = 0, low, high  # type: ignore[assignment]
+    if size is None or isinstance(size, int):
+        raise TypeError("randint(): argument 'size' must be a tuple of ints")
+    if high <= low:
+        raise RuntimeError(
+            f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
+        )
+    shape = sizes_of((tuple(size),), "size")
+    n = math.prod(shape)
+    where, backend = _place(device)
+    seed, offset = (generator or default_generator).reserve(-(-n // 4))
+    kind = dtypes.int64 if dtype is None else as_dtype(dtype)
+    with backend.on(where):
+        array = backend.integers(seed, offset, low, high, n).reshape(shape)
+        return _finish(array.astype(kind.numpy, copy=False), requires_grad)
+
+
+def randperm(
+    n: int, *, generator: Generator | None = None, dtype: Any = None, device: Where = None
+) -> Tensor:
+    """0 to ``n - 1`` in random order (int64)."""
+    if n < 0:
+        raise RuntimeError(f"n must be non-negative, got {n}")
+    where, backend = _place(device)
+    seed, offset = (generator or default_generator).reserve(-(-n // 4))
+    kind = dtypes.int64 if dtype is None else as_dtype(dtype)
+    with backend.on(where):
+        return wrap(backend.permutation(seed, offset, n).astype(kind.numpy, copy=False))
+
+
+def normal(
+    mean: float,
+    std: float,
+    size: Sequence[int],
+    *,
+    generator: Generator | None = None,
+    device: Where = None,
+) -> Tensor:
+    """Normal with ``mean`` and standard deviation ``std``."""
+    return empty(*size, device=device).normal_(mean, std, generator=generator)
+
+
+def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
+    """1 with the probability that stands in ``input``, else 0."""
+    draw = rand(*input.shape, generator=generator, device=input.device)
+    return (draw < input.detach()).to(input.dtype)
+
+
+# Like another -------------------------------------------------------------------------------
+
+
+def zeros_like(
+    input: Tensor, *, dtype: Any = None, device: Where = None, requires_grad: bool = False
+) -> Tensor:
+    """Zeros of the shape, dtype and device of ``input``."""
+    return input.new_zeros(input.shape, dtype=dtype, device=device).requires_grad_(requires_grad)
+
+
+def ones_like(
+    input: Tensor, *, dtype: Any = None, device: Where = None, requires_grad: bool = False
+) -> Tensor:
+    """Ones of the shape, dtype and device of ``input``."""
+    return input.new_ones(input.shape, dtype=dtype, device=device).requires_grad_(requires_grad)
+
+
+def empty_like(
+    input: Tensor, *, dtype: Any = None, device: Where = None, requires_grad: bool = False
+) -> Tensor:
+    """Uninitialised, of the shape, dtype and device of ``input``."""
+    return input.new_empty(input.shape, dtype=dtype, device=device).requires_grad_(requires_grad)
+
+
+def full_like(
+    input: Tensor,
+    fill_value: float,
+    *,
+    dtype: Any = None,
+    device: Where = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """``fill_value`` in the shape, dtype and device of ``input``."""
+    made = input.new_full(input.shape, fill_value, dtype=dtype, device=device)
+    return made.requires_grad_(requires_grad)
+
+
+def _like(input: Tensor, dtype: Any, device: Where) -> dict[str, Any]:
+    return {
+        "dtype": input.dtype if dtype is None else dtype,
+        "device": input.device if device is None else device,
+    }
+
+
+def rand_like(
+    input: Tensor, *, dtype: Any = None, device: Where = None, requires_grad: bool = False
+) -> Tensor:
+    """Uniform in [0, 1), of the shape, dtype and device of ``input``."""
+    return rand(*input.shape, **_like(input, dtype, device), requires_grad=requires_grad)
+
+
+def randn_like(
+    input: Tensor, *, dtype: Any = None, device: Where = None, requires_grad: bool = False
+) -> Tensor:
+    """Standard normal, of the shape, dtype and device of ``input``."""
+    return randn(*input.shape, **_like(input, dtype, device), requires_grad=requires_grad)
+
+
+def randint_like(
+    input: Tensor, low: int, high: int | None = None, *, dtype: Any = None, device: Where = None
+) -> Tensor:
+    """Integers in [low, high), of the shape, dtype and device of ``input``."""
+    if high is None:
+        low, high = 0, low
+    return randint(low, high, input.shape, **_like(input, dtype, device))

@@ -1,0 +1,147 @@
+"""Element types and PyTorch's promotion rules; knows NumPy's dtypes, nothing of tensors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class dtype:  # noqa: N801  (PyTorch's name)
+    """An element type, as ``gpunn.float32``; ``numpy`` is the NumPy dtype of the arrays."""
+
+    __slots__ = ("is_floating_point", "itemsize", "kind", "name", "numpy")
+
+    # Defined below, one object each; the class holds no others.
+    is_complex = False
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.numpy: np.dtype[np.generic] = np.dtype(name)
+        self.itemsize = self.numpy.itemsize
+        # Promotion looks at the category first: bool (0) < integer (1) < float (2).
+        self.kind = {"b": 0, "u": 1, "i": 1, "f": 2}[self.numpy.kind]
+        self.is_floating_point = self.kind == 2
+
+    @property
+    def is_signed(self) -> bool:
+        return self.numpy.kind in "if"
+
+    def __repr__(self) -> str:
+        return f"gpunn.{self.name}"
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return as_dtype, (self.name,)
+
+
+bool_ = dtype("bool")
+uint8 = dtype("uint8")
+int8 = dtype("int8")
+int16 = short = dtype("int16")
+int32 = int_ = dtype("int32")
+int64 = long = dtype("int64")
+float16 = half = dtype("float16")
+float32 = float_ = dtype("float32")
+float64 = double = dtype("float64")
+
+DTYPES = (bool_, uint8, int8, int16, int32, int64, float16, float32, float64)
+from_numpy_dtype: dict[np.dtype[np.generic], dtype] = {t.numpy: t for t in DTYPES}
+_aliases: dict[object, dtype] = {
+    **{t.name: t for t in DTYPES},
+    bool: bool_,
+    int: int64,
+    float: float64,
+}
+_default = float32
+
+
+def as_dtype(obj: object) -> dtype:
+    """The gpunn dtype for a gpunn or NumPy dtype, a name, or ``bool``, ``int``, ``float``.
+
+    Raises TypeError for an element type gpunn does not have (complex, unsigned words, objects).
+    """
+    if isinstance(obj, dtype):
+        return obj
+    found = _aliases.get(obj)
+    if found is None:
+        try:
+            found = from_numpy_dtype.get(np.dtype(obj))  # type: ignore[call-overload]
+        except TypeError:
+            found = None
+    if found is None:
+        names = ", ".join(t.name for t in DTYPES)
+        raise TypeError(f"{obj!r} is not a dtype of gpunn, which has {names}")
+    return found
+
+
+def get_default_dtype() -> dtype:
+    """The dtype of Python floats and of creation functions: float32 unless changed."""
+    return _default
+
+
+def set_default_dtype(d: dtype) -> None:
+    """Make ``d``, a floating-point dtype, the default one."""
+    global _default
+    if not isinstance(d, dtype) or not d.is_floating_point:
+        raise TypeError(f"only floating-point types are supported as the default type, got {d!r}")
+    _default = d
+
+
+def promote_types(type1: dtype, type2: dtype) -> dtype:
+    """The smallest dtype that holds both, as PyTorch has it: a float beats every integer.
+
+    >>> promote_types(uint8, int8)
+    gpunn.int16
+    >>> promote_types(int64, float16)
+    gpunn.float16
+    """
+    if type1 is type2:
+        return type1
+    if type1.kind != type2.kind:
+        return type1 if type1.kind > type2.kind else type2
+    return from_numpy_dtype[np.promote_types(type1.numpy, type2.numpy)]
+
+
+def scalar_dtype(value: object) -> dtype:
+    """The dtype that a Python (or NumPy) number stands for on its own."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool_
+    if isinstance(value, (int, np.integer)):
+        return int64
+    if isinstance(value, (float, np.floating)):
+        return _default
+    raise TypeError(f"expected a number, got {type(value).__name__}: {value!r}")
+
+
+def can_cast(from_: dtype, to: dtype) -> bool:
+    """Whether an in-place result of dtype ``from_`` may be stored as ``to`` (category-wise)."""
+    return from_.kind <= to.kind
+
+
+class finfo:  # noqa: N801
+    """Limits of a floating-point dtype: ``bits, eps, max, min, tiny, smallest_normal``."""
+
+    def __init__(self, type: dtype | None = None) -> None:
+        self.dtype = _default if type is None else type
+        if not self.dtype.is_floating_point:
+            raise TypeError(
+                "gpunn.finfo() requires a floating point input type. "
+                f"Use gpunn.iinfo to handle {self.dtype!r}"
+            )
+        info = np.finfo(self.dtype.name)
+        self.bits = info.bits
+        self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
+        self.tiny = self.smallest_normal = float(info.tiny)
+        self.resolution = float(info.resolution)
+
+
+class iinfo:  # noqa: N801
+    """Limits of an integer dtype: ``bits, max, min``."""
+
+    def __init__(self, type: dtype) -> None:
+        self.dtype = type
+        if self.dtype.kind != 1:
+            raise TypeError(
+                "gpunn.iinfo() requires an integer input type. "
+                f"Use gpunn.finfo to handle {self.dtype!r}"
+            )
+        info = np.iinfo(type.name)
+        self.bits, self.max, self.min = info.bits, int(info.max), int(info.min)

@@ -1,0 +1,3 @@
+"""Layers as functions: PyTorch's ``torch.nn.functional``."""
+
+__all__: list[str] = []

@@ -1,0 +1,1 @@
+"""Functions behind tensor syntax: families of differentiable operations on arrays."""

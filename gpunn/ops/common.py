@@ -1,0 +1,157 @@
+"""What the families share: the array module of tensors, promotion of operands, dims."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy
+
+from gpunn.autograd.function import Function
+from gpunn.autograd.variable import Array, Variable, wrap
+from gpunn.backends import type2backend
+from gpunn.dtype import dtype, from_numpy_dtype, get_default_dtype, promote_types, scalar_dtype
+
+if TYPE_CHECKING:
+    from gpunn.tensor import Tensor
+
+Number: TypeAlias = bool | int | float
+
+
+class Op(Function):
+    """A Function of gpunn's own, named as PyTorch names its nodes: ``AddBackward0``.
+
+    Its backward hands out new arrays, views of ``dy``, or ``dy`` itself, never an array that it
+    keeps: so the engine may let a leaf keep a new one without a copy.
+    """
+
+    _fresh = True
+
+    def __init_subclass__(cls, suffix: str = "Backward0", **kwargs: Any) -> None:
+        super().__init_subclass__(suffix=suffix, **kwargs)
+
+
+def xp_of(x: Variable) -> Any:
+    """numpy or cupy, whichever holds ``x``."""
+    return type2backend[type(x._data)].xp
+
+
+def dtype_of(x: Variable) -> dtype:
+    """The gpunn dtype of ``x``."""
+    return from_numpy_dtype[x._data.dtype]
+
+
+def as_tensor_like(value: Any, like: Variable) -> Tensor:
+    """``value`` as it is if a tensor, else as a 0-d tensor on ``like``'s device."""
+    if isinstance(value, Variable):
+        return value  # type: ignore[return-value]
+    backend = type2backend[type(like._data)]
+    array = numpy.asarray(value, scalar_dtype(value).numpy)
+    with backend.on(backend.device(like._data)):
+        return wrap(backend.from_numpy(array))
+
+
+def result_type(*operands: Variable | Number) -> dtype:
+    """The dtype in which ``operands`` are combined.
+
+    Tensors with dimensions decide; 0-d tensors, and after them Python numbers, only raise the
+    category (bool, integer, float) of the result.
+    """
+    ranks: list[dtype | None] = [None, None, None]  # dimensioned, 0-d, numbers
+    for x in operands:
+        if isinstance(x, Variable):
+            rank, found = (0 if x._data.ndim else 1), from_numpy_dtype[x._data.dtype]
+        else:
+            rank, found = 2, scalar_dtype(x)
+        before = ranks[rank]
+        ranks[rank] = found if before is None else promote_types(before, found)
+    result: dtype | None = None
+    for found in ranks:
+        if found is None:
+            continue
+        if result is None or found.kind > result.kind:
+            result = found
+    if result is None:
+        raise TypeError("result_type() needs at least one operand")
+    return result
+
+
+def operands(*values: Any, to_float: bool = False) -> tuple[list[Any], Any]:
+    """The arrays (or plain numbers) of ``values`` in their common dtype, and the array module.
+
+    With ``to_float`` integers become the default float. A 0-d CPU tensor beside tensors of a
+    device counts as a number there.
+    """
+    first: Array = None
+    same, numbers = True, False
+    for v in values:
+        if isinstance(v, Variable):
+            data = v._data
+            if first is None:
+                first = data
+            elif data.dtype is not first.dtype or type(data) is not type(first):
+                same = False
+        elif type(v) is float or type(v) is int:
+            numbers = True
+        else:
+            same = False
+    if first is None:
+        raise TypeError("at least one operand must be a Tensor")
+    # A float array takes a Python number as it is (NEP 50); integers would wrap or be promoted.
+    if same and (first.dtype.kind == "f" or not (numbers or to_float)):
+        xp = numpy if type(first) is numpy.ndarray else type2backend[type(first)].xp
+        return [v._data if isinstance(v, Variable) else v for v in values], xp
+    common = result_type(*values)
+    if to_float and common.kind < 2:
+        common = get_default_dtype()
+    device_types = {type(v._data) for v in values if isinstance(v, Variable)}
+    if len(device_types) > 1:  # Function.apply has let only 0-d CPU tensors through
+        device_types.discard(numpy.ndarray)
+    (array_type,) = device_types
+    xp = type2backend[array_type].xp
+    arrays: list[Any] = []
+    for v in values:
+        if not isinstance(v, Variable):
+            arrays.append(xp.asarray(v).astype(common.numpy))
+        elif type(v._data) is not array_type:
+            arrays.append(xp.asarray(v._data.item()).astype(common.numpy))
+        else:
+            arrays.append(v._data.astype(common.numpy, copy=False))
+    return arrays, xp
+
+
+def float_array(x: Variable) -> Array:
+    """``x``'s array, integers as the default float."""
+    data = x._data
+    return data if data.dtype.kind == "f" else data.astype(get_default_dtype().numpy)
+
+
+def canonical_dim(dim: int, ndim: int) -> int:
+    """``dim`` counted from the front; a 0-d tensor counts as one dimension.
+
+    Raises IndexError in PyTorch's words.
+    """
+    if isinstance(dim, bool) or not isinstance(dim, (int, numpy.integer)):
+        raise TypeError(f"dim must be int, not {type(dim).__name__}: {dim!r}")
+    extent = max(ndim, 1)
+    if not -extent <= dim < extent:
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-extent}, {extent - 1}], "
+            f"but got {dim})"
+        )
+    return int(dim) % extent
+
+
+def canonical_dims(dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+    """``dim`` as a tuple of different dims; None and () mean all."""
+    if dim is None:
+        return tuple(range(ndim))
+    if not isinstance(dim, (tuple, list)):
+        dim = (dim,)  # type: ignore[assignment]
+    dims = tuple(canonical_dim(d, ndim) for d in dim)  # type: ignore[union-attr]
+    if not dims:
+        return tuple(range(ndim))
+    if len(set(dims)) != len(dims):
+        twice = next(d for d in dims if dims.count(d) > 1)
+        raise RuntimeError(f"dim {twice} appears multiple times in the list of dims")
+    return dims if ndim else ()

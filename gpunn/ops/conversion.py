@@ -1,0 +1,143 @@
+"""Copies: another memory, another dtype, another device; values cut from their history."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gpunn.autograd.variable import Array
+from gpunn.backends import backend_of, type2backend
+from gpunn.device import device as _Device
+from gpunn.dtype import as_dtype
+from gpunn.ops.common import Op, xp_of
+
+if TYPE_CHECKING:
+    from gpunn.tensor import Tensor
+
+
+class Clone(Op):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Array:
+        return type2backend[type(x.data)].copy(x.data)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> Tensor:
+        return dy
+
+
+class Cast(Op):
+    """To another dtype; the engine casts the gradient back."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dtype: Any) -> Array:
+        if x.data.dtype.kind == "f" and dtype.kind in "iu":
+            # NaN, infinity and what does not fit are undefined, as in PyTorch; go by int64.
+            return x.data.astype("int64").astype(dtype)
+        return x.data.astype(dtype)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return dy, None
+
+
+class Move(Op):
+    """To another device."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, where: _Device) -> Array:
+        source, target = type2backend[type(x.data)], backend_of(where)
+        ctx.source = source.device(x.data)
+        with target.on(where):
+            return target.from_numpy(source.to_numpy(x.data))
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return Move.apply(dy, ctx.source), None
+
+
+class Overwrite(Op):
+    """``values``, broadcast to the shape and cast to the dtype of ``x``, whose history ends."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, values: Tensor) -> Array:
+        xp = xp_of(x)
+        try:
+            spread = xp.broadcast_to(values.data, x.data.shape)
+        except ValueError:
+            raise RuntimeError(
+                f"The size of tensor a {list(x.data.shape)} must match the size of tensor b "
+                f"{list(values.data.shape)}: shape mismatch, the value cannot be broadcast to the "
+                "place it is written to"
+            ) from None
+        return spread.astype(x.data.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return dy * 0 if ctx.needs_input_grad[0] else None, dy
+
+
+def clone(input: Tensor) -> Tensor:
+    """A copy in memory of its own; gradients flow to ``input``."""
+    return Clone.apply(input)
+
+
+def detach(input: Tensor) -> Tensor:
+    """The same memory without history; an in-place change of either is noticed by both."""
+    output = input._alias()
+    output._grad_fn, output._requires_grad = None, False
+    return output
+
+
+def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """``input`` with another dtype or device: ``x.to(gpunn.float64)``, ``x.to("cuda")``,
+    ``x.to("cuda:0", gpunn.float16)``, ``x.to(other)``; itself where nothing changes
+    (unless ``copy=True``)."""
+    where, dtype, copy = parse_to(*args, **kwargs)
+    output = input
+    if dtype is not None and dtype.numpy != input.data.dtype:
+        output = Cast.apply(output, dtype.numpy)
+    if where is not None:
+        here = type2backend[type(input.data)].device(input.data)
+        if where.type != here.type or (
+            where.index is not None and where != here and where.type != "cpu"
+        ):
+            output = Move.apply(output, where)
+    return Clone.apply(output) if copy and output is input else output
+
+
+def parse_to(
+    *args: Any,
+    device: Any = None,
+    dtype: Any = None,
+    other: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    memory_format: Any = None,
+) -> tuple[_Device | None, Any, bool]:
+    """The device, dtype and copy flag that the arguments of ``to`` mean."""
+    rest = list(args)
+    if rest and hasattr(rest[0], "device") and hasattr(rest[0], "dtype"):
+        other = rest.pop(0)
+    if other is not None:
+        device, dtype = other.device, other.dtype
+    elif rest and (isinstance(rest[0], (str, int, _Device)) or rest[0] is None):
+        device = rest.pop(0)
+        if rest and not isinstance(rest[0], bool):
+            dtype = rest.pop(0)
+    elif rest:
+        dtype = rest.pop(0)
+    if rest:
+        rest.pop(0)  # non_blocking: copies here are complete when they return
+    if rest:
+        copy = bool(rest.pop(0))
+    if rest:
+        raise TypeError(f"to() received too many arguments: {args!r}")
+    return (
+        None if device is None else _Device(device),
+        None if dtype is None else as_dtype(dtype),
+        copy,
+    )
+
+
+def type_as_numpy(input: Tensor, dtype: Any) -> Tensor:
+    """As ``to``, by NumPy dtype."""
+    return input if input.data.dtype == dtype else Cast.apply(input, dtype)

@@ -1,0 +1,156 @@
+"""Matrix products of all ranks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy
+
+from gpunn.autograd.variable import Array
+from gpunn.ops.common import Op, dtype_of, xp_of
+from gpunn.ops.shape import Permute
+
+if TYPE_CHECKING:
+    from gpunn.tensor import Tensor
+
+
+class MatMul(Op):
+    """``(..., n, k) @ (..., k, m) -> (..., n, m)``, batch dimensions broadcast."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor) -> Array:
+        need_x, need_y = ctx.needs_input_grad
+        ctx.save_for_backward(x if need_y else None, y if need_x else None)
+        a, b = x.data, y.data
+        if a.dtype == numpy.float16:  # added in float32, rounded once
+            return xp_of(x).matmul(a.astype("f4"), b.astype("f4")).astype(a.dtype)
+        return xp_of(x).matmul(a, b)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, y = ctx.saved_tensors
+        dx = MatMul.apply(dy, transposed(y)) if y is not None else None
+        dw = MatMul.apply(transposed(x), dy) if x is not None else None
+        return dx, dw
+
+
+def transposed(x: Tensor) -> Tensor:
+    """``x`` with its last two dimensions exchanged, a view."""
+    n = x.data.ndim
+    return Permute.apply(x, (*range(n - 2), n - 1, n - 2))
+
+
+def matmul(input: Tensor, other: Tensor) -> Tensor:
+    """``input @ other``, as NumPy and PyTorch have it.
+
+    1-d @ 1-d is the dot product; a 1-d operand counts as a row on the left, a column on the right,
+    and that dimension goes again; more dimensions are batches and broadcast. Raises RuntimeError
+    for sizes or dtypes that do not fit.
+    """
+    a, b = input.data, other.data
+    if not a.ndim or not b.ndim:
+        raise RuntimeError(
+            f"both arguments to matmul need to be at least 1D, but they are {a.ndim}D and {b.ndim}D"
+        )
+    if a.dtype != b.dtype:
+        raise RuntimeError(
+            "expected m1 and m2 to have the same dtype, but got: "
+            f"{dtype_of(input).name} != {dtype_of(other).name}"
+        )
+    inner = b.shape[0] if b.ndim == 1 else b.shape[-2]
+    if a.shape[-1] != inner:
+        raise RuntimeError(_mismatch(a, b))
+    if a.ndim == 1 and b.ndim == 1:
+        return MatMul.apply(input.reshape(1, -1), other.reshape(-1, 1)).reshape(())
+    if b.ndim == 1:
+        return matmul(input, other.reshape(-1, 1)).squeeze(-1)
+    if a.ndim == 1:
+        return matmul(input.reshape(1, -1), other).squeeze(-2)
+    if a.ndim > 2 and b.ndim == 2:  # one large product instead of many small ones
+        rows = MatMul.apply(input.reshape(-1, inner), other) if a.size else None
+        if rows is not None:
+            return rows.reshape(*a.shape[:-1], b.shape[-1])
+    try:
+        numpy.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except ValueError:
+        raise RuntimeError(
+            f"The size of the batch dimensions of tensor a {list(a.shape)} must match those of "
+            f"tensor b {list(b.shape)}"
+        ) from None
+    return MatMul.apply(input, other)
+
+
+def _mismatch(a: Array, b: Array) -> str:
+    if a.ndim == 1 and b.ndim == 1:
+        return (
+            "inconsistent tensor size, expected tensor "
+            f"[{a.shape[0]}] and src [{b.shape[0]}] to have the same number of elements, but got "
+            f"{a.shape[0]} and {b.shape[0]} elements respectively"
+        )
+    if b.ndim == 1 and a.ndim == 2:
+        return f"size mismatch, got input ({a.shape[0]}), mat ({a.shape[0]}x{a.shape[1]}), vec ({b.shape[0]})"
+    if a.ndim <= 2 and b.ndim <= 2:
+        rows = "x".join(map(str, a.shape if a.ndim == 2 else (1, *a.shape)))
+        columns = "x".join(map(str, b.shape))
+        return f"mat1 and mat2 shapes cannot be multiplied ({rows} and {columns})"
+    return f"matmul: cannot multiply shapes {list(a.shape)} and {list(b.shape)}"
+
+
+def mm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The product of two matrices."""
+    if input.data.ndim != 2 or mat2.data.ndim != 2:
+        which = "self" if input.data.ndim != 2 else "mat2"
+        raise RuntimeError(f"{which} must be a matrix")
+    return matmul(input, mat2)
+
+
+def bmm(input: Tensor, mat2: Tensor) -> Tensor:
+    """``(b, n, k) @ (b, k, m)``."""
+    if input.data.ndim != 3 or mat2.data.ndim != 3:
+        which = "batch1" if input.data.ndim != 3 else "batch2"
+        raise RuntimeError(f"{which} must be a 3D tensor")
+    if input.data.shape[0] != mat2.data.shape[0]:
+        raise RuntimeError(
+            "Expected size for first two dimensions of batch2 tensor to be: "
+            f"[{input.data.shape[0]}, {input.data.shape[2]}] but got: "
+            f"[{mat2.data.shape[0]}, {mat2.data.shape[1]}]."
+        )
+    return matmul(input, mat2)
+
+
+def dot(input: Tensor, tensor: Tensor) -> Tensor:
+    """Σ input * tensor of two vectors."""
+    if input.data.ndim != 1 or tensor.data.ndim != 1:
+        raise RuntimeError(
+            f"1D tensors expected, but got {input.data.ndim}D and {tensor.data.ndim}D tensors"
+        )
+    return matmul(input, tensor)
+
+
+def mv(input: Tensor, vec: Tensor) -> Tensor:
+    """A matrix times a vector."""
+    if input.data.ndim != 2 or vec.data.ndim != 1:
+        raise RuntimeError(
+            f"vector + matrix @ vector expected, got {input.data.ndim}, {vec.data.ndim}"
+        )
+    return matmul(input, vec)
+
+
+def addmm(
+    input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1
+) -> Tensor:
+    """``beta * input + alpha * (mat1 @ mat2)``."""
+    product = mm(mat1, mat2)
+    product = product if alpha == 1 else product * alpha
+    if beta == 0:
+        return product
+    return product + (input if beta == 1 else input * beta)
+
+
+def outer(input: Tensor, vec2: Tensor) -> Tensor:
+    """``input[i] * vec2[j]`` of two vectors."""
+    if input.data.ndim != 1 or vec2.data.ndim != 1:
+        raise RuntimeError(
+            f"outer: Expected 1-D argument self, but got {input.data.ndim}-D and {vec2.data.ndim}-D"
+        )
+    return input.reshape(-1, 1) * vec2.reshape(1, -1)

@@ -1,0 +1,384 @@
+"""Reductions over dimensions, and what orders elements: sums, extrema, variance, sorting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy
+
+from gpunn.autograd.variable import Array, wrap
+from gpunn.dtype import as_dtype, dtype
+from gpunn.ops.common import Op, canonical_dim, canonical_dims, dtype_of, xp_of
+from gpunn.ops.indexing import gather
+from gpunn.ops.pointwise import exp, log, maximum, minimum, sqrt, where
+from gpunn.ops.shape import Expand, Reshape, flip, squeeze, stack
+
+if TYPE_CHECKING:
+    from gpunn.tensor import Tensor
+
+Dims = int | Sequence[int] | None
+
+
+class ValuesAndIndices(NamedTuple):
+    """What ``max(dim)``, ``min(dim)``, ``sort`` and ``topk`` return."""
+
+    values: Tensor
+    indices: Tensor
+
+
+class Sum(Op):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dims: tuple[int, ...], keepdim: bool) -> Array:
+        ctx.shape, ctx.kept = x.data.shape, _kept(x.data.shape, dims)
+        data = x.data
+        if data.dtype == numpy.float16:  # as PyTorch: added in float32, rounded once
+            return data.sum(dims, dtype=numpy.float32, keepdims=keepdim).astype(data.dtype)
+        wide = data.dtype if data.dtype.kind == "f" else numpy.int64
+        return data.sum(dims, dtype=wide, keepdims=keepdim)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return Expand.apply(Reshape.apply(dy, ctx.kept), ctx.shape), None, None
+
+
+class Prod(Op):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dims: tuple[int, ...], keepdim: bool) -> Array:
+        ctx.dims = dims
+        ctx.save_for_backward(x)
+        wide = x.data.dtype if x.data.dtype.kind == "f" else numpy.int64
+        return x.data.prod(dims, dtype=wide, keepdims=keepdim)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        # The product of the others: what is left of each element times what is right of it,
+        # exact where elements are zero.
+        (x,) = ctx.saved_tensors
+        kept = _kept(x.data.shape, ctx.dims)
+        dy = Reshape.apply(dy, kept)
+        order = [d for d in range(x.data.ndim) if d not in ctx.dims] + list(ctx.dims)
+        flat = x.permute(order).reshape(*(x.data.shape[d] for d in order if d not in ctx.dims), -1)
+        others = _exclusive_product(flat) * flip(_exclusive_product(flip(flat, -1)), -1)
+        others = others.reshape(*(x.data.shape[d] for d in order))
+        inverse = sorted(range(len(order)), key=order.__getitem__)
+        return dy * others.permute(inverse), None, None
+
+
+def _exclusive_product(x: Tensor) -> Tensor:
+    """Along the last dimension, the product of all elements before each one."""
+    columns = x.unbind(-1)
+    running = [x.new_ones(x.data.shape[:-1])] if columns else []
+    for column in columns[:-1]:
+        running.append(running[-1] * column)
+    return stack(running, -1) if running else x
+
+
+class Extremum(Op):
+    """amax and amin: elements that tie for it share the gradient evenly."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dims: tuple[int, ...], keepdim: bool, name: str) -> Array:
+        y = getattr(x.data, name)(dims, keepdims=keepdim)
+        ctx.kept, ctx.dims = _kept(x.data.shape, dims), dims
+        ctx.save_for_backward(x, y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, y = ctx.saved_tensors
+        hit = (x == Reshape.apply(y, ctx.kept)).to(dy.dtype)
+        share = (hit / hit.sum(ctx.dims, True)).detach()
+        return Reshape.apply(dy, ctx.kept) * share, None, None, None
+
+
+class Cumsum(Op):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dim: int) -> Array:
+        ctx.dim = dim
+        wide = x.data.dtype if x.data.dtype.kind == "f" else numpy.int64
+        if not x.data.ndim:
+            return x.data.astype(wide)
+        return x.data.cumsum(dim, dtype=wide)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        if not dy.data.ndim:
+            return dy, None
+        return flip(Cumsum.apply(flip(dy, ctx.dim), ctx.dim), ctx.dim), None
+
+
+def _kept(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(1 if d in dims else n for d, n in enumerate(shape))
+
+
+def _cast(x: Tensor, to: dtype | None) -> Tensor:
+    return x if to is None else x.to(as_dtype(to))
+
+
+def _need_float(name: str, x: Tensor) -> None:
+    if x.data.dtype.kind != "f":
+        raise RuntimeError(
+            f"{name}(): could not infer output dtype. Input dtype must be either a floating point "
+            f"or complex dtype. Got: {_TITLES[dtype_of(x).name]}"
+        )
+
+
+_TITLES = {
+    "bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int",
+    "int64": "Long", "float16": "Half", "float32": "Float", "float64": "Double",
+}  # fmt: skip
+
+
+def sum(
+    input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None
+) -> Tensor:
+    """The sum over ``dim`` (None: all). Integers and bools sum to int64."""
+    input = _cast(input, dtype)
+    return Sum.apply(input, canonical_dims(dim, input.data.ndim), keepdim)
+
+
+def mean(
+    input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None
+) -> Tensor:
+    """The mean over ``dim`` (None: all). Integers raise RuntimeError; of nothing it is NaN."""
+    input = _cast(input, dtype)
+    _need_float("mean", input)
+    dims = canonical_dims(dim, input.data.ndim)
+    count = math.prod(input.data.shape[d] for d in dims)
+    return Sum.apply(input, dims, keepdim) / float(count)
+
+
+def prod(
+    input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: dtype | None = None
+) -> Tensor:
+    """The product over ``dim`` (None: all). The gradient is exact where factors are zero."""
+    input = _cast(input, dtype)
+    return Prod.apply(input, canonical_dims(dim, input.data.ndim), keepdim)
+
+
+def var(
+    input: Tensor,
+    dim: Dims | bool = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
+    """The variance Σ(x - mean)² / (n - correction); correction 1 unless given."""
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    _need_float("var", input)
+    if correction is None:
+        correction = 1 if unbiased is None else int(unbiased)
+    dims = canonical_dims(dim, input.data.ndim)
+    count = math.prod(input.data.shape[d] for d in dims)
+    apart = input - mean(input, dims, True)
+    if not input.data.ndim:
+        dims = ()
+    total = Sum.apply(apart * apart, dims, keepdim)
+    return total / float(max(count - correction, 0))
+
+
+def std(
+    input: Tensor,
+    dim: Dims | bool = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
+    """The square root of ``var``."""
+    return sqrt(var(input, dim, unbiased, keepdim, correction=correction))
+
+
+def amax(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """The largest element over ``dim`` (None: all); ties share the gradient evenly."""
+    return _extremum(input, dim, keepdim, "amax", "max")
+
+
+def amin(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """The smallest element over ``dim`` (None: all); ties share the gradient evenly."""
+    return _extremum(input, dim, keepdim, "amin", "min")
+
+
+def _extremum(input: Tensor, dim: Dims, keepdim: bool, name: str, method: str) -> Tensor:
+    dims = canonical_dims(dim, input.data.ndim)
+    if any(input.data.shape[d] == 0 for d in dims):
+        if dim is None:
+            raise RuntimeError(
+                f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
+                "Specify the reduction dim with the 'dim' argument."
+            )
+        empty = next(d for d in dims if input.data.shape[d] == 0)
+        raise IndexError(f"{name}(): Expected reduction dim {empty} to have non-zero size.")
+    return Extremum.apply(input, dims, keepdim, method)
+
+
+def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The largest of all elements; ``max(x, dim)``: values and indices of the first along it;
+    ``max(x, other)``: ``maximum``."""
+    return _max_or_min(input, dim, keepdim, "max")
+
+
+def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The smallest of all elements; ``min(x, dim)``: values and indices of the first along it;
+    ``min(x, other)``: ``minimum``."""
+    return _max_or_min(input, dim, keepdim, "min")
+
+
+def _max_or_min(input: Tensor, dim: Any, keepdim: bool, name: str) -> Any:
+    if dim is None:
+        if not input.data.size:
+            raise RuntimeError(
+                f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
+                "Specify the reduction dim with the 'dim' argument."
+            )
+        return Extremum.apply(input, canonical_dims(None, input.data.ndim), False, name)
+    if hasattr(dim, "data") and hasattr(dim, "requires_grad"):
+        return (maximum if name == "max" else minimum)(input, dim)
+    indices = _arg(input, dim, True, f"arg{name}", name)
+    dim = canonical_dim(dim, input.data.ndim)
+    values = gather(input, dim, indices)
+    if not keepdim:
+        values, indices = _drop(values, dim), _drop(indices, dim)
+    return ValuesAndIndices(values, indices)
+
+
+def _drop(x: Tensor, dim: int) -> Tensor:
+    return squeeze(x, dim) if x.data.ndim else x
+
+
+def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The index of the largest element along ``dim``, or among all; the first if several."""
+    return _arg(input, dim, keepdim, "argmax", "argmax")
+
+
+def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The index of the smallest element along ``dim``, or among all; the first if several."""
+    return _arg(input, dim, keepdim, "argmin", "argmin")
+
+
+def _arg(input: Tensor, dim: int | None, keepdim: bool, method: str, name: str) -> Tensor:
+    data = input.data
+    if dim is not None:
+        dim = canonical_dim(dim, data.ndim)
+        if data.ndim and data.shape[dim] == 0:
+            raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
+    elif not data.size:
+        raise IndexError(
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0."
+        )
+    if not data.ndim:
+        return wrap(xp_of(input).zeros((), numpy.int64))
+    return wrap(xp_of(input).asarray(getattr(data, method)(dim, keepdims=keepdim)))
+
+
+def all(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Whether all elements over ``dim`` are not 0."""
+    dims = canonical_dims(dim, input.data.ndim)
+    return wrap(xp_of(input).asarray(input.data.all(dims, keepdims=keepdim)))
+
+
+def any(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Whether any element over ``dim`` is not 0."""
+    dims = canonical_dims(dim, input.data.ndim)
+    return wrap(xp_of(input).asarray(input.data.any(dims, keepdims=keepdim)))
+
+
+def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
+    """How many elements over ``dim`` are not 0 (int64)."""
+    return sum(input != 0, dim)
+
+
+def cumsum(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
+    """The running sum along ``dim``."""
+    input = _cast(input, dtype)
+    return Cumsum.apply(input, canonical_dim(dim, input.data.ndim))
+
+
+def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
+    """log Σ exp(x) over ``dim``, shifted by the maximum so that nothing overflows."""
+    dims = canonical_dims(dim, input.data.ndim)
+    top = amax(input.detach(), dims, True)
+    top = where(top.isfinite(), top, 0.0)
+    result = log(sum(exp(input - top), dims, True)) + top
+    if keepdim:
+        return result
+    return Reshape.apply(result, tuple(n for d, n in enumerate(result.data.shape) if d not in dims))
+
+
+def norm(input: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """The p-norm (Σ|x|ᵖ)^(1/p) over ``dim``; "fro" is 2, inf the largest |x|, 0 counts."""
+    _need_float("norm", input)
+    if p in ("fro", 2, 2.0):
+        return _Norm2.apply(input, canonical_dims(dim, input.data.ndim), keepdim)
+    size = input.abs()
+    if p == math.inf:
+        return amax(size, dim, keepdim)
+    if p == -math.inf:
+        return amin(size, dim, keepdim)
+    if p == 0:
+        return sum((input != 0).to(input.dtype), dim, keepdim)
+    if p == 1:
+        return sum(size, dim, keepdim)
+    if isinstance(p, str):
+        raise RuntimeError(f"norm: expected a number, 'fro' or inf for p, got {p!r}")
+    return sum(size**p, dim, keepdim) ** (1 / p)
+
+
+class _Norm2(Op):
+    """The 2-norm, whose gradient at 0 is 0."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dims: tuple[int, ...], keepdim: bool) -> Array:
+        ctx.kept = _kept(x.data.shape, dims)
+        y = xp_of(x).sqrt((x.data * x.data).sum(dims, keepdims=keepdim))
+        y = xp_of(x).asarray(y)
+        ctx.save_for_backward(x, y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, y = ctx.saved_tensors
+        y = Reshape.apply(y, ctx.kept)
+        return (
+            Reshape.apply(dy, ctx.kept) * where(y == 0, 0.0, x / where(y == 0, 1.0, y)),
+            None,
+            None,
+        )
+
+
+def sort(
+    input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False
+) -> ValuesAndIndices:
+    """Elements in order along ``dim``, and where they came from. Always stable."""
+    indices = argsort(input, dim, descending, stable)
+    return ValuesAndIndices(gather(input, canonical_dim(dim, input.data.ndim), indices), indices)
+
+
+def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
+    """The indices that sort along ``dim``; NaN counts as the largest. Always stable."""
+    dim, xp, data = canonical_dim(dim, input.data.ndim), xp_of(input), input.data
+    if not data.ndim:
+        return wrap(xp.zeros((), numpy.int64))
+    if not descending:
+        return wrap(xp.argsort(data, axis=dim, kind="stable"))
+    # Stable in descending order: sort the mirror image, and mirror the result back.
+    order = xp.argsort(xp.flip(data, dim), axis=dim, kind="stable")
+    return wrap(data.shape[dim] - 1 - xp.flip(order, dim))
+
+
+def topk(
+    input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
+) -> ValuesAndIndices:
+    """The ``k`` largest (or smallest) elements along ``dim``, in order, and their indices."""
+    dim = canonical_dim(dim, input.data.ndim)
+    size = input.data.shape[dim] if input.data.ndim else 1
+    if not 0 <= k <= size:
+        raise RuntimeError(f"selected index k out of range: k={k}, dimension size {size}")
+    indices = argsort(input, dim, descending=largest)
+    if indices.data.ndim:
+        indices = indices.narrow(dim, 0, k)
+    return ValuesAndIndices(gather(input, dim, indices), indices)

@@ -1,0 +1,535 @@
+"""Shapes: views of the same memory, joining and splitting, repetition."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from gpunn.autograd.function import View
+from gpunn.autograd.variable import Array, Variable
+from gpunn.ops.common import Op, canonical_dim, canonical_dims, result_type, xp_of
+
+if TYPE_CHECKING:
+    from gpunn.tensor import Tensor
+
+
+class ViewOp(View, Op):
+    """A view of gpunn's own."""
+
+
+class Reshape(ViewOp):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, shape: tuple[int, ...]) -> Array:
+        ctx.shape = x.data.shape
+        return x.data.reshape(shape)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return Reshape.apply(dy, ctx.shape), None
+
+
+class Permute(ViewOp):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dims: tuple[int, ...]) -> Array:
+        ctx.dims = dims
+        return x.data.transpose(dims)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        inverse = sorted(range(len(ctx.dims)), key=ctx.dims.__getitem__)
+        return Permute.apply(dy, tuple(inverse)), None
+
+
+class Expand(ViewOp):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, shape: tuple[int, ...]) -> Array:
+        return xp_of(x).broadcast_to(x.data, shape)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return dy, None  # the engine sums it down
+
+
+class SumToSize(Op):
+    """The adjoint of broadcasting."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, shape: tuple[int, ...]) -> Array:
+        ctx.shape = x.data.shape
+        lead = x.data.ndim - len(shape)
+        axes = tuple(range(lead)) + tuple(
+            i + lead for i, n in enumerate(shape) if n == 1 and x.data.shape[i + lead] != 1
+        )
+        return x.data.sum(axes, dtype=x.data.dtype).reshape(shape)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return Expand.apply(dy, ctx.shape), None
+
+
+class Flip(Op):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dims: tuple[int, ...]) -> Array:
+        ctx.dims = dims
+        return xp_of(x).flip(x.data, dims).copy()
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return Flip.apply(dy, ctx.dims), None
+
+
+class Roll(Op):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, shifts: tuple[int, ...], dims: tuple[int, ...] | None
+    ) -> Array:
+        ctx.back = tuple(-s for s in shifts), dims
+        shift = shifts[0] if dims is None else shifts
+        return xp_of(x).roll(x.data, shift, dims)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return Roll.apply(dy, *ctx.back), None, None
+
+
+class Cat(Op):
+    @staticmethod
+    def forward(ctx: Any, dim: int, *tensors: Tensor) -> Array:
+        dtype = result_type(*tensors).numpy
+        ctx.dim, ctx.sizes = dim, [t.data.shape[dim] for t in tensors]
+        arrays = [t.data.astype(dtype, copy=False) for t in tensors]
+        return xp_of(tensors[0]).concatenate(arrays, dim)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return None, *split(dy, ctx.sizes, ctx.dim)
+
+
+class Triangle(Op):
+    """The elements on and below (``lower``) or above diagonal ``k``; zeros elsewhere."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, k: int, lower: bool) -> Array:
+        ctx.args = k, lower
+        xp = xp_of(x)
+        return (xp.tril if lower else xp.triu)(x.data, k)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return Triangle.apply(dy, *ctx.args), None, None
+
+
+class Diagonal(ViewOp):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, offset: int, dim1: int, dim2: int) -> Array:
+        ctx.args, ctx.shape = (offset, dim1, dim2), x.data.shape
+        return x.data.diagonal(offset, dim1, dim2)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return DiagonalPut.apply(dy, ctx.shape, *ctx.args), None, None, None
+
+
+class DiagonalPut(Op):
+    """Zeros of ``shape`` with ``x`` on a diagonal: the adjoint of ``Diagonal``."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, shape: tuple[int, ...], *args: int) -> Array:
+        xp, (offset, dim1, dim2) = xp_of(x), args
+        ctx.args = args
+        y = xp.zeros(shape, x.data.dtype)
+        n = x.data.shape[-1]
+        rows = xp.arange(n) + max(-offset, 0)
+        columns = xp.arange(n) + max(offset, 0)
+        index: list[Any] = [slice(None)] * len(shape)
+        moved = xp.moveaxis(y, (dim1, dim2), (-2, -1))
+        moved[(*index[2:], rows, columns)] = x.data
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return Diagonal.apply(dy, *ctx.args), None, None, None, None
+
+
+def sizes_of(shape: tuple[Any, ...], what: str = "shape") -> tuple[int, ...]:
+    """A shape given as ``(2, 3)`` or ``((2, 3),)``, as plain ints."""
+    if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
+        shape = tuple(shape[0])
+    for n in shape:
+        if isinstance(n, bool) or not hasattr(n, "__index__"):
+            raise TypeError(f"{what} must be ints, got {type(n).__name__}: {n!r}")
+    return tuple(n.__index__() for n in shape)
+
+
+def infer_size(shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
+    """``shape`` with its one -1 worked out. Raises RuntimeError if ``numel`` does not fit."""
+    unknown = shape.count(-1)
+    if unknown > 1:
+        raise RuntimeError("only one dimension can be inferred")
+    bad = next((n for n in shape if n < -1), None)
+    if bad is not None:
+        raise RuntimeError(f"invalid shape dimension {bad}")
+    known = math.prod(n for n in shape if n != -1)
+    if unknown:
+        if known == 0:
+            if numel == 0:
+                raise RuntimeError(
+                    f"cannot reshape tensor of 0 elements into shape {list(shape)} because the "
+                    "unspecified dimension size -1 can be any value and is ambiguous"
+                )
+        elif numel % known == 0:
+            return tuple(numel // known if n == -1 else n for n in shape)
+    elif known == numel:
+        return shape
+    raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {numel}")
+
+
+def reshape(input: Tensor, *shape: Any) -> Tensor:
+    """The same elements in ``shape``, a view where strides allow it; one size may be -1."""
+    return Reshape.apply(input, infer_size(sizes_of(shape), input.data.size))
+
+
+def view(input: Tensor, *shape: Any) -> Tensor:
+    """As ``reshape``, but never a copy: raises RuntimeError where strides do not allow it."""
+    sizes = infer_size(sizes_of(shape), input.data.size)
+    output = Reshape.apply(input, sizes)
+    if output._base is None and input.data.size:
+        raise RuntimeError(
+            "view size is not compatible with input tensor's size and stride (at least one "
+            "dimension spans across two contiguous subspaces). Use .reshape(...) instead."
+        )
+    return output
+
+
+def permute(input: Tensor, *dims: Any) -> Tensor:
+    """Dimensions in the order ``dims``, a view."""
+    order = sizes_of(dims, "dims")
+    ndim = input.data.ndim
+    if len(order) != ndim:
+        raise RuntimeError(
+            "permute(sparse_coo): number of dimensions in the tensor input does not match the "
+            f"length of the desired ordering of dimensions i.e. input.dim() = {ndim} is not equal "
+            f"to len(dims) = {len(order)}".replace("(sparse_coo)", "")
+        )
+    order = tuple(canonical_dim(d, ndim) for d in order)
+    if len(set(order)) != ndim:
+        raise RuntimeError("permute(): duplicate dims are not allowed.")
+    return Permute.apply(input, order)
+
+
+def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
+    """Two dimensions exchanged, a view."""
+    ndim = input.data.ndim
+    dim0, dim1 = canonical_dim(dim0, ndim), canonical_dim(dim1, ndim)
+    order = list(range(ndim))
+    if ndim:
+        order[dim0], order[dim1] = order[dim1], order[dim0]
+    return Permute.apply(input, tuple(order))
+
+
+def t(input: Tensor) -> Tensor:
+    """A matrix transposed; 0-d and 1-d tensors as they are."""
+    if input.data.ndim > 2:
+        raise RuntimeError(
+            f"t() expects a tensor with <= 2 dimensions, but self is {input.data.ndim}D"
+        )
+    return Permute.apply(input, tuple(range(input.data.ndim))[::-1])
+
+
+def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+    """Dimensions ``source`` moved to ``destination``, the others in their order; a view."""
+    ndim = input.data.ndim
+    from_ = canonical_dims((source,) if isinstance(source, int) else source, ndim)
+    to = canonical_dims((destination,) if isinstance(destination, int) else destination, ndim)
+    if len(from_) != len(to):
+        raise RuntimeError(
+            "movedim: Invalid source or destination dims: source "
+            f"({list(from_)} dims) should contain the same number of dims as destination ({list(to)} dims)"
+        )
+    rest = iter(d for d in range(ndim) if d not in from_)
+    place = dict(zip(to, from_, strict=True))
+    return Permute.apply(input, tuple(place[d] if d in place else next(rest) for d in range(ndim)))
+
+
+def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
+    """Dimensions of size 1 (all, or those among ``dim``) left out; a view."""
+    shape = input.data.shape
+    if isinstance(dim, (tuple, list)) and not dim:
+        chosen: tuple[int, ...] = ()
+    else:
+        chosen = canonical_dims(dim, len(shape))  # type: ignore[arg-type]
+    return Reshape.apply(
+        input, tuple(n for d, n in enumerate(shape) if not (d in chosen and n == 1))
+    )
+
+
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
+    """A dimension of size 1 put in before ``dim``; a view."""
+    shape = input.data.shape
+    dim = canonical_dim(dim, len(shape) + 1)
+    return Reshape.apply(input, (*shape[:dim], 1, *shape[dim:]))
+
+
+def expand(input: Tensor, *sizes: Any) -> Tensor:
+    """Dimensions of size 1 repeated to ``sizes`` without memory (-1: as it is); a view."""
+    wanted, shape = sizes_of(sizes, "sizes"), input.data.shape
+    lead = len(wanted) - len(shape)
+    if lead < 0:
+        raise RuntimeError(
+            f"expand(gpunn.{input.dtype.name}{{{list(shape)}}}, size={list(wanted)}): the number of "
+            f"sizes provided ({len(wanted)}) must be greater or equal to the number of dimensions "
+            f"in the tensor ({len(shape)})"
+        )
+    full: list[int] = []
+    for d, n in enumerate(wanted):
+        have = shape[d - lead] if d >= lead else None
+        if n == -1:
+            if have is None:
+                raise RuntimeError(
+                    f"The expanded size of the tensor ({n}) isn't allowed in a leading, "
+                    f"non-existing dimension {d}"
+                )
+            n = have
+        if have not in (None, 1, n):
+            raise RuntimeError(
+                f"The expanded size of the tensor ({n}) must match the existing size ({have}) at "
+                f"non-singleton dimension {d}.  Target sizes: {list(wanted)}.  "
+                f"Tensor sizes: {list(shape)}"
+            )
+        full.append(n)
+    return Expand.apply(input, tuple(full))
+
+
+def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
+    """``expand`` to ``size``."""
+    return expand(input, *size)
+
+
+def expand_as(input: Tensor, other: Tensor) -> Tensor:
+    """``expand`` to the shape of ``other``."""
+    return expand(input, *other.data.shape)
+
+
+def sum_to_size(input: Tensor, *size: Any) -> Tensor:
+    """The sum over the dimensions that broadcasting ``size`` to this shape would repeat."""
+    shape = sizes_of(size, "size")
+    return input if input.data.shape == shape else SumToSize.apply(input, shape)
+
+
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Dimensions ``start_dim`` to ``end_dim`` (both included) made one."""
+    shape = input.data.shape
+    start, end = canonical_dim(start_dim, len(shape)), canonical_dim(end_dim, len(shape))
+    if start > end:
+        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    if start == end and shape:
+        return input
+    size = math.prod(shape[start : end + 1])
+    return Reshape.apply(input, (*shape[:start], size, *shape[end + 1 :]))
+
+
+def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
+    """Dimension ``dim`` made several; one of ``sizes`` may be -1."""
+    shape = input.data.shape
+    dim = canonical_dim(dim, len(shape))
+    try:
+        inner = infer_size(tuple(sizes), shape[dim])
+    except RuntimeError:
+        raise RuntimeError(
+            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {dim} "
+            f"({shape[dim]}) in the input tensor"
+        ) from None
+    return Reshape.apply(input, (*shape[:dim], *inner, *shape[dim + 1 :]))
+
+
+def ravel(input: Tensor) -> Tensor:
+    """All elements in one dimension."""
+    return reshape(input, -1)
+
+
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Tensors joined along an existing dimension; other sizes must agree; dtypes promote."""
+    if not isinstance(tensors, (tuple, list)):
+        raise TypeError(
+            f"cat(): argument 'tensors' must be tuple of Tensors, not {type(tensors).__name__}"
+        )
+    if not tensors:
+        raise RuntimeError("gpunn.cat(): expected a non-empty list of Tensors")
+    for i, x in enumerate(tensors):
+        if not isinstance(x, Variable):
+            raise TypeError(
+                f"expected Tensor as element {i} in argument 0, but got {type(x).__name__}"
+            )
+    # PyTorch lets an empty 1-d tensor join anything.
+    joined = [x for x in tensors if x.data.shape != (0,)] or [tensors[0]]
+    first = joined[0].data.shape
+    if not first:
+        raise RuntimeError("zero-dimensional tensor (at position 0) cannot be concatenated")
+    dim = canonical_dim(dim, len(first))
+    for i, x in enumerate(joined):
+        shape = x.data.shape
+        if len(shape) != len(first):
+            raise RuntimeError(
+                f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)}"
+            )
+        for d, (n, m) in enumerate(zip(first, shape, strict=True)):
+            if d != dim and n != m:
+                raise RuntimeError(
+                    f"Sizes of tensors must match except in dimension {dim}. "
+                    f"Expected size {n} but got size {m} for tensor number {i} in the list."
+                )
+    return Cat.apply(dim, *joined)
+
+
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Tensors of one shape joined along a new dimension."""
+    if not tensors:
+        raise RuntimeError("stack expects a non-empty TensorList")
+    shape = tensors[0].data.shape
+    for i, x in enumerate(tensors):
+        if x.data.shape != shape:
+            raise RuntimeError(
+                f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 "
+                f"and {list(x.data.shape)} at entry {i}"
+            )
+    dim = canonical_dim(dim, len(shape) + 1)
+    return cat([unsqueeze(x, dim) for x in tensors], dim)
+
+
+def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """``length`` elements of dimension ``dim`` from ``start`` on; a view."""
+    dim = canonical_dim(dim, input.data.ndim)
+    size = input.data.shape[dim]
+    if length < 0:
+        raise RuntimeError("narrow(): length must be non-negative.")
+    if not -size <= start <= size:
+        raise IndexError(
+            f"start out of range (expected to be in range of [{-size}, {size}], but got {start})"
+        )
+    start = start + size if start < 0 else start
+    if start + length > size:
+        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
+    return input[(slice(None),) * dim + (slice(start, start + length),)]
+
+
+def select(input: Tensor, dim: int, index: int) -> Tensor:
+    """Element ``index`` of dimension ``dim``, which goes; a view."""
+    dim = canonical_dim(dim, input.data.ndim)
+    return input[(slice(None),) * dim + (index,)]
+
+
+def split(
+    tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0
+) -> tuple[Tensor, ...]:
+    """Views of ``split_size`` elements each along ``dim`` (the last may be smaller), or of the
+    sizes listed, which must add up."""
+    dim = canonical_dim(dim, tensor.data.ndim)
+    size = tensor.data.shape[dim]
+    if isinstance(split_size_or_sections, int):
+        step = split_size_or_sections
+        if step < 0 or (step == 0 and size):
+            raise RuntimeError(
+                f"split expects split_size be non-negative, but got split_size={step}"
+                if step < 0
+                else f"split_size can only be 0 if dimension size is 0, but got dimension size of {size}"
+            )
+        sizes = [min(step, size - i) for i in range(0, size, step)] if size else [0]
+    else:
+        sizes = list(split_size_or_sections)
+        if sum(sizes) != size or min(sizes, default=0) < 0:
+            raise RuntimeError(
+                f"split_with_sizes expects split_sizes to sum exactly to {size} (input tensor's "
+                f"size at dimension {dim}), but got split_sizes={sizes}"
+            )
+    pieces: list[Tensor] = []
+    start = 0
+    for n in sizes:
+        pieces.append(narrow(tensor, dim, start, n))
+        start += n
+    return tuple(pieces)
+
+
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """At most ``chunks`` views of equal size along ``dim`` (the last may be smaller)."""
+    if chunks <= 0:
+        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    size = input.data.shape[canonical_dim(dim, input.data.ndim)]
+    if not size:
+        return tuple(split(input, [0] * chunks, dim))
+    return split(input, -(-size // chunks), dim)
+
+
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """The elements of dimension ``dim``, each a view without it."""
+    dim = canonical_dim(dim, input.data.ndim)
+    return tuple(select(input, dim, i) for i in range(input.data.shape[dim]))
+
+
+def flip(input: Tensor, *dims: Any) -> Tensor:
+    """The order along ``dims`` reversed (a copy)."""
+    return Flip.apply(input, tuple(canonical_dim(d, input.data.ndim) for d in sizes_of(dims)))
+
+
+def roll(
+    input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None
+) -> Tensor:
+    """Elements shifted along ``dims``, those that leave at one end enter at the other."""
+    steps = (shifts,) if isinstance(shifts, int) else tuple(shifts)
+    if dims is None:
+        return Roll.apply(input, steps, None)
+    places = (dims,) if isinstance(dims, int) else tuple(dims)
+    if len(places) != len(steps):
+        raise RuntimeError(
+            f"shifts and dimensions must align. shifts: {len(steps)}, dims:{len(places)}"
+        )
+    return Roll.apply(input, steps, tuple(canonical_dim(d, input.data.ndim) for d in places))
+
+
+def repeat(input: Tensor, *repeats: Any) -> Tensor:
+    """The whole tensor repeated ``repeats[d]`` times along each dimension."""
+    counts, shape = sizes_of(repeats, "repeats"), input.data.shape
+    if len(counts) < len(shape):
+        raise RuntimeError(
+            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
+        )
+    shape = (1,) * (len(counts) - len(shape)) + shape
+    # (n,) -> (r, n) -> (r * n,): each dimension gets a partner to be repeated along.
+    apart = Reshape.apply(input, tuple(m for n in shape for m in (1, n)))
+    both = tuple(m for r, n in zip(counts, shape, strict=True) for m in (r, n))
+    return Reshape.apply(
+        Expand.apply(apart, both), tuple(r * n for r, n in zip(counts, shape, strict=True))
+    )
+
+
+def tile(input: Tensor, *dims: Any) -> Tensor:
+    """As ``repeat``; missing leading counts are 1."""
+    counts = sizes_of(dims, "dims")
+    return repeat(input, *((1,) * (input.data.ndim - len(counts)) + counts))
+
+
+def tril(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The lower triangle of the last two dimensions, zeros above ``diagonal``."""
+    return _triangle(input, diagonal, True)
+
+
+def triu(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The upper triangle of the last two dimensions, zeros below ``diagonal``."""
+    return _triangle(input, diagonal, False)
+
+
+def _triangle(input: Tensor, diagonal: int, lower: bool) -> Tensor:
+    if input.data.ndim < 2:
+        raise RuntimeError(
+            f"{'tril' if lower else 'triu'}: input tensor must have at least 2 dimensions"
+        )
+    return Triangle.apply(input, diagonal, lower)
+
+
+def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """The diagonal of dimensions ``dim1`` and ``dim2``, as the last dimension; a view."""
+    ndim = input.data.ndim
+    dim1, dim2 = canonical_dim(dim1, ndim), canonical_dim(dim2, ndim)
+    if dim1 == dim2:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    return Diagonal.apply(input, offset, dim1, dim2)

@@ -1,0 +1,747 @@
+"""Tensor: the variable with operators and methods; each is a function of a family in ``ops``."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
+
+import numpy
+
+from gpunn import dtype as dtypes
+from gpunn import random
+from gpunn.autograd import engine
+from gpunn.autograd.grad_mode import no_grad
+from gpunn.autograd.variable import Array, Variable, recording, wrap
+from gpunn.backends import backend_of, type2backend
+from gpunn.device import device as Device
+from gpunn.dtype import as_dtype, can_cast, from_numpy_dtype
+from gpunn.ops import conversion, indexing, pointwise, reduction
+from gpunn.ops import matmul as products  # inside the class these names mean methods
+from gpunn.ops import shape as shapes
+from gpunn.ops.common import as_tensor_like, dtype_of
+from gpunn.printing import format_tensor
+
+if TYPE_CHECKING:
+    from gpunn.dtype import dtype as Dtype
+
+Operand: TypeAlias = "Tensor | bool | int | float"
+_OPERANDS = (Variable, int, float, numpy.number, numpy.bool_)
+
+
+class Size(tuple[int, ...]):
+    """A shape: a tuple of ints.
+
+    >>> Size((2, 3)), Size((2, 3)).numel()
+    (gpunn.Size([2, 3]), 6)
+    """
+
+    def __repr__(self) -> str:
+        return f"gpunn.Size({list(self)})"
+
+    def numel(self) -> int:
+        """The product of the sizes."""
+        product = 1
+        for n in self:
+            product *= n
+        return product
+
+
+def _operator(apply: Callable[..., Any], swap: bool = False) -> Callable[[Tensor, Any], Tensor]:
+    """A binary operator; NotImplemented, as Python wants it, for what is no operand."""
+
+    def operator(self: Tensor, other: Any) -> Any:
+        if not isinstance(other, _OPERANDS):
+            if not isinstance(other, numpy.ndarray):
+                return NotImplemented
+            other = wrap(other)
+        return apply(other, self) if swap else apply(self, other)
+
+    return operator
+
+
+def _in_place(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The in-place form of an operation: the same value and gradient, written into ``self``."""
+
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return self._write(function, *args, **kwargs)
+
+    name = function.__name__
+    method.__name__ = method.__qualname__ = f"{name}_"
+    method.__doc__ = f"As ``{name}``, in place."
+    return method
+
+
+class Tensor(Variable):
+    """An n-dimensional array on a device, whose operations are recorded for ``backward``.
+
+    Make one with ``gpunn.tensor``, ``zeros``, ``rand``, ``from_numpy``...; ``data`` is the NumPy or
+    CuPy array, ``grad`` the gradient that ``backward()`` left.
+    """
+
+    __array_priority__ = 1000  # numpy_array * tensor is the tensor's business
+
+    def __init__(self, data: Any = ()) -> None:
+        if isinstance(data, Variable):
+            data = data._data
+        elif not isinstance(data, numpy.ndarray) and type(data) not in type2backend:
+            data = numpy.asarray(data, dtypes.get_default_dtype().numpy)
+        super().__init__(data)
+
+    @staticmethod
+    def _from_array(array: Array) -> Tensor:
+        tensor = object.__new__(Tensor)
+        Variable.__init__(tensor, array)
+        return tensor
+
+    # What it is -----------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        """The sizes of the dimensions."""
+        return Size(self._data.shape)
+
+    @property
+    def dtype(self) -> Dtype:
+        """The element type."""
+        return from_numpy_dtype[self._data.dtype]
+
+    @property
+    def device(self) -> Device:
+        """Where the data lie."""
+        return type2backend[type(self._data)].device(self._data)
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the data lie on a CUDA device."""
+        return self.device.type == "cuda"
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return self._data.ndim
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes per element."""
+        return self._data.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self._data.size * self._data.dtype.itemsize
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802
+        """All dimensions in reverse order, a view."""
+        return shapes.Permute.apply(self, tuple(range(self._data.ndim))[::-1])
+
+    @property
+    def mT(self) -> Tensor:  # noqa: N802
+        """The last two dimensions exchanged, a view."""
+        if self._data.ndim < 2:
+            raise RuntimeError(
+                "tensor.mT is only supported on matrices or batches of matrices. "
+                f"Got {self._data.ndim}-D tensor."
+            )
+        return products.transposed(self)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size of dimension ``dim``."""
+        if dim is None:
+            return self.shape
+        if not self._data.ndim:
+            raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+        return self._data.shape[shapes.canonical_dim(dim, self._data.ndim)]
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return self._data.ndim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self._data.size
+
+    def element_size(self) -> int:
+        """Bytes per element."""
+        return self._data.dtype.itemsize
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Steps between neighbours, in elements."""
+        strides = tuple(s // self._data.dtype.itemsize for s in self._data.strides)
+        return strides if dim is None else strides[dim]
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        if type(self._data) is numpy.ndarray:
+            return self._data.ctypes.data
+        return self._data.data.ptr
+
+    def is_contiguous(self) -> bool:
+        """Whether elements lie in memory in row-major order without gaps."""
+        return self._data.flags.c_contiguous
+
+    def is_floating_point(self) -> bool:
+        """Whether the dtype is a float."""
+        return self._data.dtype.kind == "f"
+
+    # Values ---------------------------------------------------------------------------------
+
+    def item(self) -> Any:
+        """The one element as a Python number."""
+        if self._data.size != 1:
+            raise RuntimeError(
+                f"a Tensor with {self._data.size} elements cannot be converted to Scalar"
+            )
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers."""
+        return self._data.tolist()
+
+    def numpy(self, *, force: bool = False) -> numpy.ndarray[Any, Any]:
+        """The NumPy array that shares the memory; CPU tensors without gradient only.
+
+        With ``force``, ``self.detach().cpu().numpy()``.
+        """
+        if force:
+            return type2backend[type(self._data)].to_numpy(self._data)
+        if self.requires_grad:
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+            )
+        if type(self._data) is not numpy.ndarray:
+            raise TypeError(
+                f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy "
+                "the tensor to host memory first."
+            )
+        return self._data
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> numpy.ndarray[Any, Any]:
+        return numpy.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        if self.requires_grad:
+            raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+        return self._data.__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> Any:
+        return self._data.__dlpack_device__()
+
+    def __bool__(self) -> bool:
+        if self._data.size == 0:
+            raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
+        if self._data.size > 1:
+            raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
+        return builtins.bool(self._data.item())
+
+    def __int__(self) -> int:
+        return builtins.int(self.item())
+
+    def __float__(self) -> float:
+        return builtins.float(self.item())
+
+    def __index__(self) -> int:
+        if self._data.size != 1 or self._data.dtype.kind == "f":
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return builtins.int(self.item())
+
+    def __len__(self) -> int:
+        if not self._data.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return self._data.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self._data.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(shapes.unbind(self))
+
+    def __contains__(self, element: Operand) -> bool:
+        return builtins.bool((self == element)._data.any())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and not self._data.ndim else repr(self)
+
+    def __repr__(self) -> str:
+        notes: list[str] = []
+        if self.grad_fn is not None:
+            notes.append(f"grad_fn=<{self.grad_fn.name}>")
+        elif self._requires_grad:
+            notes.append("requires_grad=True")
+        host = type2backend[type(self._data)].to_numpy(self._data)
+        return format_tensor(host, str(self.device), notes)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        if self.grad_fn is not None:
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) can be pickled or deep "
+                "copied; call detach() first"
+            )
+        host = type2backend[type(self._data)].to_numpy(self._data)
+        return _rebuild, (type(self), host, str(self.device), self._requires_grad, self.__dict__)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if self.grad_fn is not None:
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
+                "protocol at the moment"
+            )
+        copy = _rebuild(
+            type(self), type2backend[type(self._data)].copy(self._data), None, False, {}
+        )
+        copy._requires_grad = self._requires_grad
+        if self._grad is not None:
+            copy._grad = self._grad.detach().clone()
+        memo[id(self)] = copy
+        return copy
+
+    # Gradient -------------------------------------------------------------------------------
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Sequence[Tensor] | Tensor | None = None,
+    ) -> None:
+        """Add the gradient of this tensor to ``.grad`` of the leaves it was made from."""
+        engine.backward(self, gradient, retain_graph, create_graph, inputs)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Record operations on this tensor from now on; returns it."""
+        self.requires_grad = requires_grad
+        return self
+
+    def detach_(self) -> Tensor:
+        """Cut this tensor from its history, in place."""
+        if self._base is not None:
+            raise RuntimeError("Can't detach views in-place. Use detach() instead.")
+        self._grad_fn, self._requires_grad = None, False
+        return self
+
+    # Changing in place ----------------------------------------------------------------------
+
+    def _write(self, function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+        """``self[...] = function(self, ...)``, with that function's gradient."""
+        if recording(self, *args, *kwargs.values()):
+            self._check_in_place()
+            new = function(self._alias(), *args, **kwargs)
+        else:
+            with no_grad():
+                new = function(self, *args, **kwargs)
+        data, target = new._data, self._data
+        if data.shape != target.shape:
+            raise RuntimeError(
+                f"output with shape {list(target.shape)} doesn't match the broadcast shape "
+                f"{list(data.shape)}"
+            )
+        if not can_cast(dtype_of(new), self.dtype):
+            raise RuntimeError(
+                f"result type {reduction._TITLES[new.dtype.name]} can't be cast to the desired "
+                f"output type {reduction._TITLES[self.dtype.name]}"
+            )
+        if 0 in target.strides and builtins.any(
+            s == 0 and n > 1 for s, n in zip(target.strides, target.shape, strict=True)
+        ):
+            raise RuntimeError(
+                "unsupported operation: more than one element of the written-to tensor refers to a "
+                "single memory location. Please clone() the tensor before performing the operation."
+            )
+        target[...] = data
+        self._version_box[0] += 1
+        if new._requires_grad:
+            self._rebase(new)
+        return self
+
+    add_ = _in_place(pointwise.add)
+    sub_ = _in_place(pointwise.sub)
+    mul_ = _in_place(pointwise.mul)
+    div_ = _in_place(pointwise.div)
+    pow_ = _in_place(pointwise.pow)
+    floor_divide_ = _in_place(pointwise.floor_divide)
+    remainder_ = _in_place(pointwise.remainder)
+    neg_ = _in_place(pointwise.neg)
+    abs_ = _in_place(pointwise.abs)
+    exp_ = _in_place(pointwise.exp)
+    log_ = _in_place(pointwise.log)
+    sqrt_ = _in_place(pointwise.sqrt)
+    rsqrt_ = _in_place(pointwise.rsqrt)
+    square_ = _in_place(pointwise.square)
+    reciprocal_ = _in_place(pointwise.reciprocal)
+    tanh_ = _in_place(pointwise.tanh)
+    sigmoid_ = _in_place(pointwise.sigmoid)
+    relu_ = _in_place(pointwise.relu)
+    round_ = _in_place(pointwise.round)
+    floor_ = _in_place(pointwise.floor)
+    ceil_ = _in_place(pointwise.ceil)
+    clamp_ = _in_place(pointwise.clamp)
+    masked_fill_ = _in_place(indexing.masked_fill)
+    scatter_ = _in_place(indexing.scatter)
+    scatter_add_ = _in_place(indexing.scatter_add)
+    index_add_ = _in_place(indexing.index_add)
+    index_put_ = _in_place(indexing.index_put)
+
+    def copy_(self, src: Tensor, non_blocking: bool = False) -> Tensor:
+        """Take over the values of ``src``, broadcast and cast; also from another device."""
+        if self.device != src.device:
+            src = src.to(self.device)
+        return self._write(conversion.Overwrite.apply, src)
+
+    def fill_(self, value: Operand) -> Tensor:
+        """Every element set to ``value``."""
+        filler = as_tensor_like(value, self)
+        if filler._data.ndim:
+            raise RuntimeError(
+                "fill_ only supports 0-dimension value tensor but got tensor with "
+                f"{filler._data.ndim} dimensions."
+            )
+        return self._write(conversion.Overwrite.apply, filler)
+
+    def zero_(self) -> Tensor:
+        """Every element set to 0."""
+        return self.fill_(0)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        indexing.setitem(self, index, value)
+
+    __iadd__ = _operator(add_)
+    __isub__ = _operator(sub_)
+    __imul__ = _operator(mul_)
+    __itruediv__ = _operator(div_)
+    __ifloordiv__ = _operator(floor_divide_)
+    __imod__ = _operator(remainder_)
+    __ipow__ = _operator(pow_)
+
+    # Random values in place -----------------------------------------------------------------
+
+    def _draw(self, draw: Callable[..., Array], blocks: int, generator: Any, *args: Any) -> Tensor:
+        seed, offset = (generator or random.default_generator).reserve(blocks)
+        backend = type2backend[type(self._data)]
+        with backend.on(self.device):
+            return self._write(conversion.Overwrite.apply, wrap(draw(seed, offset, *args)))
+
+    def uniform_(
+        self,
+        from_: float = 0,
+        to: float = 1,
+        *,
+        generator: random.Generator | None = None,
+        **kwargs: float,
+    ) -> Tensor:
+        """Uniform in [from, to)."""
+        low = kwargs.pop("from", from_)
+        if low > to:
+            raise RuntimeError(
+                f"uniform_ expects to return a [from, to) range, but found from={low} > to={to}"
+            )
+        backend, (size, kind) = type2backend[type(self._data)], (self._data.shape, self._data.dtype)
+
+        def draw(seed: int, offset: int) -> Array:
+            return backend.uniform(seed, offset, size, kind) * (to - low) + low
+
+        return self._draw(draw, backend.random_blocks(self._data.size, kind), generator)
+
+    def normal_(
+        self, mean: float = 0, std: float = 1, *, generator: random.Generator | None = None
+    ) -> Tensor:
+        """Normal with ``mean`` and standard deviation ``std``."""
+        if std < 0:
+            raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
+        backend, (size, kind) = type2backend[type(self._data)], (self._data.shape, self._data.dtype)
+
+        def draw(seed: int, offset: int) -> Array:
+            return backend.normal(seed, offset, size, kind) * std + mean
+
+        blocks = backend.random_blocks(self._data.size + self._data.size % 2, kind)
+        return self._draw(draw, blocks, generator)
+
+    def bernoulli_(self, p: float = 0.5, *, generator: random.Generator | None = None) -> Tensor:
+        """1 with probability ``p``, else 0."""
+        if not 0 <= p <= 1:
+            raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
+        backend, size = type2backend[type(self._data)], self._data.shape
+
+        def draw(seed: int, offset: int) -> Array:
+            return backend.uniform(seed, offset, size, numpy.dtype("float32")) < p
+
+        return self._draw(
+            draw, backend.random_blocks(self._data.size, numpy.dtype("float32")), generator
+        )
+
+    # New tensors like this one --------------------------------------------------------------
+
+    def _new(self, make: str, size: tuple[Any, ...], dtype: Any, device: Any, *fill: Any) -> Tensor:
+        kind = self.dtype if dtype is None else as_dtype(dtype)
+        where = self.device if device is None else Device(device)
+        backend = backend_of(where)
+        with backend.on(where):
+            return wrap(getattr(backend.xp, make)(shapes.sizes_of(size), *fill, dtype=kind.numpy))
+
+    def new_zeros(self, *size: Any, dtype: Any = None, device: Any = None) -> Tensor:
+        """Zeros of ``size`` with this tensor's dtype and device."""
+        return self._new("zeros", size, dtype, device)
+
+    def new_ones(self, *size: Any, dtype: Any = None, device: Any = None) -> Tensor:
+        """Ones of ``size`` with this tensor's dtype and device."""
+        return self._new("ones", size, dtype, device)
+
+    def new_empty(self, *size: Any, dtype: Any = None, device: Any = None) -> Tensor:
+        """Uninitialised, of ``size``, with this tensor's dtype and device."""
+        return self._new("empty", size, dtype, device)
+
+    def new_full(
+        self, size: Sequence[int], fill_value: float, dtype: Any = None, device: Any = None
+    ) -> Tensor:
+        """``fill_value`` everywhere, with this tensor's dtype and device."""
+        return self._new("full", (tuple(size),), dtype, device, fill_value)
+
+    # Copies and casts -----------------------------------------------------------------------
+
+    clone = conversion.clone
+    detach = conversion.detach
+    to = conversion.to
+    type_as_numpy = conversion.type_as_numpy
+
+    def contiguous(self) -> Tensor:
+        """This tensor if contiguous, else a contiguous copy."""
+        return self if self._data.flags.c_contiguous else conversion.clone(self)
+
+    def cpu(self) -> Tensor:
+        """This tensor in host memory."""
+        return self.to("cpu")
+
+    def cuda(self, device: Device | str | int | None = None, non_blocking: bool = False) -> Tensor:
+        """This tensor on a CUDA device (the current one unless named)."""
+        return self.to(Device("cuda" if device is None else device))
+
+    def type(self, dtype: Any = None) -> Any:
+        """Cast to ``dtype``; without one, the name of the type."""
+        if dtype is None:
+            return f"gpunn.{reduction._TITLES[self.dtype.name]}Tensor"
+        return self.to(as_dtype(dtype))
+
+    def type_as(self, other: Tensor) -> Tensor:
+        """Cast to the dtype of ``other``."""
+        return self.to(other.dtype)
+
+    def bool(self) -> Tensor:
+        """Cast to bool."""
+        return self.to(dtypes.bool_)
+
+    def byte(self) -> Tensor:
+        """Cast to uint8."""
+        return self.to(dtypes.uint8)
+
+    def int(self) -> Tensor:
+        """Cast to int32."""
+        return self.to(dtypes.int32)
+
+    def long(self) -> Tensor:
+        """Cast to int64."""
+        return self.to(dtypes.int64)
+
+    def half(self) -> Tensor:
+        """Cast to float16."""
+        return self.to(dtypes.float16)
+
+    def float(self) -> Tensor:
+        """Cast to float32."""
+        return self.to(dtypes.float32)
+
+    def double(self) -> Tensor:
+        """Cast to float64."""
+        return self.to(dtypes.float64)
+
+    # The families ---------------------------------------------------------------------------
+
+    __add__ = _operator(pointwise.Add.apply)
+    __radd__ = _operator(pointwise.Add.apply, swap=True)
+    __sub__ = _operator(pointwise.Sub.apply)
+    __rsub__ = _operator(pointwise.Sub.apply, swap=True)
+    __mul__ = _operator(pointwise.Mul.apply)
+    __rmul__ = _operator(pointwise.Mul.apply, swap=True)
+    __truediv__ = _operator(pointwise.Div.apply)
+    __rtruediv__ = _operator(pointwise.Div.apply, swap=True)
+    __floordiv__ = _operator(pointwise.floor_divide)
+    __rfloordiv__ = _operator(pointwise.floor_divide, swap=True)
+    __mod__ = _operator(pointwise.remainder)
+    __rmod__ = _operator(pointwise.remainder, swap=True)
+    __pow__ = _operator(pointwise.Pow.apply)
+    __rpow__ = _operator(pointwise.Pow.apply, swap=True)
+    __matmul__ = _operator(products.matmul)
+    __rmatmul__ = _operator(products.matmul, swap=True)
+    __eq__ = _operator(pointwise.eq)  # type: ignore[assignment]
+    __ne__ = _operator(pointwise.ne)  # type: ignore[assignment]
+    __lt__ = _operator(pointwise.lt)
+    __le__ = _operator(pointwise.le)
+    __gt__ = _operator(pointwise.gt)
+    __ge__ = _operator(pointwise.ge)
+    __and__ = _operator(pointwise.bitwise_and)
+    __rand__ = _operator(pointwise.bitwise_and, swap=True)
+    __or__ = _operator(pointwise.bitwise_or)
+    __ror__ = _operator(pointwise.bitwise_or, swap=True)
+    __xor__ = _operator(pointwise.bitwise_xor)
+    __rxor__ = _operator(pointwise.bitwise_xor, swap=True)
+    __invert__ = pointwise.bitwise_not
+    __neg__ = pointwise.neg
+    __abs__ = pointwise.abs
+    __getitem__ = indexing.getitem
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    add = pointwise.add
+    sub = pointwise.sub
+    mul = pointwise.mul
+    div = pointwise.div
+    floor_divide = pointwise.floor_divide
+    remainder = pointwise.remainder
+    fmod = pointwise.fmod
+    pow = pointwise.pow
+    maximum = pointwise.maximum
+    minimum = pointwise.minimum
+    clamp = pointwise.clamp
+    neg = pointwise.neg
+    abs = pointwise.abs
+    sign = pointwise.sign
+    square = pointwise.square
+    exp = pointwise.exp
+    exp2 = pointwise.exp2
+    expm1 = pointwise.expm1
+    log = pointwise.log
+    log2 = pointwise.log2
+    log10 = pointwise.log10
+    log1p = pointwise.log1p
+    sqrt = pointwise.sqrt
+    rsqrt = pointwise.rsqrt
+    reciprocal = pointwise.reciprocal
+    sin = pointwise.sin
+    cos = pointwise.cos
+    tan = pointwise.tan
+    asin = pointwise.asin
+    acos = pointwise.acos
+    atan = pointwise.atan
+    sinh = pointwise.sinh
+    cosh = pointwise.cosh
+    tanh = pointwise.tanh
+    sigmoid = pointwise.sigmoid
+    erf = pointwise.erf
+    relu = pointwise.relu
+    floor = pointwise.floor
+    ceil = pointwise.ceil
+    trunc = pointwise.trunc
+    round = pointwise.round
+    isnan = pointwise.isnan
+    isinf = pointwise.isinf
+    isfinite = pointwise.isfinite
+    logical_not = pointwise.logical_not
+    logical_and = pointwise.logical_and
+    logical_or = pointwise.logical_or
+    logical_xor = pointwise.logical_xor
+    bitwise_and = pointwise.bitwise_and
+    bitwise_or = pointwise.bitwise_or
+    bitwise_xor = pointwise.bitwise_xor
+    bitwise_not = pointwise.bitwise_not
+    eq = pointwise.eq
+    ne = pointwise.ne
+    lt = pointwise.lt
+    le = pointwise.le
+    gt = pointwise.gt
+    ge = pointwise.ge
+    isclose = pointwise.isclose
+    allclose = pointwise.allclose
+    equal = pointwise.equal
+    sum = reduction.sum
+    mean = reduction.mean
+    prod = reduction.prod
+    var = reduction.var
+    std = reduction.std
+    amax = reduction.amax
+    amin = reduction.amin
+    max = reduction.max
+    min = reduction.min
+    argmax = reduction.argmax
+    argmin = reduction.argmin
+    all = reduction.all
+    any = reduction.any
+    count_nonzero = reduction.count_nonzero
+    cumsum = reduction.cumsum
+    logsumexp = reduction.logsumexp
+    norm = reduction.norm
+    sort = reduction.sort
+    argsort = reduction.argsort
+    topk = reduction.topk
+    reshape = shapes.reshape
+    view = shapes.view
+    permute = shapes.permute
+    transpose = shapes.transpose
+    t = shapes.t
+    movedim = shapes.movedim
+    squeeze = shapes.squeeze
+    unsqueeze = shapes.unsqueeze
+    expand = shapes.expand
+    expand_as = shapes.expand_as
+    broadcast_to = shapes.broadcast_to
+    sum_to_size = shapes.sum_to_size
+    flatten = shapes.flatten
+    unflatten = shapes.unflatten
+    ravel = shapes.ravel
+    narrow = shapes.narrow
+    select = shapes.select
+    split = shapes.split
+    chunk = shapes.chunk
+    unbind = shapes.unbind
+    flip = shapes.flip
+    roll = shapes.roll
+    repeat = shapes.repeat
+    tile = shapes.tile
+    tril = shapes.tril
+    triu = shapes.triu
+    diagonal = shapes.diagonal
+    gather = indexing.gather
+    scatter = indexing.scatter
+    scatter_add = indexing.scatter_add
+    index_select = indexing.index_select
+    index_add = indexing.index_add
+    index_put = indexing.index_put
+    take_along_dim = indexing.take_along_dim
+    masked_fill = indexing.masked_fill
+    masked_select = indexing.masked_select
+    nonzero = indexing.nonzero
+    matmul = products.matmul
+    mm = products.mm
+    bmm = products.bmm
+    dot = products.dot
+    mv = products.mv
+    addmm = products.addmm
+    outer = products.outer
+    multiply = pointwise.mul
+    divide = pointwise.div
+    absolute = pointwise.abs
+    clip = pointwise.clamp
+
+    def where(self, condition: Tensor, other: Operand) -> Tensor:
+        """This tensor where ``condition``, else ``other``."""
+        return pointwise.where(condition, self, other)
+
+    def view_as(self, other: Tensor) -> Tensor:
+        """``view`` with the shape of ``other``."""
+        return shapes.view(self, *other._data.shape)
+
+    def reshape_as(self, other: Tensor) -> Tensor:
+        """``reshape`` with the shape of ``other``."""
+        return shapes.reshape(self, *other._data.shape)
+
+
+def _rebuild(
+    cls: type[Tensor], array: Array, where: str | None, requires_grad: bool, state: dict[str, Any]
+) -> Tensor:
+    """A tensor of class ``cls`` from what ``__reduce_ex__`` took apart."""
+    tensor = object.__new__(cls)
+    Variable.__init__(tensor, array if where in (None, "cpu") else wrap(array).to(where)._data)
+    tensor._requires_grad = requires_grad
+    tensor.__dict__.update(state)
+    return tensor
