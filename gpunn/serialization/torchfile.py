@@ -137,7 +137,7 @@ def _load(file: BinaryIO, name: str, map_location: MapLocation) -> Any:
 
 def _read_zip(archive: zipfile.ZipFile, storages: dict[str, Storage]) -> Unpickler:
     entries = archive.infolist()
-    if any(e.compress_type != zipfile.ZIP_STORED or e.flag_bits & _ENCRYPTED for e in entries):
+    if not all(map(_is_stored, entries)):
         raise CorruptFileError("its entries are compressed or encrypted; torch.save stores them")
     if sum(entry.file_size for entry in entries) > archive.start_dir:
         raise CorruptFileError("the sizes of its entries exceed that of the file")
@@ -157,6 +157,14 @@ def _read_zip(archive: zipfile.ZipFile, storages: dict[str, Storage]) -> Unpickl
         storage.array = _clean(array if order == sys.byteorder else array.byteswap())
     unpickler.position = 0
     return unpickler
+
+
+def _is_stored(entry: zipfile.ZipInfo) -> bool:
+    return (
+        entry.compress_type == zipfile.ZIP_STORED
+        and entry.compress_size == entry.file_size
+        and not entry.flag_bits & _ENCRYPTED
+    )
 
 
 def _read_storage(archive: zipfile.ZipFile, name: str, storage: Storage) -> np.ndarray[Any, Any]:
