@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy
 
@@ -15,10 +15,7 @@ from gpunn.device import device as Device
 from gpunn.dtype import as_dtype, from_numpy_dtype, get_default_dtype, scalar_dtype
 from gpunn.ops.shape import sizes_of
 from gpunn.random import Generator, default_generator
-
-if TYPE_CHECKING:
-    from gpunn.dtype import dtype as Dtype
-    from gpunn.tensor import Tensor
+from gpunn.tensor import Tensor
 
 Where = Device | str | int | None
 
