@@ -11,14 +11,14 @@ def case(request):
 def test_lenet_step(benchmark, target, case):
     lib, nn, device = target.lib, target.lib.nn, target.device
     model = nn.Sequential(
-        nn.Conv2d(1, 16, 5, padding=2),
+        nn.Conv2d(1, 16, 5),
         nn.ReLU(),
         nn.MaxPool2d(2),
-        nn.Conv2d(16, 32, 5, padding=2),
+        nn.Conv2d(16, 32, 5),
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Flatten(),
-        nn.Linear(7 * 7 * 32, 10),
+        nn.Linear(4 * 4 * 32, 10),
     ).to(device)
     optimizer = lib.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     images = lib.rand(case, 1, 28, 28, device=device)
