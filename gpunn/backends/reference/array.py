@@ -76,8 +76,8 @@ class ArrayPrimitives:
         places, values = places[order], values[order]
         position = xp.arange(places.size)
         starts = xp.concatenate([xp.ones(1, bool), places[1:] != places[:-1]])
-        # The rank of each element among its duplicates.
-        rank = position - xp.maximum.accumulate(xp.where(starts, position, 0))
+        # The rank of each element among its duplicates: how far it is from the first of them.
+        rank = position - position[starts][xp.cumsum(starts) - 1]
         flat = target.reshape(-1)
         for k in range(int(rank.max()) + 1):
             now = rank == k
