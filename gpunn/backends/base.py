@@ -6,8 +6,10 @@ override is tested against the inherited method on the same device.
 
 from __future__ import annotations
 
-from gpunn.backends.reference.random import RandomPrimitives
+from gpunn.backends.reference.dropout import DropoutPrimitives
+from gpunn.backends.reference.normalization import NormalizationPrimitives
+from gpunn.backends.reference.softmax import SoftmaxPrimitives
 
 
-class Backend(RandomPrimitives):
+class Backend(DropoutPrimitives, NormalizationPrimitives, SoftmaxPrimitives):
     """The primitives of all families."""

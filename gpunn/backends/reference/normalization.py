@@ -1,0 +1,135 @@
+"""Normalization over a channel (batch) or over the last dimensions (layer), forward and backward.
+
+The variance is taken in two passes, E[(x - mean)²], never as E[x²] - E[x]²; float16 is computed in
+float32. Gradients of y = x̂ w + b with x̂ = (x - mean) rstd, rstd = 1 / √(var + eps), v = w dy:
+
+    dx = rstd (v - mean(v) - x̂ mean(v x̂)),    dw = Σ dy x̂,    db = Σ dy
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from gpunn.backends.reference.random import RandomPrimitives
+
+
+class NormalizationPrimitives(RandomPrimitives):
+    """``mean`` and ``var`` are of the group: (C,) in batch, the leading shape in layer norm."""
+
+    def batch_norm(self, x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any]:
+        """y, mean and biased variance over all dimensions but the second."""
+        axes, spread = _channels(x)
+        y, mean, var = self._norm(x, spread(weight), spread(bias), axes, eps)
+        return y, mean.reshape(-1), var.reshape(-1)
+
+    def batch_norm_input(
+        self, dy: Any, x: Any, weight: Any, mean: Any, var: Any, eps: float
+    ) -> tuple[Any, Any, Any]:
+        """dx, dw and db; the last two (C,)."""
+        axes, spread = _channels(x)
+        dx, dw, db = self._norm_input(
+            dy, x, spread(weight), spread(mean), spread(var), axes, axes, eps
+        )
+        return dx, dw.reshape(-1), db.reshape(-1)
+
+    def batch_norm_eval(
+        self, x: Any, weight: Any, bias: Any, mean: Any, var: Any, eps: float
+    ) -> Any:
+        """y with the mean and variance given: x scale + shift, one of each per channel."""
+        xp, (_, spread) = self.xp, _channels(x)
+        scale = 1 / xp.sqrt(_wide(xp, var) + eps)
+        if weight is not None:
+            scale = scale * weight
+        shift = -mean * scale
+        if bias is not None:
+            shift = shift + bias
+        y = _wide(xp, x) * spread(scale)
+        y += spread(shift)
+        return y.astype(x.dtype, copy=False)
+
+    def layer_norm(
+        self, x: Any, weight: Any, bias: Any, dims: int, eps: float
+    ) -> tuple[Any, Any, Any]:
+        """y, mean and biased variance over the last ``dims`` dimensions (kept, of size 1)."""
+        return self._norm(x, weight, bias, tuple(range(x.ndim - dims, x.ndim)), eps)
+
+    def layer_norm_input(
+        self, dy: Any, x: Any, weight: Any, mean: Any, var: Any, dims: int, eps: float
+    ) -> tuple[Any, Any, Any]:
+        """dx, dw and db; the last two of the last ``dims`` dimensions."""
+        lead = x.ndim - dims
+        axes = tuple(range(lead, x.ndim))
+        dx, dw, db = self._norm_input(dy, x, weight, mean, var, axes, tuple(range(lead)), eps)
+        return dx, dw.reshape(x.shape[lead:]), db.reshape(x.shape[lead:])
+
+    def _norm(
+        self, x: Any, weight: Any, bias: Any, axes: tuple[int, ...], eps: float
+    ) -> tuple[Any, Any, Any]:
+        xp, dtype = self.xp, x.dtype
+        x = _wide(xp, x)
+        count = math.prod(x.shape[a] for a in axes)
+        mean = x.sum(axes, keepdims=True) / count
+        y = x - mean
+        var = (y * y).sum(axes, keepdims=True) / count
+        _scale(y, 1 / xp.sqrt(var + eps), weight)
+        if bias is not None:
+            y += bias
+        return y.astype(dtype, copy=False), mean, var
+
+    def _norm_input(
+        self,
+        dy: Any,
+        x: Any,
+        weight: Any,
+        mean: Any,
+        var: Any,
+        axes: tuple[int, ...],
+        others: tuple[int, ...],
+        eps: float,
+    ) -> tuple[Any, Any, Any]:
+        """``axes``: what is normalized over; ``others``: what the weight's gradient sums over."""
+        xp, dtype = self.xp, x.dtype
+        dy, x = _wide(xp, dy), _wide(xp, x)
+        rstd = 1 / xp.sqrt(var + eps)
+        xhat = x - mean
+        xhat *= rstd
+        product = dy * xhat
+        dw = product.sum(others, keepdims=True)
+        db = dy.sum(others, keepdims=True)
+        v, sum_v, sum_vx = dy, db, dw
+        if axes != others:
+            if weight is not None:
+                v = dy * weight
+                product *= weight
+                weight = None
+            sum_v, sum_vx = v.sum(axes, keepdims=True), product.sum(axes, keepdims=True)
+        # Otherwise a group has one weight, a factor that waits for the end.
+        count = math.prod(x.shape[a] for a in axes)
+        xhat *= sum_vx / count
+        xp.subtract(v, xhat, out=product)
+        product -= sum_v / count
+        _scale(product, rstd, weight)
+        return product.astype(dtype, copy=False), dw, db
+
+
+def _wide(xp: Any, x: Any) -> Any:
+    return x.astype(xp.float32) if x.dtype.itemsize == 2 else x
+
+
+def _channels(x: Any) -> tuple[tuple[int, ...], Any]:
+    """The axes that batch norm reduces, and how a vector over channels meets ``x``."""
+    shape = (1, -1) + (1,) * (x.ndim - 2)
+    axes = (0, *range(2, x.ndim))
+    return axes, lambda vector: None if vector is None else vector.reshape(shape)
+
+
+def _scale(y: Any, rstd: Any, weight: Any) -> None:
+    """``y *= rstd * weight``, the small factors first where they have one shape."""
+    if weight is None:
+        y *= rstd
+    elif weight.shape == rstd.shape:
+        y *= rstd * weight
+    else:
+        y *= rstd
+        y *= weight

@@ -1,0 +1,59 @@
+"""Softmax and its logarithm along one axis, forward and backward.
+
+Shifted by the maximum, so that no exponential overflows; float16 is computed in float32. A row of
+-inf, or one that holds +inf, gives NaN, as in PyTorch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpunn.backends.reference.random import RandomPrimitives
+
+
+class SoftmaxPrimitives(RandomPrimitives):
+    """Every method takes and gives arrays of one shape and dtype."""
+
+    def _shifted(self, x: Any, axis: int) -> Any:
+        """``x`` minus its maximum along ``axis``, a new array in which there is room to compute."""
+        xp = self.xp
+        if x.dtype.itemsize == 2:
+            x = x.astype(xp.float32)
+        if not x.size:
+            return xp.zeros(x.shape, x.dtype)
+        return x - x.max(axis, keepdims=True)
+
+    def softmax(self, x: Any, axis: int) -> Any:
+        """exp(x) / Σ exp(x)."""
+        y = self._shifted(x, axis)
+        self.xp.exp(y, out=y)
+        y /= y.sum(axis, keepdims=True)
+        return y.astype(x.dtype, copy=False)
+
+    def softmax_input(self, dy: Any, y: Any, axis: int) -> Any:
+        """dx = y (dy - Σ dy y)."""
+        if y.dtype.itemsize == 2:
+            wide = self.xp.float32
+            return self.softmax_input(dy.astype(wide), y.astype(wide), axis).astype(y.dtype)
+        dx = dy * y
+        total = dx.sum(axis, keepdims=True)
+        self.xp.subtract(dy, total, out=dx)
+        dx *= y
+        return dx
+
+    def log_softmax(self, x: Any, axis: int) -> Any:
+        """x - log Σ exp(x)."""
+        xp = self.xp
+        y = self._shifted(x, axis)
+        y -= xp.log(xp.exp(y).sum(axis, keepdims=True))
+        return y.astype(x.dtype, copy=False)
+
+    def log_softmax_input(self, dy: Any, y: Any, axis: int) -> Any:
+        """dx = dy - exp(y) Σ dy."""
+        if y.dtype.itemsize == 2:
+            wide = self.xp.float32
+            return self.log_softmax_input(dy.astype(wide), y.astype(wide), axis).astype(y.dtype)
+        dx = self.xp.exp(y)
+        dx *= dy.sum(axis, keepdims=True)
+        self.xp.subtract(dy, dx, out=dx)
+        return dx
