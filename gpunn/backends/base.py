@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from gpunn.backends.reference.dropout import DropoutPrimitives
 from gpunn.backends.reference.normalization import NormalizationPrimitives
+from gpunn.backends.reference.optimizer import OptimizerPrimitives
 from gpunn.backends.reference.softmax import SoftmaxPrimitives
 
 
-class Backend(DropoutPrimitives, NormalizationPrimitives, SoftmaxPrimitives):
+class Backend(DropoutPrimitives, NormalizationPrimitives, OptimizerPrimitives, SoftmaxPrimitives):
     """The primitives of all families."""

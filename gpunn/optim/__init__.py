@@ -1,3 +1,8 @@
 """Optimizers and learning-rate schedules."""
 
-__all__: list[str] = []
+from gpunn.optim.adam import Adam, AdamW
+from gpunn.optim.optimizer import Optimizer
+from gpunn.optim.rmsprop import RMSprop
+from gpunn.optim.sgd import SGD
+
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop"]

@@ -1,0 +1,115 @@
+"""Adam and AdamW."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gpunn.autograd.variable import Array
+from gpunn.backends import Backend
+from gpunn.optim.optimizer import Group, Optimizer, Params, check_options, count_step, slot
+from gpunn.tensor import Tensor
+
+
+class Adam(Optimizer):
+    """Adam (Kingma and Ba, 2015), steps scaled by running moments of the gradient.
+
+    ``m = β₁ m + (1 - β₁) dw``, ``v = β₂ v + (1 - β₂) dw²``, then with
+    ``m̂ = m / (1 - β₁ᵗ)`` and ``v̂ = v / (1 - β₂ᵗ)``: ``w -= lr * m̂ / (√v̂ + eps)``.
+    ``amsgrad`` (Reddi et al., 2018) divides by the largest v yet. ``weight_decay * w`` is added to
+    dw, or with ``decoupled_weight_decay`` taken from w itself, as in ``AdamW``. ``maximize`` goes
+    up instead. ``foreach``, ``fused`` and ``capturable`` are taken and make no difference.
+
+    Raises ValueError for values out of range.
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        amsgrad: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
+    ) -> None:
+        defaults = {
+            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
+            "amsgrad": amsgrad, "maximize": maximize, "foreach": foreach,
+            "capturable": capturable, "differentiable": differentiable, "fused": fused,
+            "decoupled_weight_decay": decoupled_weight_decay,
+        }  # fmt: skip
+        check_options(defaults)
+        for i, beta in enumerate(betas):
+            if not 0 <= beta < 1:
+                raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
+        super().__init__(params, defaults)
+
+    def _update(self, backend: Backend, p: Tensor, dw: Array, group: Group) -> None:
+        state = self.state[p]
+        step = count_step(state)
+        beta1, beta2 = group["betas"]
+        backend.adam_step(
+            p.data,
+            dw,
+            slot(state, "exp_avg", p),
+            slot(state, "exp_avg_sq", p),
+            slot(state, "max_exp_avg_sq", p) if group["amsgrad"] else None,
+            lr=float(group["lr"]),
+            beta1=float(beta1),
+            beta2=float(beta2),
+            eps=group["eps"],
+            weight_decay=group["weight_decay"],
+            decoupled=group["decoupled_weight_decay"],
+            maximize=group["maximize"],
+            step=step,
+        )
+
+
+class AdamW(Adam):
+    """Adam whose weight decay is decoupled (Loshchilov and Hutter, 2019): ``w *= 1 - lr * λ``.
+
+    Arguments and errors are those of ``Adam``; λ is ``weight_decay``.
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            foreach=foreach,
+            maximize=maximize,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+            decoupled_weight_decay=True,
+        )
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """As ``Optimizer.load_state_dict``; Adam's state is AdamW's too, but its decay is not."""
+        super().load_state_dict(state_dict)
+        for group in self.param_groups:
+            group["decoupled_weight_decay"] = True
