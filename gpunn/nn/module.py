@@ -1,0 +1,589 @@
+"""Module: a tree of parameters, buffers and other modules, with a ``forward`` to call."""
+
+from __future__ import annotations
+
+import builtins
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Self, TypeAlias
+
+from gpunn.autograd.grad_mode import no_grad, quiet
+from gpunn.autograd.grad_mode import state as mode_of_thread
+from gpunn.autograd.variable import RemovableHandle
+from gpunn.device import device as Device
+from gpunn.nn import hooks as _hooks
+from gpunn.nn import state as _state
+from gpunn.nn.errors import locate
+from gpunn.nn.parameter import Buffer, Parameter
+from gpunn.ops.conversion import parse_to
+from gpunn.tensor import Tensor
+
+Where: TypeAlias = Device | str | int | None
+
+
+def _unimplemented(self: Module, *args: Any) -> None:
+    """Compute the output: every module with a meaning of its own overrides this."""
+    raise NotImplementedError(
+        f'Module [{type(self).__name__}] is missing the required "forward" function'
+    )
+
+
+class Module:
+    """The base of all layers and models.
+
+    Parameters, buffers and modules that are assigned to attributes are registered: they are found
+    by ``parameters()``, saved by ``state_dict()`` and moved by ``to()``. Call the module, not its
+    ``forward``: the call runs the hooks, and an error inside gets a note that says in which layer.
+
+    >>> import gpunn
+    >>> class Scale(Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.weight = Parameter(gpunn.tensor(3.0))
+    ...     def forward(self, x):
+    ...         return self.weight * x
+    >>> Scale()(gpunn.tensor(2.0))
+    tensor(6., grad_fn=<MulBackward0>)
+    """
+
+    _version: ClassVar[int] = 1
+    training: bool
+    _parameters: dict[str, Parameter | None]
+    _buffers: dict[str, Tensor | None]
+    _non_persistent_buffers_set: set[str]
+    _modules: dict[str, Module | None]
+    _forward_pre_hooks: OrderedDict[int, _hooks.ForwardHook]
+    _forward_hooks: OrderedDict[int, _hooks.ForwardHook]
+    _backward_pre_hooks: OrderedDict[int, Callable[..., Any]]
+    _backward_hooks: OrderedDict[int, Callable[..., Any]]
+    _state_dict_pre_hooks: OrderedDict[int, Callable[..., Any]]
+    _state_dict_hooks: OrderedDict[int, Callable[..., Any]]
+    _load_state_dict_pre_hooks: OrderedDict[int, Callable[..., Any]]
+    _load_state_dict_post_hooks: OrderedDict[int, Callable[..., Any]]
+
+    def __init__(self) -> None:
+        # Straight into __dict__: __setattr__ needs these to work.
+        self.__dict__.update(
+            training=True,
+            _parameters={},
+            _buffers={},
+            _non_persistent_buffers_set=set(),
+            _modules={},
+            _forward_pre_hooks=OrderedDict(),
+            _forward_hooks=OrderedDict(),
+            _backward_pre_hooks=OrderedDict(),
+            _backward_hooks=OrderedDict(),
+            _state_dict_pre_hooks=OrderedDict(),
+            _state_dict_hooks=OrderedDict(),
+            _load_state_dict_pre_hooks=OrderedDict(),
+            _load_state_dict_post_hooks=OrderedDict(),
+        )
+
+    # Calling --------------------------------------------------------------------------------
+
+    forward: Callable[..., Any] = _unimplemented
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            if not mode_of_thread.quiet:
+                with quiet():  # once for the model, not in every operation
+                    return self(*args, **kwargs)
+            if (
+                self._forward_hooks
+                or self._forward_pre_hooks
+                or self._backward_hooks
+                or self._backward_pre_hooks
+            ):
+                return _hooks.call(self, args, kwargs)
+            return self.forward(*args, **kwargs)
+        except Exception as error:
+            locate(error, self)
+            raise
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, args)`` before forward; it may return other arguments.
+
+        ``with_kwargs``: ``hook(module, args, kwargs)``, which returns None or ``(args, kwargs)``.
+        """
+        entry = _hooks.ForwardHook(hook, with_kwargs)
+        return _hooks.register(self._forward_pre_hooks, entry, prepend)
+
+    def register_forward_hook(
+        self,
+        hook: Callable[..., Any],
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+        always_call: bool = False,
+    ) -> RemovableHandle:
+        """Call ``hook(module, args, output)`` after forward; it may return another output.
+
+        ``with_kwargs``: ``hook(module, args, kwargs, output)``. ``always_call``: also when forward
+        has raised, with None for an output.
+        """
+        entry = _hooks.ForwardHook(hook, with_kwargs, always_call)
+        return _hooks.register(self._forward_hooks, entry, prepend)
+
+    def register_full_backward_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, grad_input, grad_output)`` in backward, when the gradients of the
+        positional inputs are known; it may return others in their place."""
+        return _hooks.register(self._backward_hooks, hook, prepend)
+
+    def register_full_backward_pre_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, grad_output)`` in backward, before it enters the module; it may
+        return other gradients of the outputs."""
+        return _hooks.register(self._backward_pre_hooks, hook, prepend)
+
+    # Attributes -----------------------------------------------------------------------------
+
+    def __getattr__(self, name: str) -> Any:
+        held = self.__dict__
+        for kind in ("_parameters", "_buffers", "_modules"):
+            if kind in held and name in held[kind]:
+                return held[kind][name]
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        held = self.__dict__
+        parameters, modules = held.get("_parameters"), held.get("_modules")
+        if isinstance(value, Parameter):
+            if parameters is None:
+                raise AttributeError("cannot assign parameters before Module.__init__() call")
+            self._forget(name, "_parameters")
+            self.register_parameter(name, value)
+        elif parameters is not None and name in parameters:
+            if value is not None:
+                raise TypeError(
+                    f"cannot assign '{_typename(value)}' as parameter '{name}' "
+                    "(gpunn.nn.Parameter or None expected)"
+                )
+            self.register_parameter(name, value)
+        elif isinstance(value, Module):
+            if modules is None:
+                raise AttributeError("cannot assign module before Module.__init__() call")
+            self._forget(name, "_modules")
+            modules[name] = value
+        elif modules is not None and name in modules:
+            if value is not None:
+                raise TypeError(
+                    f"cannot assign '{_typename(value)}' as child module '{name}' "
+                    "(gpunn.nn.Module or None expected)"
+                )
+            modules[name] = value
+        elif isinstance(value, Buffer) or name in held.get("_buffers", ()):
+            if value is not None and not isinstance(value, Tensor):
+                raise TypeError(
+                    f"cannot assign '{_typename(value)}' as buffer '{name}' "
+                    "(gpunn.nn.Buffer, gpunn.Tensor or None expected)"
+                )
+            if isinstance(value, Buffer):
+                self.register_buffer(name, value, value.persistent)
+            else:
+                self.register_buffer(name, value, name not in self._non_persistent_buffers_set)
+        else:
+            super().__setattr__(name, value)
+
+    def _forget(self, name: str, keep: str) -> None:
+        """Take ``name`` out of every place that it may stand in, but ``keep``."""
+        for kind in ("_parameters", "_buffers", "_modules"):
+            if kind != keep:
+                self.__dict__[kind].pop(name, None)
+        self.__dict__.pop(name, None)
+        self._non_persistent_buffers_set.discard(name)
+
+    def __delattr__(self, name: str) -> None:
+        for held in (self._parameters, self._buffers, self._modules):
+            if name in held:
+                del held[name]
+                self._non_persistent_buffers_set.discard(name)
+                return
+        super().__delattr__(name)
+
+    def __dir__(self) -> list[str]:
+        names = {*dir(type(self)), *self.__dict__}
+        names.update(self._parameters, self._buffers, self._modules)
+        return sorted(name for name in names if not name[:1].isdigit())
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """As ``self.name = param``, for a name not in use; None for a parameter left out."""
+        self._check_name("parameter", name, "_parameters")
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(
+                f"cannot assign '{_typename(param)}' object to parameter '{name}' "
+                "(gpunn.nn.Parameter or None required)"
+            )
+        if param is not None and param.grad_fn is not None:
+            raise ValueError(
+                f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be "
+                f"created explicitly. To express '{name}' as a function of another Tensor, "
+                "compute the value in the forward() method."
+            )
+        self._parameters[name] = param
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """A tensor that moves with the module but is not trained, such as a running mean.
+
+        It is part of ``state_dict()`` if ``persistent``.
+        """
+        self._check_name("buffer", name, "_buffers")
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise TypeError(
+                f"cannot assign '{_typename(tensor)}' object to buffer '{name}' "
+                "(gpunn Tensor or None required)"
+            )
+        self._buffers[name] = tensor
+        if persistent:
+            self._non_persistent_buffers_set.discard(name)
+        else:
+            self._non_persistent_buffers_set.add(name)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """As ``self.name = module``, for any name without a dot that is not in use."""
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(f"{_typename(module)} is not a Module subclass")
+        self._check_name("module", name, "_modules")
+        self._modules[name] = module
+
+    def register_module(self, name: str, module: Module | None) -> None:
+        """As ``add_module``."""
+        self.add_module(name, module)
+
+    def _check_name(self, kind: str, name: str, home: str) -> None:
+        if home not in self.__dict__:
+            raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
+        if not isinstance(name, str):
+            raise TypeError(f"{kind} name should be a string. Got {_typename(name)}")
+        if "." in name:
+            got = f", got: {name}" if kind == "module" else ""
+            raise KeyError(f'{kind} name can\'t contain "."{got}')
+        if not name:
+            raise KeyError(f'{kind} name can\'t be empty string ""')
+        if name not in self.__dict__[home] and hasattr(self, name):
+            raise KeyError(f"attribute '{name}' already exists")
+
+    # The tree -------------------------------------------------------------------------------
+
+    def named_modules(
+        self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """This module and all below it, with their paths; each once, unless told otherwise."""
+        memo = set() if memo is None else memo
+        if self in memo:
+            return
+        if remove_duplicate:
+            memo.add(self)
+        yield prefix, self
+        for name, child in self._modules.items():
+            if child is not None:
+                path = f"{prefix}.{name}" if prefix else name
+                yield from child.named_modules(memo, path, remove_duplicate)
+
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
+        """This module and all below it."""
+        return (module for _, module in self.named_modules(remove_duplicate=remove_duplicate))
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules held directly, with their names; each once."""
+        seen: set[Module] = set()
+        for name, child in self._modules.items():
+            if child is not None and child not in seen:
+                seen.add(child)
+                yield name, child
+
+    def children(self) -> Iterator[Module]:
+        """The modules held directly; each once."""
+        return (child for _, child in self.named_children())
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """The parameters with their paths; a shared one once, unless told otherwise."""
+        return self._named("_parameters", prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """The parameters, of the modules below too with ``recurse``; a shared one once."""
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """The buffers with their paths; a shared one once, unless told otherwise."""
+        return self._named("_buffers", prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """The buffers, of the modules below too with ``recurse``; a shared one once."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def _named(
+        self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool
+    ) -> Iterator[tuple[str, Any]]:
+        modules = (
+            self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
+            if recurse
+            else [(prefix, self)]
+        )
+        seen: set[Any] = set()
+        for path, module in modules:
+            for name, member in getattr(module, kind).items():
+                if member is None or member in seen:
+                    continue
+                if remove_duplicate:
+                    seen.add(member)
+                yield (f"{path}.{name}" if path else name), member
+
+    def get_submodule(self, target: str) -> Module:
+        """The module at the path ``target``, such as ``"features.3"``; itself for ``""``."""
+        module = self
+        for name in target.split(".") if target else ():
+            found = module._get(name)
+            if not isinstance(found, Module):
+                raise AttributeError(f"`{name}` is not an nn.Module")
+            module = found
+        return module
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at the path ``target``."""
+        path, _, name = target.rpartition(".")
+        found = self.get_submodule(path)._get(name)
+        if not isinstance(found, Parameter):
+            raise AttributeError(f"`{name}` is not an nn.Parameter")
+        return found
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer at the path ``target``."""
+        path, _, name = target.rpartition(".")
+        owner = self.get_submodule(path)
+        found = owner._get(name)
+        if name not in owner._buffers:
+            raise AttributeError(f"`{name}` is not a buffer")
+        return found
+
+    def _get(self, name: str) -> Any:
+        if not hasattr(self, name):
+            raise AttributeError(f"{self._get_name()} has no attribute `{name}`")
+        return getattr(self, name)
+
+    # Changing the whole tree ----------------------------------------------------------------
+
+    def apply(self, fn: Callable[[Module], Any]) -> Self:
+        """Call ``fn`` on every module of the tree, children first; returns self."""
+        for child in self.children():
+            child.apply(fn)
+        fn(self)
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Set ``training`` everywhere, which dropout and batch normalisation heed."""
+        if not isinstance(mode, bool):
+            raise ValueError("training mode is expected to be boolean")
+        self.training = mode
+        for child in self.children():
+            child.train(mode)
+        return self
+
+    def eval(self) -> Self:
+        """As ``train(False)``."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Train all parameters, or freeze them."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Set the gradients of all parameters to None, or to zeros."""
+        for parameter in self.parameters():
+            if parameter.grad is None:
+                continue
+            if set_to_none:
+                parameter.grad = None
+            else:
+                parameter.grad = parameter.grad.detach()
+                parameter.grad.zero_()
+
+    # Moving and casting ---------------------------------------------------------------------
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Replace every parameter's data and gradient, and every buffer, by what ``fn`` makes.
+
+        Parameters stay the same objects, so that an optimizer that holds them goes on working.
+        """
+        if recurse:
+            for child in self.children():
+                child._apply(fn)
+        with no_grad():
+            for parameter in self._parameters.values():
+                if parameter is not None:
+                    _replace(parameter, fn)
+                    if parameter.grad is not None:
+                        _replace(parameter.grad, fn)
+            for name, buffer in self._buffers.items():
+                if buffer is not None:
+                    self._buffers[name] = fn(buffer)
+        return self
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Move to a device, cast to a dtype, or both, in place: ``to("cuda")``,
+        ``to(gpunn.float64)``, ``to("cuda:0", gpunn.float16)``, ``to(other_tensor)``.
+
+        Only floating point parameters and buffers are cast. Raises TypeError for another dtype.
+        """
+        where, dtype, _ = parse_to(*args, **kwargs)
+        if dtype is not None and not dtype.is_floating_point:
+            raise TypeError(
+                "nn.Module.to only accepts floating point or complex dtypes, but got desired "
+                f"dtype={dtype}"
+            )
+        return self._apply(lambda t: t.to(where, dtype if t.is_floating_point() else None))
+
+    def cpu(self) -> Self:
+        """Move to host memory."""
+        return self._apply(lambda t: t.cpu())
+
+    def cuda(self, device: Where = None) -> Self:
+        """Move to a CUDA device, the current one unless named."""
+        return self._apply(lambda t: t.cuda(device))
+
+    def type(self, dst_type: Any) -> Self:
+        """Cast all parameters and buffers, integers too."""
+        return self._apply(lambda t: t.type(dst_type))
+
+    def float(self) -> Self:
+        """Cast floating point parameters and buffers to float32."""
+        return self._apply(lambda t: t.float() if t.is_floating_point() else t)
+
+    def double(self) -> Self:
+        """Cast floating point parameters and buffers to float64."""
+        return self._apply(lambda t: t.double() if t.is_floating_point() else t)
+
+    def half(self) -> Self:
+        """Cast floating point parameters and buffers to float16."""
+        return self._apply(lambda t: t.half() if t.is_floating_point() else t)
+
+    # State ----------------------------------------------------------------------------------
+
+    def state_dict(
+        self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False
+    ) -> OrderedDict[str, Any]:
+        """All parameters and persistent buffers by path: detached, in the live memory.
+
+        ``keep_vars`` gives the parameters themselves.
+        """
+        return _state.collect(self, destination, prefix, keep_vars)
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> _state.IncompatibleKeys:
+        """Copy the values of ``state_dict`` into this module, which keeps its dtypes and devices.
+
+        With ``assign`` the tensors themselves are taken. Returns the missing and the unexpected
+        keys. Raises RuntimeError that lists every misfit (missing and unexpected keys only if
+        ``strict``), before anything is changed.
+        """
+        return _state.load(self, state_dict, strict, assign)
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        """Put this module's own state into ``destination``; a subclass may add to it."""
+        _state.collect_own(self, destination, prefix, keep_vars)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Any,
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """Load this module's own state; a subclass may first amend an older ``state_dict``."""
+        _state.load_own(
+            self,
+            state_dict,
+            prefix,
+            local_metadata,
+            strict,
+            missing_keys,
+            unexpected_keys,
+            error_msgs,
+        )
+
+    def get_extra_state(self) -> Any:
+        """What else ``state_dict()`` shall hold; overridden together with ``set_extra_state``."""
+        raise RuntimeError(
+            "Reached a code path in Module.get_extra_state() that should never be called."
+        )
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take back what ``get_extra_state`` gave."""
+        raise RuntimeError(
+            "Reached a code path in Module.set_extra_state() that should never be called."
+        )
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(module, prefix, keep_vars)`` before the state is collected."""
+        return _hooks.register(self._state_dict_pre_hooks, hook)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(module, state_dict, prefix, local_metadata)`` after; it edits in place."""
+        return _hooks.register(self._state_dict_hooks, hook)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(module, state_dict, prefix, local_metadata, strict, missing_keys,
+        unexpected_keys, error_msgs)`` before this module's state is loaded."""
+        return _hooks.register(self._load_state_dict_pre_hooks, hook)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(module, incompatible_keys)`` after; it may take keys off the lists."""
+        return _hooks.register(self._load_state_dict_post_hooks, hook)
+
+    # Text -----------------------------------------------------------------------------------
+
+    def _get_name(self) -> str:
+        return builtins.type(self).__name__
+
+    def extra_repr(self) -> str:
+        """What ``repr`` shows between the parentheses."""
+        return ""
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr()
+        lines = extra.split("\n") if extra else []
+        if len(lines) == 1 and not self._modules:
+            return f"{self._get_name()}({extra})"
+        lines += [f"({name}): {indented(repr(child))}" for name, child in self._modules.items()]
+        return body(self._get_name(), lines)
+
+
+def indented(text: str) -> str:
+    """``text`` with all lines but the first two columns further in."""
+    return text.replace("\n", "\n  ")
+
+
+def body(name: str, lines: list[str]) -> str:
+    """``Name(`` with one item a line ``)``."""
+    return f"{name}(\n  " + "\n  ".join(lines) + "\n)" if lines else f"{name}()"
+
+
+def _replace(tensor: Tensor, fn: Callable[[Tensor], Tensor]) -> None:
+    """Give ``tensor`` the data that ``fn`` makes of it; what saved it for backward will notice."""
+    data = fn(tensor)._data
+    if data is not tensor._data:
+        tensor._data = data
+        tensor._version_box = [tensor._version + 1]
+
+
+def _typename(value: Any) -> str:
+    """As ``torch.typename``: ``int``, ``numpy.ndarray``, ``gpunn.FloatTensor``."""
+    if isinstance(value, Tensor):
+        return value.type()
+    kind = type(value)
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    return f"{module}{kind.__qualname__}"
