@@ -1,3 +1,38 @@
 """Layers as functions: PyTorch's ``torch.nn.functional``."""
 
-__all__: list[str] = []
+from gpunn.functional.activation import (
+    elu,
+    gelu,
+    hardtanh,
+    leaky_relu,
+    log_softmax,
+    logsigmoid,
+    relu,
+    relu6,
+    silu,
+    softmax,
+    softplus,
+    threshold,
+)
+from gpunn.functional.linear import embedding, linear, one_hot
+from gpunn.ops.pointwise import sigmoid, tanh
+
+__all__ = [
+    "elu",
+    "embedding",
+    "gelu",
+    "hardtanh",
+    "leaky_relu",
+    "linear",
+    "log_softmax",
+    "logsigmoid",
+    "one_hot",
+    "relu",
+    "relu6",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "tanh",
+    "threshold",
+]

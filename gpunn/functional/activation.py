@@ -1,0 +1,294 @@
+"""Activations: elementwise kinks and curves, and softmax along a dimension."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy
+
+from gpunn.autograd.variable import Array
+from gpunn.backends import type2backend
+from gpunn.dtype import dtype
+from gpunn.ops import pointwise
+from gpunn.ops.common import Op, canonical_dim, dtype_of, xp_of
+from gpunn.ops.conversion import to
+from gpunn.ops.pointwise import Masked, erf, exp, expm1, log1p, sigmoid, tanh, where
+
+if TYPE_CHECKING:
+    from gpunn.tensor import Tensor
+
+_ROOT_HALF = math.sqrt(0.5)
+_ROOT_TWO_OVER_PI = math.sqrt(2 / math.pi)
+_CUBIC = 0.044715
+
+
+class LeakyReLU(Op):
+    """``x`` where ``keep``, else ``slope x``; the first time, ``keep`` is ``x > 0``."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, slope: float, keep: Tensor | None) -> Array:
+        data = x.data
+        mask = data > 0 if keep is None else keep.data
+        ctx.slope = slope
+        ctx.save_for_backward(mask)
+        return xp_of(x).where(mask, data, data * data.dtype.type(slope))
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return LeakyReLU.apply(dy, ctx.slope, *ctx.saved_tensors), None, None
+
+
+class Hardtanh(Op):
+    """``x`` between two bounds; unlike clamp, the gradient at a bound is 0."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, low: float, high: float) -> Array:
+        data, xp = x.data, xp_of(x)
+        ctx.save_for_backward((data > low) & (data < high))
+        return xp.clip(data, low, high)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return Masked.apply(dy, ctx.saved_tensors[0]), None, None
+
+
+class Gelu(Op):
+    """x Φ(x), where Φ is the normal distribution or its approximation by tanh."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, approximate: str) -> Array:
+        ctx.approximate = approximate
+        ctx.save_for_backward(x)
+        data, xp = x.data, xp_of(x)
+        if data.dtype == numpy.float16:
+            data = data.astype("f4")
+        if approximate == "none":
+            y = type2backend[type(data)].special("erf")(data * data.dtype.type(_ROOT_HALF))
+        else:
+            y = xp.tanh(data * (data * data * _CUBIC + 1) * _ROOT_TWO_OVER_PI)
+        y += 1
+        y *= data
+        y *= 0.5
+        return y.astype(x.data.dtype, copy=False)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        (x,) = ctx.saved_tensors
+        if ctx.approximate == "none":
+            slope = exp(x * x * -0.5) * x * _ROOT_TWO_OVER_PI + erf(x * _ROOT_HALF)
+        else:
+            square = x * x * _CUBIC
+            t = tanh(x * (square + 1) * _ROOT_TWO_OVER_PI)
+            slope = (1 - t * t) * x * (square * 3 + 1) * _ROOT_TWO_OVER_PI + t
+        return dy * ((slope + 1) * 0.5), None
+
+
+class LogSigmoid(Op):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Array:
+        xp = xp_of(x)
+        ctx.save_for_backward(x)
+        return xp.minimum(x.data, 0) - xp.log1p(xp.exp(-xp.abs(x.data)))
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> Tensor:
+        return dy * sigmoid(-ctx.saved_tensors[0])
+
+
+class Softmax(Op):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dim: int) -> Array:
+        ctx.dim = dim
+        y = type2backend[type(x.data)].softmax(x.data, dim)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return SoftmaxInput.apply(dy, ctx.saved_tensors[0], ctx.dim), None
+
+
+class SoftmaxInput(Op):
+    """dx = y (dy - Σ dy y)."""
+
+    @staticmethod
+    def forward(ctx: Any, dy: Tensor, y: Tensor, dim: int) -> Array:
+        ctx.dim = dim
+        ctx.save_for_backward(dy, y)
+        return type2backend[type(y.data)].softmax_input(dy.data, y.data, dim)
+
+    @staticmethod
+    def backward(ctx: Any, ddx: Tensor) -> tuple[Tensor | None, ...]:
+        dy, y = ctx.saved_tensors
+        dim = ctx.dim
+        gradient = ddx * (dy - (dy * y).sum(dim, True)) - dy * (ddx * y).sum(dim, True)
+        return SoftmaxInput.apply(ddx, y, dim), gradient, None
+
+
+class LogSoftmax(Op):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dim: int) -> Array:
+        ctx.dim = dim
+        y = type2backend[type(x.data)].log_softmax(x.data, dim)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return LogSoftmaxInput.apply(dy, ctx.saved_tensors[0], ctx.dim), None
+
+
+class LogSoftmaxInput(Op):
+    """dx = dy - exp(y) Σ dy."""
+
+    @staticmethod
+    def forward(ctx: Any, dy: Tensor, y: Tensor, dim: int) -> Array:
+        ctx.dim = dim
+        ctx.save_for_backward(dy, y)
+        return type2backend[type(y.data)].log_softmax_input(dy.data, y.data, dim)
+
+    @staticmethod
+    def backward(ctx: Any, ddx: Tensor) -> tuple[Tensor | None, ...]:
+        dy, y = ctx.saved_tensors
+        weighted = ddx * exp(y)
+        ddy = ddx - weighted.sum(ctx.dim, True)
+        return ddy, -weighted * dy.sum(ctx.dim, True), None
+
+
+def _need_float(name: str, x: Tensor) -> None:
+    if x.data.dtype.kind != "f":
+        raise NotImplementedError(
+            f"{name!r} not implemented for {dtype_of(x).name}: expected a floating-point tensor, "
+            "convert it with .float()"
+        )
+
+
+# Kinks --------------------------------------------------------------------------------------
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """max(x, 0); the gradient at 0 is 0."""
+    return input.relu_() if inplace else pointwise.relu(input)
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """x where x > 0, else negative_slope x; the gradient at 0 is ``negative_slope``."""
+    _need_float("leaky_relu", input)
+    if inplace:
+        return input._write(LeakyReLU.apply, negative_slope, None)
+    return LeakyReLU.apply(input, negative_slope, None)
+
+
+def hardtanh(
+    input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> Tensor:
+    """min(max(x, min_val), max_val); the gradient at the bounds is 0."""
+    if min_val > max_val:
+        raise ValueError(f"min_val cannot be greater than max_val: got {min_val} and {max_val}")
+    if inplace:
+        return input._write(Hardtanh.apply, min_val, max_val)
+    return Hardtanh.apply(input, min_val, max_val)
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """min(max(x, 0), 6); the gradient at 0 and 6 is 0."""
+    return hardtanh(input, 0, 6, inplace)
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """x where x > threshold, else ``value``."""
+    if inplace:
+        return input._write(_threshold, threshold, value)
+    return _threshold(input, threshold, value)
+
+
+def _threshold(x: Tensor, threshold: float, value: float) -> Tensor:
+    return where(x > threshold, x, value)
+
+
+# Curves -------------------------------------------------------------------------------------
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """x where x > 0, else alpha (eˣ - 1)."""
+    _need_float("elu", input)
+    return input._write(_elu, alpha) if inplace else _elu(input, alpha)
+
+
+def _elu(x: Tensor, alpha: float) -> Tensor:
+    # The clamp keeps eˣ finite where the other branch is taken.
+    return where(x > 0, x, expm1(x.clamp(max=0)) * alpha)
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """x Φ(x), Φ the distribution function of the standard normal.
+
+    ``approximate="tanh"``: Φ(x) ≈ (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2.
+    D. Hendrycks and K. Gimpel, "Gaussian error linear units", 2016.
+    """
+    if approximate not in ("none", "tanh"):
+        raise RuntimeError(
+            f"approximate argument must be either none or tanh. (got {approximate!r})"
+        )
+    _need_float("gelu", input)
+    return Gelu.apply(input, approximate)
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """x / (1 + e⁻ˣ), also called swish."""
+    _need_float("silu", input)
+    return input._write(lambda x: silu(x.clone())) if inplace else input * sigmoid(input)
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + exp(beta x)) / beta; x itself where beta x > threshold."""
+    _need_float("softplus", input)
+    scaled = input * beta
+    return where(scaled > threshold, input, log1p(exp(scaled.clamp(max=threshold))) / beta)
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """log(1 / (1 + e⁻ˣ)), overflow-safe."""
+    _need_float("logsigmoid", input)
+    return LogSigmoid.apply(input)
+
+
+# Along a dimension --------------------------------------------------------------------------
+
+
+def softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: dtype | None = None
+) -> Tensor:
+    """exp(x) / Σ exp(x) along ``dim``, shifted so that nothing overflows.
+
+    ``dtype``: cast to it first. Without ``dim``: 1 for 2-d and 4-d input and above, else 0, with a
+    warning.
+    """
+    return _along(Softmax, "softmax", input, dim, _stacklevel, dtype)
+
+
+def log_softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: dtype | None = None
+) -> Tensor:
+    """x - log Σ exp(x) along ``dim``; arguments as ``softmax``."""
+    return _along(LogSoftmax, "log_softmax", input, dim, _stacklevel, dtype)
+
+
+def _along(
+    op: type[Op], name: str, x: Tensor, dim: int | None, stacklevel: int, dtype: dtype | None
+) -> Tensor:
+    ndim = x.data.ndim
+    if dim is None:
+        warnings.warn(
+            f"Implicit dimension choice for {name} has been deprecated. "
+            "Change the call to include dim=X as an argument.",
+            stacklevel=stacklevel,
+        )
+        dim = 0 if ndim in (0, 1, 3) else 1
+    if dtype is not None:
+        x = to(x, dtype)
+    _need_float(name, x)
+    dim = canonical_dim(dim, ndim)
+    return op.apply(x, dim) if ndim else op.apply(x.reshape(1), 0).reshape(())

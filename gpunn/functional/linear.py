@@ -1,0 +1,205 @@
+"""Linear maps and look-ups: ``linear``, ``embedding``, ``one_hot``."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy
+
+from gpunn.autograd.grad_mode import no_grad
+from gpunn.autograd.variable import Array, wrap
+from gpunn.backends import type2backend
+from gpunn.ops.common import Op, dtype_of, xp_of
+from gpunn.ops.indexing import IndexAdd
+from gpunn.ops.matmul import MatMul, transposed
+from gpunn.ops.pointwise import Masked
+
+if TYPE_CHECKING:
+    from gpunn.tensor import Tensor
+
+
+class Linear(Op):
+    """``(..., in) -> (..., out)``: rows x wᵀ + b; the leading dimensions count as one."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w: Tensor, b: Tensor | None) -> Array:
+        need_x, need_w, _ = ctx.needs_input_grad
+        ctx.save_for_backward(x if need_w else None, w if need_x else None)
+        rows, weight = _rows(x.data), w.data
+        half = rows.dtype == numpy.float16
+        if half:  # added in float32, rounded once
+            rows, weight = rows.astype("f4"), weight.astype("f4")
+        y = rows @ weight.T
+        if b is not None:
+            y += b.data
+        if half:
+            y = y.astype(x.data.dtype)
+        return y.reshape(*x.data.shape[:-1], weight.shape[0])
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, w = ctx.saved_tensors
+        dx = None if w is None else Linear.apply(dy, transposed(w), None)
+        dw = None
+        if x is not None:
+            dw = MatMul.apply(transposed(_flat(dy)), _flat(x))
+        return dx, dw, dy if ctx.needs_input_grad[2] else None
+
+
+def _rows(x: Array) -> Array:
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
+def _flat(x: Tensor) -> Tensor:
+    shape = x.data.shape
+    return x if len(shape) == 2 else x.reshape(math.prod(shape[:-1]), shape[-1])
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """y = x wᵀ + b: ``(..., in), (out, in), (out,) -> (..., out)``.
+
+    A 1-d ``weight`` ``(in,)`` gives ``(...)``. Raises RuntimeError where sizes or dtypes differ.
+    As ``torch.nn.functional.linear``.
+    """
+    x, w = input.data, weight.data
+    if not x.ndim or not w.ndim:
+        raise RuntimeError(
+            f"both arguments to linear need to be at least 1D, but they are {x.ndim}D and {w.ndim}D"
+        )
+    if w.ndim > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {w.ndim}D")
+    matrix = w.reshape(-1, w.shape[-1])
+    if x.shape[-1] != w.shape[-1]:
+        raise RuntimeError(
+            "mat1 and mat2 shapes cannot be multiplied "
+            f"({math.prod(x.shape[:-1])}x{x.shape[-1]} and {w.shape[-1]}x{matrix.shape[0]}): "
+            f"linear expected input[..., {w.shape[-1]}] for weight {list(w.shape)}, "
+            f"got input of shape {list(x.shape)}"
+        )
+    for name, other in (("weight", weight), ("bias", bias)):
+        if other is not None and other.data.dtype != x.dtype:
+            raise RuntimeError(
+                "mat1 and mat2 must have the same dtype, but got "
+                f"{dtype_of(input).name} and {dtype_of(other).name} (linear: input and {name})"
+            )
+    if w.ndim == 1:
+        y = Linear.apply(input, weight.reshape(1, -1), None).squeeze(-1)
+        return y if bias is None else y + bias
+    if bias is not None and bias.data.shape != w.shape[:1]:
+        return _plus(Linear.apply(input, weight, None), bias)
+    return Linear.apply(input, weight, bias)
+
+
+def _plus(y: Tensor, bias: Tensor) -> Tensor:
+    """``y + bias`` for a bias of an unusual shape, which must broadcast to ``y``'s."""
+    return y + bias.expand(*y.data.shape)
+
+
+class Embedding(Op):
+    """Rows of ``weight``; the row ``padding_idx`` gets no gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, weight: Tensor, index: Tensor, padding_idx: int | None, by_frequency: bool
+    ) -> Array:
+        ctx.shape, ctx.padding_idx, ctx.by_frequency = weight.data.shape, padding_idx, by_frequency
+        ctx.save_for_backward(index)
+        return weight.data[index.data]
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        (index,) = ctx.saved_tensors
+        if ctx.padding_idx is not None:
+            dy = Masked.apply(dy, (index != ctx.padding_idx).unsqueeze(-1))
+        if ctx.by_frequency:
+            count = xp_of(index).bincount(index.data.reshape(-1), minlength=ctx.shape[0])
+            dy = dy / wrap(count[index.data]).unsqueeze(-1)
+        return IndexAdd.apply(dy, ctx.shape, (index.data,)), None, None, None
+
+
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """``weight[input]``: int indices ``(*)``, weight ``(n, d)`` -> ``(*, d)``.
+
+    ``padding_idx``: this row gets no gradient. ``max_norm``: rows looked up are first scaled down
+    in place to at most this ``norm_type`` norm. ``scale_grad_by_freq``: a row's gradient is divided
+    by how often it occurs. Raises IndexError for an index outside [0, n), NotImplementedError for
+    ``sparse``. As ``torch.nn.functional.embedding``.
+    """
+    if sparse:
+        raise NotImplementedError("embedding: sparse gradients are not supported; use sparse=False")
+    index, n = input.data, weight.data.shape[0] if weight.data.ndim else 0
+    if index.dtype.name not in ("int64", "int32"):
+        raise RuntimeError(
+            "Expected tensor for argument #1 'indices' to have one of the following scalar types: "
+            f"Long, Int; but got {input.type()} instead (while checking arguments for embedding)"
+        )
+    if weight.data.ndim != 2:
+        raise RuntimeError(f"'weight' must be 2-D, got shape {list(weight.data.shape)}")
+    padding_idx = padding_row(padding_idx, n)
+    wrong = index[(index < 0) | (index >= n)]
+    if wrong.size:
+        raise IndexError(
+            f"index out of range in self: embedding got {int(wrong[0])}, expected 0 <= index < {n}"
+        )
+    if max_norm is not None:
+        _renormalize(weight, index, max_norm, norm_type)
+    return Embedding.apply(weight, input, padding_idx, scale_grad_by_freq)
+
+
+def padding_row(padding_idx: int | None, n: int) -> int | None:
+    """``padding_idx`` counted from the front. Raises AssertionError, as PyTorch, outside ``n``."""
+    if padding_idx is None:
+        return None
+    if not -n <= padding_idx < n:
+        raise AssertionError(
+            f"Padding_idx must be within num_embeddings: got {padding_idx} for {n}"
+        )
+    return padding_idx % n
+
+
+def _renormalize(weight: Tensor, index: Array, max_norm: float, norm_type: float) -> None:
+    rows = wrap(xp_of(weight).unique(index))
+    with no_grad():
+        chosen = weight[rows]
+        norm = chosen.norm(norm_type, 1, True)
+        scale = (max_norm / (norm + 1e-7)).clamp(max=1)
+        weight[rows] = (chosen * scale).where(norm > max_norm, chosen)
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """int64 ``(*) -> (*, num_classes)``: 1 at the class, 0 elsewhere.
+
+    ``num_classes=-1`` takes one more than the largest class. Raises RuntimeError for a class
+    outside [0, num_classes).
+    """
+    data = tensor.data
+    if data.dtype.name != "int64":
+        raise RuntimeError(
+            "one_hot is only applicable to index tensor of type LongTensor. "
+            f"(got {tensor.type()}; convert it with .long())"
+        )
+    if data.size:
+        low, high = int(data.min()), int(data.max())
+        if low < 0:
+            raise RuntimeError(f"Class values must be non-negative. (got {low})")
+        if num_classes == -1:
+            num_classes = high + 1
+        elif high >= num_classes:
+            raise RuntimeError(
+                f"Class values must be smaller than num_classes. (got {high} >= {num_classes})"
+            )
+    elif num_classes <= 0:
+        raise RuntimeError("Can not infer total number of classes from empty tensor.")
+    backend = type2backend[type(data)]
+    with backend.on(backend.device(data)):
+        classes = backend.xp.arange(num_classes)
+        return wrap((data[..., None] == classes).astype(data.dtype))
