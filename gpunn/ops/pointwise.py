@@ -71,7 +71,8 @@ def _unary(
 
 def _special(name: str) -> Callable[[Any, Array], Array]:
     def compute(xp: Any, x: Array) -> Array:
-        return type2backend[type(x)].special(name)(x)
+        wide = x.astype(xp.float32) if x.dtype.itemsize == 2 else x
+        return type2backend[type(x)].special(name)(wide).astype(x.dtype, copy=False)
 
     return compute
 
