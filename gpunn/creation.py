@@ -53,15 +53,18 @@ def tensor(
             where = source.device(data) if device is None else where
             target, data = backend_of(where), source.to_numpy(data)
         else:
-            data = _array_of(data)
+            data = _array_of(data, default_float=kind is None)
     array = numpy.array(data, dtype=None if kind is None else kind.numpy, order="C")
     _supported(array)
     with target.on(where):
         return _finish(target.from_numpy(array), requires_grad)
 
 
-def _array_of(data: Any) -> Any:
-    """Nested sequences of numbers (and of tensors) as an array in PyTorch's dtype."""
+def _array_of(data: Any, default_float: bool) -> Any:
+    """Nested sequences of numbers (and of tensors) as an array in PyTorch's dtype.
+
+    Without ``default_float``, floats keep all their bits for the dtype that is asked for.
+    """
     plain = _plain(data)
     try:
         array = numpy.array(plain)
@@ -72,7 +75,7 @@ def _array_of(data: Any) -> Any:
         if isinstance(odd, int):
             raise RuntimeError(f"Overflow when unpacking long: {odd} does not fit int64")
         raise TypeError(f"new(): invalid data type '{type(odd).__name__}': expected numbers")
-    if not array.size or array.dtype == numpy.float64:
+    if default_float and (not array.size or array.dtype == numpy.float64):
         scalar = _first_scalar(plain)
         if scalar is None or type(scalar) is float:
             array = array.astype(get_default_dtype().numpy)
