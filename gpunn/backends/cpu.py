@@ -8,6 +8,8 @@ import numpy
 
 from gpunn.backends.base import Backend
 
+_TILE = 65536  # elements
+
 
 class CpuBackend(Backend):
     """The reference, with NumPy's own compiled forms where it has them."""
@@ -15,6 +17,23 @@ class CpuBackend(Backend):
     def random_words(self, seed: int, offset: int, n: int) -> Any:
         """NumPy's own Philox, in C."""
         return numpy.random.Philox(key=seed, counter=offset).random_raw(n)
+
+    def dropout(self, x: Any, seed: int, offset: int, p: float, dims: int) -> Any:
+        """By tiles that stay in the cache, so that neither words nor mask are ever whole."""
+        if p == 1 or dims < x.ndim:
+            return super().dropout(x, seed, offset, p, dims)
+        threshold, scale = self.keep_threshold(p), x.dtype.type(1 / (1 - p))
+        y = numpy.empty(x.shape, x.dtype)
+        source, target = numpy.ascontiguousarray(x).reshape(-1), y.reshape(-1)
+        stream = numpy.random.Philox(key=seed, counter=offset)
+        factor = numpy.empty(min(x.size, _TILE), x.dtype)
+        for start in range(0, x.size, _TILE):
+            n = min(_TILE, x.size - start)
+            here, tile = slice(start, start + n), factor[:n]
+            halves = stream.random_raw(-(-n // 2)).view(numpy.uint32)[:n]
+            numpy.multiply(halves >= threshold, scale, out=tile)
+            numpy.multiply(source[here], tile, out=target[here])
+        return y
 
     def index_add(self, target: Any, index: Any, source: Any) -> None:
         """``numpy.add.at``, which adds duplicates in order."""

@@ -14,10 +14,15 @@ from gpunn.functional.activation import (
     softplus,
     threshold,
 )
+from gpunn.functional.dropout import dropout, dropout1d, dropout2d, dropout3d
 from gpunn.functional.linear import embedding, linear, one_hot
 from gpunn.ops.pointwise import sigmoid, tanh
 
 __all__ = [
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
     "elu",
     "embedding",
     "gelu",

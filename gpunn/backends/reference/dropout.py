@@ -16,9 +16,7 @@ class DropoutPrimitives(RandomPrimitives):
         One draw for each element of the first ``dims`` dimensions: ``x.ndim`` drops elements,
         fewer drop whole channels.
         """
-        xp = self.xp
         if p == 1:
             return self.zeros_like(x)
         shape = x.shape[:dims] + (1,) * (x.ndim - dims)
-        keep = self.keep_mask(seed, offset, shape, p)
-        return xp.where(keep, x * x.dtype.type(1 / (1 - p)), x.dtype.type(0))
+        return x * (self.keep_mask(seed, offset, shape, p) * x.dtype.type(1 / (1 - p)))

@@ -101,5 +101,8 @@ class RandomPrimitives(ArrayPrimitives):
     def keep_mask(self, seed: int, offset: int, shape: tuple[int, ...], p: float) -> Any:
         """True with probability 1 - p: the 32-bit words not below p * 2**32."""
         halves = self.random_halves(seed, offset, math.prod(shape))
-        threshold = min(round(p * 2.0**32), 2**32 - 1)
-        return (halves >= self.xp.uint32(threshold)).reshape(shape)
+        return (halves >= self.keep_threshold(p)).reshape(shape)
+
+    def keep_threshold(self, p: float) -> Any:
+        """The least 32-bit word that ``keep_mask`` keeps."""
+        return self.xp.uint32(min(round(p * 2.0**32), 2**32 - 1))

@@ -1,0 +1,90 @@
+"""Dropout: elements or whole channels set to zero at random, the others scaled up."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from gpunn.autograd.variable import Array
+from gpunn.backends import type2backend
+from gpunn.ops.common import Op
+from gpunn.random import default_generator
+
+if TYPE_CHECKING:
+    from gpunn.tensor import Tensor
+
+
+class Dropout(Op):
+    """The mask is drawn anew from ``seed`` and ``offset`` in backward: nothing is saved."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, seed: int, offset: int, p: float, dims: int) -> Array:
+        ctx.args = seed, offset, p, dims
+        return type2backend[type(x.data)].dropout(x.data, *ctx.args)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return Dropout.apply(dy, *ctx.args), None, None, None, None
+
+
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Each element 0 with probability ``p``, else x / (1 - p); or ``input`` itself.
+
+    ``p=1`` gives zeros. The mask comes from gpunn's one random stream, so the same seed drops the
+    same elements on every device. Raises ValueError unless 0 <= p <= 1.
+    N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
+    """
+    return _dropout(input, p, training, inplace, input.data.ndim)
+
+
+def dropout1d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """Whole channels of ``(N, C, L)`` or ``(C, L)`` dropped."""
+    return _channels("dropout1d", 1, input, p, training, inplace)
+
+
+def dropout2d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """Whole channels of ``(N, C, H, W)`` or ``(C, H, W)`` dropped."""
+    return _channels("dropout2d", 2, input, p, training, inplace)
+
+
+def dropout3d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """Whole channels of ``(N, C, D, H, W)`` or ``(C, D, H, W)`` dropped."""
+    return _channels("dropout3d", 3, input, p, training, inplace)
+
+
+def _channels(
+    name: str, spatial: int, input: Tensor, p: float, training: bool, inplace: bool
+) -> Tensor:
+    ndim = input.data.ndim
+    if ndim not in (spatial + 1, spatial + 2):
+        raise RuntimeError(
+            f"{name}: Expected {spatial + 1}D or {spatial + 2}D input, but received a {ndim}D "
+            f"input. Note that {name} exists to provide channel-wise dropout on inputs with "
+            f"{spatial} spatial dimension{'s' if spatial > 1 else ''}, a channel dimension, and an "
+            f"optional batch dimension (i.e. {spatial + 1}D or {spatial + 2}D inputs)."
+        )
+    return _dropout(input, p, training, inplace, ndim - spatial)
+
+
+def _dropout(input: Tensor, p: float, training: bool, inplace: bool, dims: int) -> Tensor:
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+    if not training or p == 0 or not input.data.size:
+        return input
+    if input.data.dtype.kind != "f" and p < 1:
+        raise RuntimeError(
+            "result type Float can't be cast to the desired output type "
+            f"{input.type()[6:-6]}: dropout expects a floating-point tensor"
+        )
+    # Two 32-bit draws to a 64-bit word, four words to a block of the stream.
+    draws = math.prod(input.data.shape[:dims]) if p < 1 else 0
+    seed, offset = default_generator.reserve(-(-draws // 8))
+    if inplace:
+        return input._write(Dropout.apply, seed, offset, p, dims)
+    return Dropout.apply(input, seed, offset, p, dims)
