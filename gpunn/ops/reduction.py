@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -178,7 +179,7 @@ def var(
     if not input.data.ndim:
         dims = ()
     total = Sum.apply(apart * apart, dims, keepdim)
-    return total / float(max(count - correction, 0))
+    return total / float(builtins.max(count - correction, 0))
 
 
 def std(
@@ -205,7 +206,7 @@ def amin(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
 
 def _extremum(input: Tensor, dim: Dims, keepdim: bool, name: str, method: str) -> Tensor:
     dims = canonical_dims(dim, input.data.ndim)
-    if any(input.data.shape[d] == 0 for d in dims):
+    if builtins.any(input.data.shape[d] == 0 for d in dims):
         if dim is None:
             raise RuntimeError(
                 f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
