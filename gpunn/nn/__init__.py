@@ -1,3 +1,26 @@
 """Layers as modules, which hold parameters and call ``gpunn.functional``."""
 
-__all__: list[str] = []
+from gpunn.nn import functional, init, utils
+from gpunn.nn.container import (
+    ModuleDict,
+    ModuleList,
+    ParameterDict,
+    ParameterList,
+    Sequential,
+)
+from gpunn.nn.module import Module
+from gpunn.nn.parameter import Buffer, Parameter
+
+__all__ = [
+    "Buffer",
+    "Module",
+    "ModuleDict",
+    "ModuleList",
+    "Parameter",
+    "ParameterDict",
+    "ParameterList",
+    "Sequential",
+    "functional",
+    "init",
+    "utils",
+]

@@ -160,7 +160,7 @@ class Module:
         elif parameters is not None and name in parameters:
             if value is not None:
                 raise TypeError(
-                    f"cannot assign '{_typename(value)}' as parameter '{name}' "
+                    f"cannot assign '{typename(value)}' as parameter '{name}' "
                     "(gpunn.nn.Parameter or None expected)"
                 )
             self.register_parameter(name, value)
@@ -172,14 +172,14 @@ class Module:
         elif modules is not None and name in modules:
             if value is not None:
                 raise TypeError(
-                    f"cannot assign '{_typename(value)}' as child module '{name}' "
+                    f"cannot assign '{typename(value)}' as child module '{name}' "
                     "(gpunn.nn.Module or None expected)"
                 )
             modules[name] = value
         elif isinstance(value, Buffer) or name in held.get("_buffers", ()):
             if value is not None and not isinstance(value, Tensor):
                 raise TypeError(
-                    f"cannot assign '{_typename(value)}' as buffer '{name}' "
+                    f"cannot assign '{typename(value)}' as buffer '{name}' "
                     "(gpunn.nn.Buffer, gpunn.Tensor or None expected)"
                 )
             if isinstance(value, Buffer):
@@ -215,7 +215,7 @@ class Module:
         self._check_name("parameter", name, "_parameters")
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(
-                f"cannot assign '{_typename(param)}' object to parameter '{name}' "
+                f"cannot assign '{typename(param)}' object to parameter '{name}' "
                 "(gpunn.nn.Parameter or None required)"
             )
         if param is not None and param.grad_fn is not None:
@@ -234,7 +234,7 @@ class Module:
         self._check_name("buffer", name, "_buffers")
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(
-                f"cannot assign '{_typename(tensor)}' object to buffer '{name}' "
+                f"cannot assign '{typename(tensor)}' object to buffer '{name}' "
                 "(gpunn Tensor or None required)"
             )
         self._buffers[name] = tensor
@@ -246,7 +246,7 @@ class Module:
     def add_module(self, name: str, module: Module | None) -> None:
         """As ``self.name = module``, for any name without a dot that is not in use."""
         if module is not None and not isinstance(module, Module):
-            raise TypeError(f"{_typename(module)} is not a Module subclass")
+            raise TypeError(f"{typename(module)} is not a Module subclass")
         self._check_name("module", name, "_modules")
         self._modules[name] = module
 
@@ -258,7 +258,7 @@ class Module:
         if home not in self.__dict__:
             raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
         if not isinstance(name, str):
-            raise TypeError(f"{kind} name should be a string. Got {_typename(name)}")
+            raise TypeError(f"{kind} name should be a string. Got {typename(name)}")
         if "." in name:
             got = f", got: {name}" if kind == "module" else ""
             raise KeyError(f'{kind} name can\'t contain "."{got}')
@@ -580,7 +580,7 @@ def _replace(tensor: Tensor, fn: Callable[[Tensor], Tensor]) -> None:
         tensor._version_box = [tensor._version + 1]
 
 
-def _typename(value: Any) -> str:
+def typename(value: Any) -> str:
     """As ``torch.typename``: ``int``, ``numpy.ndarray``, ``gpunn.FloatTensor``."""
     if isinstance(value, Tensor):
         return value.type()

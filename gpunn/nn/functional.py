@@ -1,0 +1,4 @@
+"""``gpunn.functional`` under PyTorch's name: ``import gpunn.nn.functional as F``."""
+
+from gpunn.functional import *  # noqa: F403
+from gpunn.functional import __all__ as __all__
