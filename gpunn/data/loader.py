@@ -208,7 +208,7 @@ class DataLoader(Generic[T_co]):
                 f"have been fetched where {self._promised} were expected. With num_workers > 0, "
                 "__iter__ has to ask get_worker_info() for its part of the items, or each worker "
                 "yields all of them.",
-                stacklevel=4,
+                stacklevel=3,
             )
 
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from gpunn.data.worker import STOP, Job, NewEpoch, work
 
-_FAREWELL = 5.0  # seconds in which a worker may finish its batch before it is terminated
+_FAREWELL = 2.0  # seconds in which a worker may finish its batch before it is terminated
 
 
 class _Worker(NamedTuple):

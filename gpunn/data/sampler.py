@@ -144,8 +144,9 @@ class WeightedRandomSampler(Sampler[int]):
         yield from drawn(weights).tolist()
 
     def _with_replacement(self, weights: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
-        ends = weights.cumsum()
-        return ends.searchsorted(self._uniform(self.num_samples) * ends[-1], side="right")
+        ends: numpy.ndarray[Any, Any] = weights.cumsum()
+        points: Any = self._uniform(self.num_samples) * ends[-1]
+        return numpy.searchsorted(ends, points, side="right")  # type: ignore[no-any-return]
 
     def _without_replacement(self, weights: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
         """Exponential clocks of rate ``weights``: the order in which they ring is such a sample.
