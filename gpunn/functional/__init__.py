@@ -16,9 +16,11 @@ from gpunn.functional.activation import (
 )
 from gpunn.functional.dropout import dropout, dropout1d, dropout2d, dropout3d
 from gpunn.functional.linear import embedding, linear, one_hot
+from gpunn.functional.normalization import batch_norm, group_norm, layer_norm
 from gpunn.ops.pointwise import sigmoid, tanh
 
 __all__ = [
+    "batch_norm",
     "dropout",
     "dropout1d",
     "dropout2d",
@@ -26,7 +28,9 @@ __all__ = [
     "elu",
     "embedding",
     "gelu",
+    "group_norm",
     "hardtanh",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "log_softmax",

@@ -1,0 +1,345 @@
+"""Normalization by mean and variance: over the batch, a layer, groups of channels, an instance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy
+
+from gpunn.autograd.variable import Array
+from gpunn.backends import type2backend
+from gpunn.ops.common import Op, dtype_of
+from gpunn.ops.pointwise import rsqrt
+
+if TYPE_CHECKING:
+    from gpunn.tensor import Tensor
+
+
+class BatchNorm(Op):
+    """y, and the batch's mean and biased variance per channel, which carry no gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+    ) -> tuple[Array, ...]:
+        ctx.eps = eps
+        y, mean, var = type2backend[type(x.data)].batch_norm(
+            x.data, _data(weight), _data(bias), eps
+        )
+        ctx.save_for_backward(x, weight, mean, var)
+        ctx.mark_non_differentiable(mean, var)
+        return y, mean, var
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+        return *BatchNormInput.apply(dy, *ctx.saved_tensors, ctx.eps), None
+
+
+class BatchNormInput(Op):
+    """dx, dw and db of ``BatchNorm``."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        dy: Tensor,
+        x: Tensor,
+        weight: Tensor | None,
+        mean: Tensor,
+        var: Tensor,
+        eps: float,
+    ) -> tuple[Array, ...]:
+        ctx.eps = eps
+        ctx.save_for_backward(dy, x, weight)
+        backend = type2backend[type(x.data)]
+        return backend.batch_norm_input(dy.data, x.data, _data(weight), mean.data, var.data, eps)
+
+    @staticmethod
+    def backward(ctx: Any, *gs: Tensor) -> tuple[Tensor | None, ...]:
+        dy, x, weight = ctx.saved_tensors
+        shape = (1, -1) + (1,) * (x.data.ndim - 2)
+        axes = (0, *range(2, x.data.ndim))
+        g, gw, gb = gs[0], gs[1].reshape(shape), gs[2].reshape(shape)
+        w = None if weight is None else weight.reshape(shape)
+        ddy, dx, dw = _second(dy, x, w, axes, ctx.eps, g, gw, gb)
+        return ddy, dx, None if dw is None else dw.sum(axes), None, None, None
+
+
+class LayerNorm(Op):
+    """y alone, over the last ``dims`` dimensions."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, dims: int, eps: float
+    ) -> Array:
+        ctx.args = dims, eps
+        backend = type2backend[type(x.data)]
+        y, mean, var = backend.layer_norm(x.data, _data(weight), _data(bias), dims, eps)
+        ctx.save_for_backward(x, weight, mean, var)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return *LayerNormInput.apply(dy, *ctx.saved_tensors, *ctx.args), None, None
+
+
+class LayerNormInput(Op):
+    """dx, dw and db of ``LayerNorm``."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        dy: Tensor,
+        x: Tensor,
+        weight: Tensor | None,
+        mean: Tensor,
+        var: Tensor,
+        dims: int,
+        eps: float,
+    ) -> tuple[Array, ...]:
+        ctx.args = dims, eps
+        ctx.save_for_backward(dy, x, weight)
+        backend = type2backend[type(x.data)]
+        return backend.layer_norm_input(
+            dy.data, x.data, _data(weight), mean.data, var.data, dims, eps
+        )
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor, gw: Tensor, gb: Tensor) -> tuple[Tensor | None, ...]:
+        dy, x, weight = ctx.saved_tensors
+        dims, eps = ctx.args
+        axes = tuple(range(x.data.ndim - dims, x.data.ndim))
+        ddy, dx, dw = _second(dy, x, weight, axes, eps, g, gw, gb)
+        return ddy, dx, dw, None, None, None, None
+
+
+class BatchNormEval(Op):
+    """y with a mean and variance given, which get no gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        mean: Tensor,
+        var: Tensor,
+        eps: float,
+    ) -> Array:
+        ctx.eps = eps
+        ctx.save_for_backward(x, weight, mean, var)
+        return type2backend[type(x.data)].batch_norm_eval(
+            x.data, _data(weight), _data(bias), mean.data, var.data, eps
+        )
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, mean, var = ctx.saved_tensors
+        need_x, need_weight, need_bias, *_ = ctx.needs_input_grad
+        shape = (1, -1) + (1,) * (x.data.ndim - 2)
+        axes = (0, *range(2, x.data.ndim))
+        rstd = rsqrt(var + ctx.eps)
+        scale = rstd if weight is None else weight * rstd
+        dx = dy * scale.reshape(shape) if need_x else None
+        dw = None
+        if need_weight:
+            dw = (dy * (x - mean.reshape(shape))).sum(axes) * rstd
+        db = dy.sum(axes) if need_bias else None
+        return dx, dw, db, None, None, None
+
+
+def _data(x: Tensor | None) -> Array | None:
+    return None if x is None else x.data
+
+
+def _second(
+    dy: Tensor,
+    x: Tensor,
+    w: Tensor | None,
+    axes: tuple[int, ...],
+    eps: float,
+    g: Tensor,
+    gw: Tensor,
+    gb: Tensor,
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Gradients of ⟨g, dx⟩ + ⟨gw, dw⟩ + ⟨gb, db⟩ in dy, x and w, all broadcast to ``x``.
+
+    With x̂ = (x - mean) r, v = w dy and P(v) = v - mean(v) - x̂ mean(v x̂):
+    dx = r P(v), dw = Σ dy x̂, db = Σ dy, where dr = -r² mean(x̂ dx) and dx̂ = r P(dx).
+    """
+    apart = x - x.mean(axes, True)
+    r = rsqrt((apart * apart).mean(axes, True) + eps)
+    xhat = apart * r
+
+    def project(v: Tensor) -> Tensor:
+        return v - v.mean(axes, True) - xhat * (v * xhat).mean(axes, True)
+
+    v = dy if w is None else dy * w
+    from_g = project(g) * r
+    ddy = (from_g if w is None else from_g * w) + gw * xhat + gb
+    slope = gw * dy - (g * (v * xhat).mean(axes, True) + v * (g * xhat).mean(axes, True)) * r
+    # ⟨g, P(v)⟩ = ⟨P(g), v⟩, for P is symmetric.
+    dx = project(slope) * r - xhat * (from_g * v).mean(axes, True) * r
+    return ddy, dx, None if w is None else dy * from_g
+
+
+def _check(name: str, x: Tensor, channels: int, **vectors: Tensor | None) -> None:
+    """Raise unless ``x`` is a float and each vector has one element per channel."""
+    if x.data.dtype.kind != "f":
+        raise NotImplementedError(
+            f"{name!r} not implemented for {dtype_of(x).name}: expected a floating-point tensor"
+        )
+    for argument, vector in vectors.items():
+        if vector is None:
+            continue
+        if vector.data.size != channels:
+            raise RuntimeError(
+                f"{argument} should contain {channels} elements not {vector.data.size}"
+            )
+        if vector.data.dtype not in (x.data.dtype, numpy.promote_types(x.data.dtype, "f4")):
+            raise RuntimeError(
+                f"mixed dtype (CPU): all inputs must share same datatype. ({name}: input is "
+                f"{dtype_of(x).name}, {argument} {dtype_of(vector).name})"
+            )
+
+
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-05,
+) -> Tensor:
+    """(x - mean) / √(var + eps) w + b per channel: ``(N, C, ...) -> (N, C, ...)``.
+
+    In training, mean and biased variance are the batch's, and the running ones move on, in place:
+    running = (1 - momentum) running + momentum batch, the variance there unbiased. Otherwise they
+    are the running ones. Raises ValueError for one value per channel in training, RuntimeError
+    for vectors that are not ``(C,)``.
+    S. Ioffe and C. Szegedy, "Batch normalization", 2015.
+    """
+    shape = input.data.shape
+    if len(shape) < 2:
+        raise RuntimeError(
+            f"batch_norm expected input (N, C, ...) of at least 2 dimensions, got {list(shape)}"
+        )
+    count = math.prod(shape) // shape[1] if shape[1] else 0
+    if training and count == 1:
+        raise ValueError(
+            f"Expected more than 1 value per channel when training, got input size {input.shape!r}"
+        )
+    if eps < 0 or (training and eps == 0):
+        raise ValueError(
+            "batch_norm eps must be "
+            + ("positive during training" if training else "non-negative")
+            + f", but got {eps}"
+        )
+    if (running_mean is None) != (running_var is None):
+        raise ValueError("running_mean and running_var must either both be None or neither be None")
+    _check(
+        "batch_norm",
+        input,
+        shape[1],
+        running_mean=running_mean,
+        running_var=running_var,
+        weight=weight,
+        bias=bias,
+    )
+    if not training:
+        if running_mean is None or running_var is None:
+            raise RuntimeError("running_mean must be defined in evaluation mode")
+        return BatchNormEval.apply(input, weight, bias, running_mean, running_var, eps)
+    y, mean, var = BatchNorm.apply(input, weight, bias, eps)
+    if running_mean is not None and running_var is not None and count:
+        _move(running_mean, mean.data, momentum)
+        _move(running_var, var.data * (count / (count - 1)), momentum)
+    return y
+
+
+def _move(running: Tensor, batch: Array, momentum: float) -> None:
+    data = running.data
+    data *= 1 - momentum
+    data += momentum * batch
+    running._version_box[0] += 1
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-05,
+) -> Tensor:
+    """(x - mean) / √(var + eps) w + b over the last dimensions, which are ``normalized_shape``.
+
+    The variance is biased; ``weight`` and ``bias`` have ``normalized_shape``. Raises RuntimeError
+    where shapes do not fit. J. L. Ba, J. R. Kiros and G. E. Hinton, "Layer normalization", 2016.
+    """
+    wanted, shape = tuple(normalized_shape), input.data.shape
+    if not wanted:
+        raise RuntimeError(
+            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
+            "element, but got normalized_shape = []"
+        )
+    for name, vector in (("weight", weight), ("bias", bias)):
+        if vector is not None and vector.data.shape != wanted:
+            raise RuntimeError(
+                f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "
+                f"{list(vector.data.shape)} and normalized_shape = {list(wanted)}"
+            )
+    if shape[-len(wanted) :] != wanted:
+        sizes = "".join(f", {n}" for n in wanted)
+        raise RuntimeError(
+            f"Given normalized_shape={list(wanted)}, expected input with shape [*{sizes}], "
+            f"but got input of size{list(shape)}"
+        )
+    _check("layer_norm", input, math.prod(wanted), weight=weight, bias=bias)
+    return LayerNorm.apply(input, weight, bias, len(wanted), eps)
+
+
+def group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-05,
+) -> Tensor:
+    """(x - mean) / √(var + eps) w + b, mean and biased variance over each group of channels.
+
+    ``(N, C, ...) -> (N, C, ...)``, weight and bias ``(C,)``. Raises RuntimeError where shapes do
+    not fit. Y. Wu and K. He, "Group normalization", 2018.
+    """
+    shape = input.data.shape
+    if len(shape) < 2:
+        raise RuntimeError(
+            f"Expected at least 2 dimensions for input tensor but received {len(shape)}"
+        )
+    if num_groups <= 0 or shape[1] % num_groups:
+        raise RuntimeError(
+            "Expected number of channels in input to be divisible by num_groups, but got input of "
+            f"shape {list(shape)} and num_groups={num_groups}"
+        )
+    for name, vector in (("weight", weight), ("bias", bias)):
+        if vector is not None and vector.data.shape != (shape[1],):
+            raise RuntimeError(
+                f"Expected {name} to be a vector of size equal to the number of channels in input, "
+                f"but got {name} of shape {list(vector.data.shape)} and input of shape "
+                f"{list(shape)}"
+            )
+    _check("group_norm", input, shape[1], weight=weight, bias=bias)
+    inner = math.prod(shape[2:], start=shape[1] // num_groups)
+    if shape[0] * inner == 1:
+        raise ValueError(
+            "Expected more than 1 value per channel when training, got input size "
+            f"{[1, num_groups, *shape[2:]]}"
+        )
+    groups = input.reshape(shape[0], num_groups, inner)
+    y = LayerNorm.apply(groups, None, None, 1, eps).reshape(*shape)
+    per_channel = (-1,) + (1,) * (len(shape) - 2)
+    if weight is not None:
+        y = y * weight.reshape(*per_channel)
+    return y if bias is None else y + bias.reshape(*per_channel)
