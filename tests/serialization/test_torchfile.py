@@ -49,7 +49,7 @@ def views(draw):
 
 
 @given(views())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_tensors_of_every_dtype_shape_and_stride(array):
     loaded = round_trip(wrap(array))
     assert type(loaded) is gpunn.Tensor
@@ -88,7 +88,7 @@ def types(obj):
 
 
 @given(plain)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_plain_values(obj):
     loaded = round_trip(obj)
     assert loaded == obj
@@ -157,6 +157,18 @@ def test_state_dict_keeps_its_metadata():
     state._metadata = OrderedDict({"": {"version": 1}})
     assert round_trip(state)._metadata == {"": {"version": 1}}
     assert not hasattr(round_trip(OrderedDict[str, int](a=1)), "__orig_class__")
+
+
+def test_modules_by_their_state_dict():
+    model, other = gpunn.nn.Linear(3, 2), gpunn.nn.Linear(3, 2)
+    data = saved(model.state_dict())
+    other.load_state_dict(gpunn.load(io.BytesIO(data)))
+    assert other.weight.tolist() == model.weight.tolist()
+    assert other.bias.tolist() == model.bias.tolist()
+    torch = pytest.importorskip("torch")
+    twin = torch.nn.Linear(3, 2)
+    twin.load_state_dict(torch.load(io.BytesIO(data), weights_only=True))
+    assert twin.weight.tolist() == model.weight.tolist()
 
 
 def test_equal_objects_give_equal_files():

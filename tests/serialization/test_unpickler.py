@@ -255,9 +255,9 @@ def outcome(data, path):
 
 
 def test_flipped_bits_never_change_the_values(tmp_path):
-    outcomes = [outcome(data, tmp_path / "a.pt") for data in flipped(saved(), 1000)]
+    outcomes = [outcome(data, tmp_path / "a.pt") for data in flipped(saved(), 400)]
     errors = [text for text in outcomes if isinstance(text, str)]
-    assert len(errors) > 500
+    assert len(errors) > 150
     assert not any("\n" in text for text in errors)
     for loaded in outcomes:
         if not isinstance(loaded, str):  # the bit said nothing: a date, padding
@@ -266,9 +266,9 @@ def test_flipped_bits_never_change_the_values(tmp_path):
 
 def test_flipped_bits_in_the_older_form(tmp_path):
     # Without check sums values may change; what no longer makes sense still raises one error.
-    outcomes = [outcome(data, tmp_path / "a.pt") for data in flipped(legacy(), 1000)]
+    outcomes = [outcome(data, tmp_path / "a.pt") for data in flipped(legacy(), 400)]
     errors = [text for text in outcomes if isinstance(text, str)]
-    assert len(errors) > 200
+    assert len(errors) > 80
     assert not any("\n" in text for text in errors)
 
 
