@@ -1,8 +1,9 @@
 """Optimizers and learning-rate schedules."""
 
+from gpunn.optim import lr_scheduler
 from gpunn.optim.adam import Adam, AdamW
 from gpunn.optim.optimizer import Optimizer
 from gpunn.optim.rmsprop import RMSprop
 from gpunn.optim.sgd import SGD
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop"]
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "lr_scheduler"]

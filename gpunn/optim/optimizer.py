@@ -91,7 +91,8 @@ class Optimizer:
         for p in params:
             if not isinstance(p, Tensor):  # type: ignore[redundant-expr]
                 raise TypeError(
-                    f"optimizer can only optimize Tensors, but one of the params is {_typename(p)}"
+                    "optimizer can only optimize Tensors, but one of the params is "
+                    f"{type(p).__name__}"
                 )
             if not (p.is_leaf or p.retains_grad):
                 raise ValueError("can't optimize a non-leaf Tensor")
@@ -104,7 +105,9 @@ class Optimizer:
                 UserWarning,
                 stacklevel=3,
             )
-        if self.param_groups and ("param_names" in self.param_groups[0]) != ("param_names" in group):
+        if self.param_groups and ("param_names" in self.param_groups[0]) != (
+            "param_names" in group
+        ):
             kind = "with" if "param_names" in group else "without"
             raise ValueError(
                 "all optimizer param groups should be with/without names. cannot add param group "
@@ -204,13 +207,9 @@ class Optimizer:
                     f"optimizer's group (group {i}: {len(new['params'])} parameters, the "
                     f"optimizer's has {len(old['params'])})"
                 )
-        params: dict[Any, Tensor] = dict(
-            zip(
-                chain(*(g["params"] for g in saved)),
-                chain(*(g["params"] for g in self.param_groups)),
-                strict=True,
-            )
-        )
+        params: dict[Any, Tensor] = {}
+        for old, new in zip(self.param_groups, saved, strict=True):
+            params.update(zip(new["params"], old["params"], strict=True))
         state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         for key, values in state_dict["state"].items():
             if key in params:
@@ -231,7 +230,9 @@ class Optimizer:
         text = f"{type(self).__name__} ("
         for i, group in enumerate(self.param_groups):
             text += f"\nParameter Group {i}\n"
-            text += "".join(f"    {key}: {group[key]}\n" for key in sorted(group) if key != "params")
+            text += "".join(
+                f"    {key}: {group[key]}\n" for key in sorted(group) if key != "params"
+            )
         return text + ")"
 
 
@@ -255,13 +256,8 @@ def _listed(params: Any) -> tuple[list[Tensor], list[str] | None]:
     return [p for _, p in listed], [name for name, _ in listed]
 
 
-def _typename(value: Any) -> str:
-    kind = type(value)
-    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
-
-
 def _placed(name: str, value: Any, p: Tensor) -> Any:
-    """A copy of one saved value, where the parameter lies; the count of steps stays in host memory."""
+    """A copy of one saved value, where the parameter lies; the count of steps stays on the CPU."""
     if name == "step":
         return value.detach().cpu().clone() if isinstance(value, Tensor) else _counter(value)
     if isinstance(value, Tensor):
@@ -272,7 +268,7 @@ def _placed(name: str, value: Any, p: Tensor) -> Any:
 
 
 def _counter(value: float = 0) -> Tensor:
-    """A count of steps: a float tensor in host memory, as PyTorch keeps it."""
+    """A count of steps: a float tensor on the CPU, as PyTorch keeps it."""
     wide = get_default_dtype() == float64
     return zeros((), dtype=float64 if wide else float32) + value
 

@@ -133,7 +133,7 @@ class OptimizerPrimitives(ArrayPrimitives):
         w -= scratch
 
     def _decayed(self, w: Any, dw: Any, weight_decay: float, maximize: bool) -> Any:
-        """The direction of descent: dw, its sign turned to maximize, with the L2 term's gradient."""
+        """``dw`` with its sign turned to maximize, and with the gradient of the L2 term."""
         if maximize:
             dw = -dw
         return dw + w * weight_decay if weight_decay else dw

@@ -1,0 +1,34 @@
+"""Learning rates as functions of the step: schedules that change an optimizer's groups.
+
+Like PyTorch's, they are chainable: each step starts from the rate that the group has now, so that
+several schedules of one optimizer multiply, and a rate set by hand is respected.
+"""
+
+from gpunn.optim.lr_scheduler.base import LRScheduler
+from gpunn.optim.lr_scheduler.factor import (
+    ConstantLR,
+    ExponentialLR,
+    LinearLR,
+    MultiStepLR,
+    PolynomialLR,
+    StepLR,
+)
+from gpunn.optim.lr_scheduler.onecycle import OneCycleLR
+from gpunn.optim.lr_scheduler.plateau import ReduceLROnPlateau
+from gpunn.optim.lr_scheduler.sequential import SequentialLR
+from gpunn.optim.lr_scheduler.shape import CosineAnnealingLR, LambdaLR
+
+__all__ = [
+    "ConstantLR",
+    "CosineAnnealingLR",
+    "ExponentialLR",
+    "LRScheduler",
+    "LambdaLR",
+    "LinearLR",
+    "MultiStepLR",
+    "OneCycleLR",
+    "PolynomialLR",
+    "ReduceLROnPlateau",
+    "SequentialLR",
+    "StepLR",
+]
