@@ -50,9 +50,19 @@ class SequentialLR(LRScheduler):
         # The schedules have acted when they were made: undo that, and begin with the first alone.
         set_rates(optimizer, current_rates(optimizer, "initial_lr"))
         self._undo()
-        now = self._schedulers[bisect_right(milestones, 0)]
-        now._start()
-        self._last_lr = now.get_last_lr()
+        self._start()
+
+    def _start(self) -> None:
+        first = self._schedulers[bisect_right(self._milestones, 0)]
+        first._start()
+        self._last_lr = first.get_last_lr()
+
+    def _go_to(self, epoch: int | None) -> None:
+        """Begin anew, within another sequence."""
+        self.last_epoch = 0
+        first = self._schedulers[bisect_right(self._milestones, 0)]
+        first._go_to(0)
+        self._last_lr = first.get_last_lr()
 
     def _undo(self) -> None:
         for scheduler in self._schedulers:
