@@ -369,9 +369,13 @@ def test_lambda_state_keeps_objects_not_functions():
 
 
 ERRORS: list[tuple[Callable[[Any], Any], type[Exception], str]] = [
-    (lambda o: StepLR(3, 3), TypeError, "int is not an Optimizer"),  # type: ignore[arg-type]
-    (lambda o: LambdaLR(3, abs), TypeError, "int is not an Optimizer"),  # type: ignore[arg-type]
-    (lambda o: StepLR(o, 3, last_epoch=4), KeyError, "param 'initial_lr' is not specified in param"),
+    (lambda o: StepLR(3, 3), TypeError, "int is not an Optimizer"),
+    (lambda o: LambdaLR(3, abs), TypeError, "int is not an Optimizer"),
+    (
+        lambda o: StepLR(o, 3, last_epoch=4),
+        KeyError,
+        "param 'initial_lr' is not specified in param",
+    ),
     (lambda o: LambdaLR(o, [abs]), ValueError, "Expected 2 lr_lambdas, but got 1"),
     (lambda o: ReduceLROnPlateau(o, factor=1.5), ValueError, "Factor should be < 1.0."),
     (lambda o: ReduceLROnPlateau(o, mode="x"), ValueError, "mode x is unknown!"),
@@ -379,18 +383,46 @@ ERRORS: list[tuple[Callable[[Any], Any], type[Exception], str]] = [
     (lambda o: ReduceLROnPlateau(o, min_lr=[1]), ValueError, "expected 2 min_lrs, got 1"),
     (lambda o: OneCycleLR(o, 1), ValueError, "You must define either total_steps OR"),
     (lambda o: OneCycleLR(o, 1, epochs=3), ValueError, "You must define either total_steps OR"),
-    (lambda o: OneCycleLR(o, 1, -1), ValueError, "Expected positive integer total_steps, but got -1"),
-    (lambda o: OneCycleLR(o, 1, 1.5), ValueError, "positive integer total_steps, but got 1.5"),  # type: ignore[arg-type]
-    (lambda o: OneCycleLR(o, 1, epochs=-1, steps_per_epoch=3), ValueError, "integer epochs, but got"),
-    (lambda o: OneCycleLR(o, 1, epochs=1, steps_per_epoch=0), ValueError, "integer steps_per_epoch"),
+    (
+        lambda o: OneCycleLR(o, 1, -1),
+        ValueError,
+        "Expected positive integer total_steps, but got -1",
+    ),
+    (lambda o: OneCycleLR(o, 1, 1.5), ValueError, "positive integer total_steps, but got 1.5"),
+    (
+        lambda o: OneCycleLR(o, 1, epochs=-1, steps_per_epoch=3),
+        ValueError,
+        "integer epochs, but got",
+    ),
+    (
+        lambda o: OneCycleLR(o, 1, epochs=1, steps_per_epoch=0),
+        ValueError,
+        "integer steps_per_epoch",
+    ),
     (lambda o: OneCycleLR(o, 1, 9, pct_start=3), ValueError, "Expected float between 0 and 1 pct_"),
     (lambda o: OneCycleLR(o, 1, 9, anneal_strategy="x"), ValueError, "must be one of 'cos' or"),
-    (lambda o: OneCycleLR(o, [1], 9), ValueError, "max_lr must have the same length as optimizer.p"),
+    (
+        lambda o: OneCycleLR(o, [1], 9),
+        ValueError,
+        "max_lr must have the same length as optimizer.p",
+    ),
     (lambda o: LinearLR(o, 0), ValueError, "Starting multiplicative factor expected to be greater"),
-    (lambda o: LinearLR(o, end_factor=2), ValueError, "Ending multiplicative factor expected to be"),
-    (lambda o: ConstantLR(o, factor=2), ValueError, "Constant multiplicative factor expected to be"),
+    (
+        lambda o: LinearLR(o, end_factor=2),
+        ValueError,
+        "Ending multiplicative factor expected to be",
+    ),
+    (
+        lambda o: ConstantLR(o, factor=2),
+        ValueError,
+        "Constant multiplicative factor expected to be",
+    ),
     (lambda o: SequentialLR(o, [], []), ValueError, "SequentialLR expects at least one scheduler"),
-    (lambda o: SequentialLR(o, [StepLR(o, 3)], [3]), ValueError, "number of milestones to be equal"),
+    (
+        lambda o: SequentialLR(o, [StepLR(o, 3)], [3]),
+        ValueError,
+        "number of milestones to be equal",
+    ),
     (
         lambda o: SequentialLR(o, [StepLR(sgd(gpunn), 3)], []),
         ValueError,
@@ -401,7 +433,7 @@ ERRORS: list[tuple[Callable[[Any], Any], type[Exception], str]] = [
         ValueError,
         "SequentialLR does not support `ReduceLROnPlateau` scheduler",
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("make", "kind", "text"), ERRORS)
