@@ -29,11 +29,13 @@ class LeakyReLU(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, slope: float, keep: Tensor | None) -> Array:
-        data = x.data
+        data, backend = x.data, type2backend[type(x.data)]
         mask = data > 0 if keep is None else keep.data
         ctx.slope = slope
         ctx.save_for_backward(mask)
-        return xp_of(x).where(mask, data, data * data.dtype.type(slope))
+        y = backend.masked(data * data.dtype.type(slope), ~mask)
+        y += backend.masked(data, mask)
+        return y
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:

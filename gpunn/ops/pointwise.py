@@ -78,9 +78,10 @@ def _special(name: str) -> Callable[[Any, Array], Array]:
 
 
 def _sigmoid(xp: Any, x: Array) -> Array:
-    # exp of a non-positive number only: no overflow on either side.
-    e = xp.exp(-xp.abs(x))
-    return xp.where(x >= 0, 1, e) / (1 + e)
+    # Where e⁻ˣ overflows, 1 / inf is the 0 that it should be; in float16 it would do so too soon.
+    y = xp.exp(-(x.astype(xp.float32) if x.dtype.itemsize == 2 else x))
+    y += 1
+    return (1 / y).astype(x.dtype, copy=False)
 
 
 def _round(xp: Any, x: Array) -> Array:
@@ -141,7 +142,7 @@ class Masked(Op):
     @staticmethod
     def forward(ctx: Any, x: Tensor, mask: Tensor) -> Array:
         ctx.save_for_backward(None, mask)
-        return xp_of(x).where(mask.data, x.data, x.data.dtype.type(0))
+        return type2backend[type(x.data)].masked(x.data, mask.data)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:

@@ -54,6 +54,10 @@ class ArrayPrimitives:
         """Contiguous ones of the same shape and dtype."""
         return self.xp.ones(array.shape, array.dtype)
 
+    def masked(self, x: Any, mask: Any) -> Any:
+        """``x`` where ``mask``, else exactly 0, also for NaN and infinity."""
+        return self.xp.where(mask, x, x.dtype.type(0))
+
     def special(self, name: str) -> Any:
         """A special function of SciPy (or of CuPy's copy of it), imported at first use."""
         import scipy.special
