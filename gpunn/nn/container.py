@@ -6,7 +6,7 @@ import operator
 from collections import OrderedDict
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from itertools import chain
-from typing import Any, Self, overload
+from typing import Any, Self, cast, overload
 
 from gpunn.nn.module import Module, body, indented, typename
 from gpunn.nn.parameter import Parameter
@@ -43,7 +43,9 @@ class _Row(Module):
         self._number([m for name, m in self._modules.items() if name not in doomed])
 
     def _number(self, modules: Iterable[Module]) -> None:
-        self._modules = {str(i): module for i, module in enumerate(modules)}
+        numbered = {str(i): module for i, module in enumerate(modules)}
+        self._modules.clear()
+        self._modules.update(numbered)
 
     def __len__(self) -> int:
         return len(self._modules)
@@ -99,9 +101,9 @@ class Sequential(_Row):
     def __init__(self, *args: Any) -> None:
         super().__init__()
         if len(args) == 1 and isinstance(args[0], OrderedDict):
-            named: OrderedDict[str, Module] = args[0]
+            named = cast("OrderedDict[str, Module]", args[0])
         else:
-            named = OrderedDict((str(i), module) for i, module in enumerate(args))
+            named = OrderedDict[str, Module]((str(i), module) for i, module in enumerate(args))
         for name, module in named.items():
             self.add_module(name, module)
 
@@ -242,14 +244,14 @@ def _pairs(owner: str, given: Any) -> list[tuple[str, Any]]:
             f"{type(given).__name__}"
         )
     if isinstance(given, (Mapping, ModuleDict, ParameterDict)):
-        return list(given.items())
+        return list(cast("Mapping[str, Any]", given).items())
     pairs: list[tuple[str, Any]] = []
-    for i, pair in enumerate(given):
+    for i, pair in enumerate(cast("Iterable[Any]", given)):
         if not isinstance(pair, Iterable):
             raise TypeError(
                 f"{owner} update sequence element #{i} should be Iterable; is {type(pair).__name__}"
             )
-        both = tuple(pair)
+        both = tuple(cast("Iterable[Any]", pair))
         if len(both) != 2:
             raise ValueError(
                 f"{owner} update sequence element #{i} has length {len(both)}; 2 is required"

@@ -9,38 +9,39 @@ if TYPE_CHECKING:
 
 
 class _Place(str):
-    """The note's text. ``passed`` is the id of the last module that the error left."""
+    """The note's text, and what is needed to extend it (no module: errors get pickled)."""
 
-    path: str
-    innermost: str
-    passed: int
+    path: tuple[str, ...]
+    innermost: str  # the class of the module in which the error arose
+    left: int  # the id of the module that the error left last,
+    left_class: str  # and its class
 
 
 def locate(error: BaseException, module: Module) -> None:
     """Note on ``error``, which is about to leave ``module``, the path to where it arose.
 
-    The path is extended by each module that the error passes, so that at the end the one note
-    leads from the outermost module called to the innermost.
+    Each module that the error leaves extends the path, so that at the end the one note leads from
+    the outermost module called to the innermost.
     """
     notes = getattr(error, "__notes__", [])
     place = next((note for note in notes if isinstance(note, _Place)), None)
     if place is None:
-        error.add_note(_place("", type(module).__name__, module))
-    elif place.passed != id(module):
-        name = _name_within(module, place)
-        path = f"{name}.{place.path}" if place.path else name
+        error.add_note(_place((), type(module).__name__, module))
+    elif place.left != id(module):
+        path = (_name_within(module, place), *place.path)
         notes[notes.index(place)] = _place(path, place.innermost, module)
 
 
-def _place(path: str, innermost: str, module: Module) -> _Place:
-    place = _Place(f"in {path} ({innermost})" if path else f"in {innermost}")
-    place.path, place.innermost, place.passed = path, innermost, id(module)
+def _place(path: tuple[str, ...], innermost: str, module: Module) -> _Place:
+    place = _Place(f"in {'.'.join(path)} ({innermost})" if path else f"in {innermost}")
+    place.path, place.innermost = path, innermost
+    place.left, place.left_class = id(module), type(module).__name__
     return place
 
 
 def _name_within(module: Module, place: _Place) -> str:
-    """The name of the module that the error left last; ``?`` where ``module`` does not hold it."""
+    """The name, in ``module``, of the one that the error left last; its class if not held there."""
     for name, child in module.named_modules():
-        if id(child) == place.passed:
+        if id(child) == place.left:
             return name
-    return "?"
+    return f"<{place.left_class}>"

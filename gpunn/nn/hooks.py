@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from gpunn.autograd.function import Function
 from gpunn.autograd.grad_mode import state
@@ -80,16 +80,16 @@ def _before(
             found = hook.call(module, args, kwargs)
             if found is None:
                 continue
-            if not isinstance(found, tuple) or len(found) != 2:  # type: ignore[arg-type]
+            if not isinstance(found, tuple) or len(_tuple(found)) != 2:
                 raise RuntimeError(
                     "forward pre-hook must return None or a tuple of (new_args, new_kwargs), but "
                     f"got {found}."
                 )
-            args, kwargs = found
+            args, kwargs = _tuple(found)
         else:
             found = hook.call(module, args)
             if found is not None:
-                args = found if isinstance(found, tuple) else (found,)
+                args = _tuple(found)
     return args, kwargs
 
 
@@ -138,8 +138,7 @@ class _Backward:
         return args if watched is None else watched
 
     def watch_outputs(self, result: Any) -> Any:
-        outputs = result if isinstance(result, tuple) else (result,)
-        watched = _watch(outputs, self._output_gradients)  # type: ignore[arg-type]
+        watched = _watch(_tuple(result), self._output_gradients)
         if watched is None:
             return result
         return watched if isinstance(result, tuple) else watched[0]
@@ -155,9 +154,7 @@ class _Backward:
         if not self.inputs_watched:
             for hook in self.hooks:
                 found = hook(self.module, (None,) * self.n_inputs, gradients)
-                if found is not None and not (
-                    isinstance(found, tuple) and all(g is None for g in found)  # type: ignore[union-attr]
-                ):
+                if any(g is not None for g in _tuple(found)):
                     raise RuntimeError(
                         "Backward hook for Modules where no input requires gradient should always "
                         "return None or None for all gradients."
@@ -201,7 +198,12 @@ def _watch(
 def _replaced(problem: str, found: Any, gradients: Gradients) -> Gradients:
     if found is None:
         return gradients
-    new: Sequence[Tensor | None] = found if isinstance(found, tuple) else (found,)
+    new = _tuple(found)
     if len(new) != len(gradients):
         raise RuntimeError(f"{problem}, got {len(new)}, but expected {len(gradients)}")
-    return tuple(new)
+    return new
+
+
+def _tuple(value: Any) -> tuple[Any, ...]:
+    """``value`` if it is a tuple, else the tuple of it alone."""
+    return cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,)

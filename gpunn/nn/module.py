@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self, TypeAlias
@@ -144,9 +143,13 @@ class Module:
 
     def __getattr__(self, name: str) -> Any:
         held = self.__dict__
-        for kind in ("_parameters", "_buffers", "_modules"):
-            if kind in held and name in held[kind]:
-                return held[kind][name]
+        if "_modules" in held:  # __init__ has run
+            if name in (members := held["_parameters"]):
+                return members[name]
+            if name in (members := held["_buffers"]):
+                return members[name]
+            if name in (members := held["_modules"]):
+                return members[name]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -547,7 +550,7 @@ class Module:
     # Text -----------------------------------------------------------------------------------
 
     def _get_name(self) -> str:
-        return builtins.type(self).__name__
+        return type(self).__name__
 
     def extra_repr(self) -> str:
         """What ``repr`` shows between the parentheses."""
@@ -584,6 +587,6 @@ def typename(value: Any) -> str:
     """As ``torch.typename``: ``int``, ``numpy.ndarray``, ``gpunn.FloatTensor``."""
     if isinstance(value, Tensor):
         return value.type()
-    kind = type(value)
+    kind: type = value.__class__
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     return f"{module}{kind.__qualname__}"

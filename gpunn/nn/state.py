@@ -39,8 +39,8 @@ class IncompatibleKeys(NamedTuple):
 def collect(module: Module, destination: Any, prefix: str, keep_vars: bool) -> Any:
     """``module.state_dict()``, into ``destination`` where one is given."""
     if destination is None:
-        destination = OrderedDict()
-        destination._metadata = OrderedDict()
+        destination = OrderedDict[str, Any]()
+        destination._metadata = OrderedDict[str, Any]()  # type: ignore[attr-defined]
     metadata = {"version": module._version}
     if hasattr(destination, "_metadata"):
         destination._metadata[prefix[:-1]] = metadata
