@@ -1,6 +1,6 @@
 """gpunn: PyTorch's way of working on NumPy and CuPy arrays, small enough to read."""
 
-from gpunn import autograd, backends, cuda, random
+from gpunn import autograd, backends, cuda, data, functional, nn, optim, random, utils
 from gpunn.autograd import enable_grad, inference_mode, no_grad, set_grad_enabled
 from gpunn.autograd.grad_mode import is_grad_enabled, is_inference_mode_enabled
 from gpunn.backends import type2backend
@@ -225,6 +225,7 @@ __all__ = [
     "count_nonzero",
     "cuda",
     "cumsum",
+    "data",
     "detach",
     "device",
     "diagonal",
@@ -256,6 +257,7 @@ __all__ = [
     "from_numpy",
     "full",
     "full_like",
+    "functional",
     "gather",
     "ge",
     "get_default_dtype",
@@ -307,12 +309,14 @@ __all__ = [
     "narrow",
     "ne",
     "neg",
+    "nn",
     "no_grad",
     "nonzero",
     "norm",
     "normal",
     "ones",
     "ones_like",
+    "optim",
     "outer",
     "permute",
     "pow",
@@ -372,6 +376,7 @@ __all__ = [
     "unbind",
     "unflatten",
     "unsqueeze",
+    "utils",
     "var",
     "where",
     "zeros",
