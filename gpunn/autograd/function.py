@@ -10,8 +10,8 @@ from weakref import ReferenceType
 
 import numpy
 
-from gpunn.autograd.grad_mode import quiet, state
-from gpunn.autograd.variable import Array, Hook, Variable, wrap
+from gpunn.autograd.grad_mode import state
+from gpunn.autograd.variable import NO_GRAD_VIEW, Array, Hook, Variable, Way, steps, wrap
 from gpunn.backends import type2backend
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Function:
     needs_input_grad: tuple[bool, ...]
     # Set by apply: where each argument came from, and what each output is like.
     edges: tuple[tuple[Function, int] | Variable | None, ...]
-    outputs: list[tuple[tuple[int, ...], Any, type]]
+    outputs: list[tuple[tuple[int, ...], Any, type] | None]
     sequence: int
     trace: str | None = None
     _saved: tuple[Any, ...] | None = ()
@@ -71,19 +71,20 @@ class Function:
 
     def __init_subclass__(cls, suffix: str = "Backward", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.name = cls.__name__ + suffix
+        if "name" not in cls.__dict__:  # PyTorch's name for the node may differ
+            cls.name = cls.__name__ + suffix
 
     # What a subclass writes ---------------------------------------------------------------
 
     @staticmethod
-    def forward(ctx: Any, *args: Any) -> Any:
+    def forward(ctx: Any, *args: Any, **kwargs: Any) -> Any:
         """Compute the output arrays."""
         raise NotImplementedError(
             "You must implement the forward function for custom autograd.Function."
         )
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+    def backward(ctx: Any, *grad_outputs: Any, **kwargs: Any) -> Any:
         """Compute the gradients of the arguments from those of the outputs."""
         raise NotImplementedError(
             "You must implement the backward function for your custom autograd.Function to use it "
@@ -124,46 +125,53 @@ class Function:
     def apply(cls, *args: Any) -> Any:
         """Run ``forward`` on ``args`` and record the operation if a gradient will be needed."""
         ctx = cls()
+        enabled = state.enabled
         needs: list[bool] = []
-        record = False
         array_type: type | None = None
         for a in args:
+            need = False
             if isinstance(a, Variable):
-                if a._base is not None:
-                    a._sync()
-                needs.append(a._requires_grad)
-                record = record or a._requires_grad
-                if array_type is None:
-                    array_type = type(a._data)
-                elif type(a._data) is not array_type:
-                    array_type = _mixed(cls, args)
-            else:
-                needs.append(False)
-        enabled = state.enabled
-        record = record and enabled
-        ctx.needs_input_grad = tuple(needs) if record else (False,) * len(needs)
+                if enabled:
+                    if a._base is not None:
+                        a._sync()
+                    need = a._requires_grad
+                if type(a._data) is not array_type:
+                    array_type = type(a._data) if array_type is None else _mixed(cls, args)
+            needs.append(need)
+        ctx.needs_input_grad = tuple(needs)
+        record = True in needs
         state.enabled = False
         try:
-            if array_type is None or array_type is numpy.ndarray:
-                if state.quiet:
-                    results = cls.forward(ctx, *args)
-                else:
-                    with quiet():
-                        results = cls.forward(ctx, *args)
-            else:
+            if array_type is not numpy.ndarray and array_type is not None:
                 with type2backend[array_type].on_device_of(cls, args):
                     results = cls.forward(ctx, *args)
+            elif state.quiet:
+                results = cls.forward(ctx, *args)
+            else:
+                with numpy.errstate(all="ignore"):
+                    results = cls.forward(ctx, *args)
+        except ValueError:
+            cls._explain(args)
+            raise
         finally:
             state.enabled = enabled
-        if type(results) is tuple:
-            outputs = tuple([_output(ctx, r, args) for r in results])
+        if type(results) is not tuple:
+            output = _output(ctx, results, args)
             if record:
-                _record(ctx, args, results, outputs)
-            return outputs
-        output = _output(ctx, results, args)
+                _record(ctx, args, (results,), (output,))
+            elif ctx._dirty:
+                _touch(ctx)
+            return output
+        outputs = tuple([_output(ctx, r, args) for r in results])
         if record:
-            _record(ctx, args, (results,), (output,))
-        return output
+            _record(ctx, args, results, outputs)
+        elif ctx._dirty:
+            _touch(ctx)
+        return outputs
+
+    @classmethod
+    def _explain(cls, args: tuple[Any, ...]) -> None:
+        """Raise what PyTorch would, if forward's ValueError on ``args`` came from NumPy."""
 
     # What the engine reads ----------------------------------------------------------------
 
@@ -237,22 +245,30 @@ def _check_version(node: Function, variable: Variable, expected: int) -> None:
         )
 
 
-def _output(ctx: Function, result: Any, args: tuple[Any, ...]) -> Tensor:
+def _output(ctx: Function, result: Any, args: tuple[Any, ...]) -> Any:
     """Wrap one result of forward in a variable of its own."""
     if isinstance(result, Variable):
-        if any(result is d for d in ctx._dirty):
-            return result  # type: ignore[return-value]
-        output = wrap(result._data)
-    else:
-        output = wrap(result)
-    for a in args:  # an input handed through shares its memory, so also its version
-        if isinstance(a, Variable) and a._data is output._data:
+        if ctx._dirty and any(result is d for d in ctx._dirty):
+            return result
+        result = result._data
+    elif result is None:
+        return None
+    output = wrap(result)
+    for a in args:  # memory handed through: an in-place change of either must be noticed
+        if isinstance(a, Variable) and (
+            a._data is result or (output._data.base is not None and _shares(output, a))
+        ):
             output._version_box = a._version_box
+            output._base = a if a._base is None else a._base
+            output._seen = a._version_box[0]
+            output._view = (
+                f"Output of {ctx.name} is a view of its input, created inside a Function,"
+            )
     return output
 
 
 def _record(
-    ctx: Function, args: tuple[Any, ...], results: tuple[Any, ...], outputs: tuple[Variable, ...]
+    ctx: Function, args: tuple[Any, ...], results: tuple[Any, ...], outputs: tuple[Any, ...]
 ) -> None:
     """Make ``ctx`` the graph's node between ``args`` and ``outputs``."""
     ctx.sequence = next(_sequence)
@@ -262,29 +278,60 @@ def _record(
             for a, need in zip(args, ctx.needs_input_grad, strict=True)
         ]
     )
-    ctx.outputs = [(o._data.shape, o._data.dtype, type(o._data)) for o in outputs]
+    ctx.outputs = [
+        None if o is None else (o._data.shape, o._data.dtype, type(o._data)) for o in outputs
+    ]
     if state.anomaly:
         ctx.trace = "".join(traceback.format_stack()[:-2])
     for nr, (result, output) in enumerate(zip(results, outputs, strict=True)):
-        if output._data.dtype.kind != "f" or any(result is i for i in ctx._inert):
+        if output is None or output._data.dtype.kind != "f":
             continue
-        if output is result:  # changed in place
-            output._check_in_place()
-            output._version_box[0] += 1
-        output._grad_fn, output._output_nr, output._requires_grad = ctx, nr, True
+        if ctx._inert and any(result is i for i in ctx._inert):
+            continue
+        if output is result and ctx._dirty:
+            output._check_in_place(True)
+            new = wrap(output._data)
+            new._grad_fn, new._output_nr, new._requires_grad = ctx, nr, True
+            output._rebase(new)
+        else:
+            output._grad_fn, output._output_nr, output._requires_grad = ctx, nr, True
+    if ctx._dirty:
+        _touch(ctx)
     if ctx._saved:
-        ctx._saved = tuple([_save(s, args, results, outputs) for s in ctx._saved])
+        ctx._saved = tuple([_save(ctx, s, args, results, outputs) for s in ctx._saved])
+
+
+def _touch(ctx: Function) -> None:
+    for variable in ctx._dirty:
+        variable._version_box[0] += 1
 
 
 def _save(
-    value: Any, args: tuple[Any, ...], results: tuple[Any, ...], outputs: tuple[Variable, ...]
+    ctx: Function,
+    value: Any,
+    args: tuple[Any, ...],
+    results: tuple[Any, ...],
+    outputs: tuple[Any, ...],
 ) -> _SavedInput | _SavedOutput | None:
     if value is None:
         return None
+    handed_through = isinstance(value, Variable) and not any(value is d for d in ctx._dirty)
     for nr, (result, output) in enumerate(zip(results, outputs, strict=True)):
-        if value is result and not any(value is a for a in args):
-            return _SavedOutput(output, nr) if output._requires_grad else _SavedInput(output)
-    return _SavedInput(value if isinstance(value, Variable) else wrap(value))
+        if value is result and not (handed_through and any(value is a for a in args)):
+            return _SavedOutput(output, nr) if output._grad_fn is ctx else _SavedInput(output)
+    if isinstance(value, Variable):
+        return _SavedInput(value)
+    kept = wrap(value)
+    if kept._data.base is not None:  # a view of something that may change in place
+        for other in (*args, *outputs):
+            if isinstance(other, Variable) and _shares(kept, other):
+                kept._version_box = other._version_box
+    return _SavedInput(kept)
+
+
+def _shares(x: Variable, y: Variable) -> bool:
+    """Whether both arrays are views of one."""
+    return _owner(x._data) is _owner(y._data)
 
 
 def _mixed(cls: type[Function], args: tuple[Any, ...]) -> type:
@@ -311,13 +358,15 @@ class View(Function):
     @classmethod
     def apply(cls, *args: Any) -> Any:
         """As ``Function.apply``; the output knows its base, so in-place changes reach both."""
-        x: Variable = args[0]
-        output = super().apply(*args)
-        if _owner(output._data) is _owner(x._data):
-            output._version_box = x._version_box
-            output._base = x
-            output._seen = x._version_box[0]
-            output._view = (cls, args[1:]) if state.enabled else None
+        output: Variable = super().apply(*args)
+        if output._base is not None:
+            x: Variable = args[0]
+            if x._base is not None and isinstance(x._view, str):
+                output._view = x._view
+            elif state.enabled:
+                output._view = (None if x._base is None else x._view, cls, args[1:])
+            else:
+                output._view = NO_GRAD_VIEW
         return output
 
 
@@ -327,37 +376,54 @@ def _owner(array: Array) -> Array:
 
 
 class _Scatter(Function):
-    """``base`` with ``piece`` written where ``view.forward(base, *args)`` lies.
+    """``base`` with ``piece`` written where ``way`` leads.
 
     The memory has already been written when this is recorded: forward returns it as it is.
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, base: Tensor, piece: Tensor, view: type[View], args: tuple[Any, ...]
-    ) -> Array:
-        ctx.view = view, args
+    def forward(ctx: Any, base: Tensor, piece: Tensor, way: Way) -> Array:
+        ctx.way = way
         return base.data
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        view, args = ctx.view
-        return _Hole.apply(dy, view, args), view.apply(dy, *args), None, None
+        need_base, need_piece, _ = ctx.needs_input_grad
+        dpiece = dy
+        for view, args in steps(ctx.way) if need_piece else ():
+            dpiece = view.apply(dpiece, *args)
+        return (
+            _Hole.apply(dy, ctx.way) if need_base else None,
+            dpiece if need_piece else None,
+            None,
+        )
 
 
 class _Hole(Function):
-    """A copy of ``x`` with zeros where the view lies."""
+    """A copy of ``x`` with zeros where ``way`` leads."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, view: type[View], args: tuple[Any, ...]) -> Array:
-        ctx.view = view, args
-        y = wrap(x.data.copy())
-        view.forward(Function(), y, *args)[...] = 0
+    def forward(ctx: Any, x: Tensor, way: Way) -> Array:
+        ctx.way = way
+        backend = type2backend[type(x.data)]
+        y = wrap(backend.copy(x.data))
+        place = _at(y, way)
+        if _shares(place, y):
+            place.data[...] = 0
+        else:  # the way is a view of the base's memory layout, not of this one
+            numbers = backend.xp.arange(y.data.size).reshape(y.data.shape)
+            y.data.reshape(-1)[_at(wrap(numbers), way).data] = 0
         return y.data
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return _Hole.apply(dy, *ctx.view), None, None
+        return _Hole.apply(dy, ctx.way), None
+
+
+def _at(x: Variable, way: Way) -> Variable:
+    for view, args in steps(way):
+        x = wrap(view.forward(Function(), x, *args))
+    return x
 
 
 Variable._scatter = _Scatter

@@ -6,11 +6,22 @@ override is tested against the inherited method on the same device.
 
 from __future__ import annotations
 
+from gpunn.backends.reference.convolution import ConvolutionPrimitives
 from gpunn.backends.reference.dropout import DropoutPrimitives
 from gpunn.backends.reference.normalization import NormalizationPrimitives
 from gpunn.backends.reference.optimizer import OptimizerPrimitives
+from gpunn.backends.reference.padding import PaddingPrimitives
+from gpunn.backends.reference.pooling import PoolingPrimitives
 from gpunn.backends.reference.softmax import SoftmaxPrimitives
 
 
-class Backend(DropoutPrimitives, NormalizationPrimitives, OptimizerPrimitives, SoftmaxPrimitives):
+class Backend(
+    ConvolutionPrimitives,
+    DropoutPrimitives,
+    NormalizationPrimitives,
+    OptimizerPrimitives,
+    PaddingPrimitives,
+    PoolingPrimitives,
+    SoftmaxPrimitives,
+):
     """The primitives of all families."""

@@ -14,13 +14,37 @@ from gpunn.functional.activation import (
     softplus,
     threshold,
 )
+from gpunn.functional.conv import conv1d, conv2d, conv3d
 from gpunn.functional.dropout import dropout, dropout1d, dropout2d, dropout3d
 from gpunn.functional.linear import embedding, linear, one_hot
 from gpunn.functional.normalization import batch_norm, group_norm, layer_norm
+from gpunn.functional.pad import pad
+from gpunn.functional.pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+)
 from gpunn.ops.pointwise import sigmoid, tanh
 
 __all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
     "batch_norm",
+    "conv1d",
+    "conv2d",
+    "conv3d",
     "dropout",
     "dropout1d",
     "dropout2d",
@@ -35,7 +59,11 @@ __all__ = [
     "linear",
     "log_softmax",
     "logsigmoid",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
     "one_hot",
+    "pad",
     "relu",
     "relu6",
     "sigmoid",

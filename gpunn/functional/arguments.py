@@ -1,0 +1,33 @@
+"""Arguments that convolution and pooling share: one int for all dimensions, or one for each."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+Ints = tuple[int, ...]
+
+
+def ntuple(value: Any, n: int) -> tuple[Any, ...]:
+    """``value`` as a tuple if it is iterable, else ``n`` times."""
+    return tuple(value) if isinstance(value, Iterable) else (value,) * n  # type: ignore[return-value]
+
+
+def per_dimension(value: Any, n: int, function: str, name: str, problem: str) -> Ints:
+    """``n`` ints from one int, a tuple of one, or a tuple of ``n``.
+
+    Raises TypeError for what is no int, RuntimeError with the sentence ``problem`` for any other
+    number of them.
+    """
+    try:
+        values = tuple(operator.index(v) for v in ntuple(value, n))
+    except TypeError:
+        raise TypeError(
+            f"{function}(): argument '{name}' must be int or tuple of ints, not {value!r}"
+        ) from None
+    if len(values) == 1:
+        return values * n
+    if len(values) != n:
+        raise RuntimeError(problem)
+    return values

@@ -1,0 +1,146 @@
+"""Padding with a constant, or with what the input itself holds."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from gpunn.autograd.variable import Array
+from gpunn.backends import type2backend
+from gpunn.ops.common import Op
+from gpunn.ops.shape import cat, expand, flip, narrow
+
+if TYPE_CHECKING:
+    from gpunn.tensor import Tensor
+
+Widths = tuple[tuple[int, int], ...]
+
+
+class Pad(Op):
+    """Adds a constant, or crops where a width is negative; the adjoint does the reverse."""
+
+    name = "ConstantPadNdBackward0"
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, widths: Widths, value: Any) -> Array:
+        ctx.back = tuple((-a, -b) for a, b in widths)
+        return type2backend[type(x.data)].pad(x.data, widths, value)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return Pad.apply(dy, ctx.back, 0), None, None
+
+
+def pad(
+    input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None
+) -> Tensor:
+    """``input`` made wider: ``pad`` holds (before, after) of the last dimension, then of the one
+    before it, and so on; a negative width crops.
+
+    ``mode`` "constant" adds ``value`` (0) in any number of dimensions. "reflect" mirrors at the
+    edge element, "replicate" repeats it, "circular" goes on at the other end: these pad the last 1,
+    2 or 3 dimensions of input with one channel dimension before them, and maybe a batch. Raises
+    RuntimeError where a width is larger than the input provides for.
+    As ``torch.nn.functional.pad``.
+    """
+    shape = input.data.shape
+    widths = _widths(pad, len(shape))
+    for d, (a, b) in enumerate(widths):
+        if shape[d] + a + b < 0:
+            raise RuntimeError(
+                f"The input size {shape[d]}, plus negative padding {a} and {b}, resulted in a "
+                f"negative output size, which is invalid. Check dimension {d} of your input."
+            )
+    if mode == "constant":
+        if not any(a or b for a, b in widths):
+            return input.clone()
+        fill: Any = 0 if value is None else value
+        if input.data.dtype.kind in "iu":
+            fill = int(fill)
+        return Pad.apply(input, widths, fill)
+    if mode not in _PIECES:
+        raise NotImplementedError(f"Unrecognised padding mode {mode}")
+    if value is not None and value != 0:
+        raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
+    n = len(pad) // 2
+    if len(shape) not in (n + 1, n + 2) or not 1 <= n <= 3:
+        raise NotImplementedError(
+            f"Padding size {len(pad)} is not supported for {len(shape)}D input tensor."
+        )
+    return _pad_from_input(input, widths, n, mode)
+
+
+def _widths(pad: Sequence[int], ndim: int) -> Widths:
+    """(before, after) of every dimension, the first one first."""
+    if not isinstance(pad, (tuple, list)):
+        raise TypeError(
+            f"pad(): argument 'pad' (position 2) must be tuple of ints, not {type(pad).__name__}"
+        )
+    if len(pad) % 2:
+        raise RuntimeError(f"Padding length must be divisible by 2, got {len(pad)}: {list(pad)}")
+    if len(pad) > 2 * ndim:
+        raise RuntimeError(
+            "Padding length should be less than or equal to two times the input dimension but got "
+            f"padding length {len(pad)} and input of dimension {ndim}"
+        )
+    ints = [operator.index(p) for p in pad]
+    pairs = list(zip(ints[::2], ints[1::2], strict=True))[::-1]
+    return ((0, 0),) * (ndim - len(pairs)) + tuple(pairs)
+
+
+def _pad_from_input(x: Tensor, widths: Widths, n: int, mode: str) -> Tensor:
+    """One dimension after the other: what goes before, the input, what follows, joined."""
+    if 0 in x.data.shape[-n - 1 :]:
+        raise RuntimeError(
+            f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with possibly 0 batch size and "
+            f"other non-zero dimensions for input, but got: {list(x.data.shape)}"
+        )
+    crop = tuple((min(a, 0), min(b, 0)) for a, b in widths)
+    cropped = any(a or b for a, b in crop)
+    if cropped and mode == "circular":  # the others mirror and repeat what they then cut off
+        x, cropped = Pad.apply(x, crop, 0), False
+    shape = x.data.shape
+    for d in range(len(shape) - n, len(shape)):
+        before, after = (max(w, 0) for w in widths[d])
+        _check_provision(mode, shape, d, before, after)
+        left, right = _PIECES[mode](x, d, before, after)
+        pieces = [*([left] if before else []), x, *([right] if after else [])]
+        x = cat(pieces, d) if len(pieces) > 1 else x
+    return Pad.apply(x, crop, 0) if cropped else x
+
+
+def _check_provision(mode: str, shape: tuple[int, ...], d: int, before: int, after: int) -> None:
+    size = shape[d]
+    if mode == "reflect" and max(before, after) >= size:
+        raise RuntimeError(
+            "Argument #4: Padding size should be less than the corresponding input dimension, but "
+            f"got: padding ({before}, {after}) at dimension {d} of input {list(shape)}"
+        )
+    if mode == "circular" and max(before, after) > size:
+        raise RuntimeError(
+            "Padding value causes wrapping around more than once: got padding "
+            f"({before}, {after}) at dimension {d} of input {list(shape)}"
+        )
+
+
+def _reflected(x: Tensor, d: int, before: int, after: int) -> tuple[Tensor, Tensor]:
+    n = x.data.shape[d]
+    return flip(narrow(x, d, 1, before), d), flip(narrow(x, d, n - 1 - after, after), d)
+
+
+def _replicated(x: Tensor, d: int, before: int, after: int) -> tuple[Tensor, Tensor]:
+    shape = x.data.shape
+
+    def repeated(edge: int, times: int) -> Tensor:
+        return expand(narrow(x, d, edge, 1), *shape[:d], times, *shape[d + 1 :])
+
+    return repeated(0, before), repeated(shape[d] - 1, after)
+
+
+def _wrapped(x: Tensor, d: int, before: int, after: int) -> tuple[Tensor, Tensor]:
+    n = x.data.shape[d]
+    return narrow(x, d, n - before, before), narrow(x, d, 0, after)
+
+
+_PIECES = {"reflect": _reflected, "replicate": _replicated, "circular": _wrapped}
