@@ -82,6 +82,9 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
     def __init__(self, *tensors: Tensor) -> None:
         if not tensors:
             raise ValueError("TensorDataset needs at least one tensor, but got none")
+        for tensor in tensors:
+            if not isinstance(tensor, Tensor):  # type: ignore[redundant-expr]
+                raise TypeError(f"TensorDataset expected tensors, but got {type(tensor).__name__}")
         sizes = [len(tensor) for tensor in tensors]
         if any(size != sizes[0] for size in sizes):
             raise AssertionError(

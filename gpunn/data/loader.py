@@ -34,38 +34,37 @@ _FIXED = frozenset(
 class DataLoader(Generic[T_co]):
     """Iterates over the batches of ``dataset``; each ``iter`` of it is one epoch.
 
-    dataset             a `Dataset` (``__getitem__``, ``__len__``) or an `IterableDataset`
-    batch_size          items per batch; None: the items themselves, unbatched
-    shuffle             a new random order each epoch
-    sampler             the order, in place of ``shuffle``: a `Sampler`, or any iterable of indices
-    batch_sampler       order and batches in one: an iterable of lists of indices
-    num_workers         how many processes make the batches; 0: this one
-    collate_fn          makes a batch of a list of items; default `default_collate`
-    pin_memory          accepted as PyTorch's; the batches' memory is not page-locked
-    drop_last           leave out a last batch that is shorter than the others
-    timeout             seconds to wait for a worker's batch; 0: without end
-    worker_init_fn      called in each worker with its number, after seeding, once
-    multiprocessing_context  "fork", "spawn", "forkserver", or a context; default Python's own
-    generator           the randomness of ``shuffle`` and of the workers' seeds; default gpunn's
-    prefetch_factor     batches under way per worker, default 2
-    persistent_workers  keep the processes from epoch to epoch
+    The arguments::
 
-    **Order.** Batches come in the sampler's order whatever the number of workers.
+        dataset             a Dataset (__getitem__, __len__) or an IterableDataset
+        batch_size          items per batch; None: the items themselves, unbatched
+        shuffle             a new random order each epoch
+        sampler             the order, in place of shuffle: any iterable of indices
+        batch_sampler       order and batches in one: an iterable of lists of indices
+        num_workers         how many processes make the batches; 0: this one
+        collate_fn          makes a batch of a list of items; default_collate unless given
+        pin_memory          accepted as in PyTorch; the batches' memory is not page-locked
+        drop_last           leave out a last batch that is shorter than the others
+        timeout             seconds to wait for a worker's batch; 0: without end
+        worker_init_fn      called in each worker with its number, once, after seeding
+        multiprocessing_context  "fork", "spawn", "forkserver" or a context; else Python's own
+        generator           where randomness comes from; the default generator unless given
+        prefetch_factor     batches under way per worker; 2 unless given
+        persistent_workers  keep the processes from epoch to epoch
 
-    **Randomness.** An epoch takes a base seed from ``generator`` when it begins, and its order
-    after that. At the start of every epoch worker ``i`` seeds gpunn's default generator, ``random``
-    and ``numpy.random`` with ``base_seed + i``. So the state of the generator at the start of an
-    epoch determines the epoch, with or without workers that persist.
+    Batches come in the sampler's order, whatever the number of workers.
 
-    **To resume in mid-epoch**, keep that state and the number of batches done; with a generator of
-    the loader's own, nothing else draws from it:
+    An epoch takes a base seed from ``generator`` when it begins, and its order after that. Then
+    worker ``i`` seeds gpunn's default generator, ``random`` and ``numpy.random`` with
+    ``base_seed + i``. So the state of the generator at the start of an epoch determines the whole
+    epoch. To resume in the middle of one, keep that state and the number of batches done, and let
+    the loader have a generator of its own, from which nothing else draws:
 
     >>> import itertools
     >>> from gpunn import Generator, arange
     >>> from gpunn.data import TensorDataset
-    >>> loader = DataLoader(
-    ...     TensorDataset(arange(6)), 2, shuffle=True, generator=Generator().manual_seed(0)
-    ... )
+    >>> dataset = TensorDataset(arange(6))
+    >>> loader = DataLoader(dataset, 2, shuffle=True, generator=Generator().manual_seed(0))
     >>> epoch_start, done = loader.generator.get_state(), 2
     >>> whole_epoch = list(loader)
     >>> _ = loader.generator.set_state(epoch_start)
@@ -73,11 +72,12 @@ class DataLoader(Generic[T_co]):
     >>> (rest[0][0] == whole_epoch[2][0]).all()
     tensor(True)
 
-    **Speed.** Over a `TensorDataset`, a `Subset` of one, or the digits of `gpunn.data.datasets`,
-    the default collate function makes each batch by one indexing operation per tensor.
+    Over a `TensorDataset`, a `Subset` of one, or the digits of `gpunn.data.datasets`, the default
+    collate function makes each batch by one indexing operation per tensor.
 
-    Errors in a worker are raised here with the worker's traceback in the message; a worker that
-    dies raises RuntimeError. Where processes are spawned (Windows, macOS), the dataset and the
+    Workers must leave CUDA alone: give them tensors on the CPU, and move the batches. An error in a
+    worker is raised here with the worker's traceback in its message; a worker that dies raises
+    RuntimeError. Where processes are spawned, as on Windows and macOS, the dataset and the
     functions must be picklable, and the script guarded by ``if __name__ == "__main__":``.
     """
 
@@ -165,7 +165,7 @@ class DataLoader(Generic[T_co]):
     def __len__(self) -> int:
         """The number of batches. TypeError where the sampler or iterable dataset has no length."""
         if not isinstance(self.dataset, IterableDataset):
-            return len(self.index_sampler)
+            return len(self._index_sampler)
         count = len(self.dataset)  # type: ignore[arg-type]
         if self.batch_size is not None:
             count = count // self.batch_size if self.drop_last else -(-count // self.batch_size)
@@ -173,11 +173,11 @@ class DataLoader(Generic[T_co]):
         return count
 
     @property
-    def index_sampler(self) -> Any:
+    def _index_sampler(self) -> Any:
         """What an epoch iterates over: ``batch_sampler``, or ``sampler`` where there is none."""
         return self.sampler if self.batch_sampler is None else self.batch_sampler
 
-    def start_workers(self) -> WorkerPool:
+    def _start_workers(self) -> WorkerPool:
         """Return the workers that persist, or new ones."""
         if self._pool is not None and not self._pool.closed:
             return self._pool
@@ -195,7 +195,7 @@ class DataLoader(Generic[T_co]):
             self._pool = pool
         return pool
 
-    def check_promise(self, yielded: int) -> None:
+    def _check_promise(self, yielded: int) -> None:
         """Warn where an iterable dataset has given more batches than its length promised."""
         if self._promised is None:
             return
@@ -219,7 +219,7 @@ class _Iterator:
         self._loader = loader
         # Drawn without workers too, so that their number doesn't change the order.
         self._base_seed = draw_seed(loader.generator)
-        self._indices = iter(loader.index_sampler)
+        self._indices = iter(loader._index_sampler)
         self._yielded = 0
 
     def __iter__(self) -> Iterator[Any]:
@@ -231,7 +231,7 @@ class _Iterator:
     def __next__(self) -> Any:
         batch = self._next_batch()
         self._yielded += 1
-        self._loader.check_promise(self._yielded)
+        self._loader._check_promise(self._yielded)
         return batch
 
     def _next_batch(self) -> Any:
@@ -258,7 +258,7 @@ class _WorkerIterator(_Iterator):
 
     def __init__(self, loader: DataLoader[Any]) -> None:
         super().__init__(loader)
-        self._pool = loader.start_workers()
+        self._pool = loader._start_workers()
         self._epoch = self._pool.begin(self._base_seed)
         self._turns = deque(range(loader.num_workers))
         self._asked: deque[int] = deque()  # the workers that owe a batch, first the next one's

@@ -114,11 +114,11 @@ class WorkerPool:
         pid, code = worker.process.pid, worker.process.exitcode
         self.close()
         if code is not None and code < 0:
-            how = f"killed by {signal.Signals(-code).name}"
+            how = f"killed by signal {-code}, {signal.strsignal(-code)}"
             if -code == signal.SIGKILL:
                 how += " (out of memory?)"
         else:
-            how = f"exit code {code}; its own message is on stderr"
+            how = f"exit code {code}; if it said why, it said so on stderr"
         return RuntimeError(f"DataLoader worker (pid(s) {pid}) exited unexpectedly: {how}")
 
 

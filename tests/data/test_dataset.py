@@ -67,6 +67,8 @@ def test_tensor_dataset_refuses_sizes_that_differ():
         TensorDataset(gpunn.zeros(3), gpunn.zeros(4))
     with pytest.raises(ValueError, match="at least one tensor"):
         TensorDataset()
+    with pytest.raises(TypeError, match="expected tensors, but got list"):
+        TensorDataset(gpunn.zeros(3), [1, 2, 3])
 
 
 def test_subset():

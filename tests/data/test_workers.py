@@ -77,12 +77,12 @@ def open_files() -> int:
 def nothing_left_behind() -> Iterator[None]:
     """No test may leave a process or an open file."""
     resource_tracker.ensure_running()  # which multiprocessing starts, and keeps, when it spawns
-    gc.collect()
     before = open_files()
     yield
-    gc.collect()
+    if multiprocessing.active_children() or open_files() > before:
+        gc.collect()  # what a caught error's traceback holds in a cycle
     assert multiprocessing.active_children() == []
-    assert open_files() == before
+    assert open_files() <= before
 
 
 # Batches ----------------------------------------------------------------------------------
@@ -347,8 +347,11 @@ def test_an_error_of_the_sampler_is_raised():
 @pytest.mark.parametrize(
     ("end", "text"),
     [
-        (lambda: os.kill(os.getpid(), signal.SIGKILL), r"killed by SIGKILL \(out of memory\?\)"),
-        (lambda: os.kill(os.getpid(), signal.SIGTERM), "killed by SIGTERM"),
+        (
+            lambda: os.kill(os.getpid(), signal.SIGKILL),
+            r"killed by signal 9, Killed \(out of memory\?\)",
+        ),
+        (lambda: os.kill(os.getpid(), signal.SIGTERM), "killed by signal 15, Terminated"),
         (lambda: os._exit(3), "exit code 3"),
         (lambda: sys.exit(0), "exit code 0"),
     ],
@@ -379,15 +382,15 @@ def test_a_worker_killed_in_the_middle_of_a_message():
     loader = forked(Items(2, make), None, num_workers=1)
     batches = iter(loader)
     time.sleep(0.6)  # by then the first batch is half written
-    with pytest.raises(RuntimeError, match="exited unexpectedly: killed by SIGKILL"):
+    with pytest.raises(RuntimeError, match="exited unexpectedly: killed by signal 9"):
         list(batches)
 
 
-def test_timeout():
-    loader = forked(Items(4, lambda index: time.sleep(index * 0.6)), None, timeout=0.2)
-    batches = iter(loader)
+def test_timeout(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("gpunn.data.pool._FAREWELL", 0.1)
+    batches = iter(forked(Items(4, lambda index: time.sleep(index * 60)), None, timeout=0.8))
     assert next(batches) is None
-    with pytest.raises(RuntimeError, match=r"DataLoader timed out after 0.2 seconds"):
+    with pytest.raises(RuntimeError, match=r"DataLoader timed out after 0.8 seconds"):
         next(batches)
 
 
