@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 Ints = tuple[int, ...]
 
 
 def ntuple(value: Any, n: int) -> tuple[Any, ...]:
     """``value`` as a tuple if it is iterable, else ``n`` times."""
-    return tuple(value) if isinstance(value, Iterable) else (value,) * n  # type: ignore[return-value]
+    if isinstance(value, Iterable):
+        return tuple(cast("Iterable[Any]", value))
+    return (value,) * n
 
 
 def per_dimension(value: Any, n: int, function: str, name: str, problem: str) -> Ints:

@@ -46,13 +46,8 @@ def pad(
     """
     shape = input.data.shape
     widths = _widths(pad, len(shape))
-    for d, (a, b) in enumerate(widths):
-        if shape[d] + a + b < 0:
-            raise RuntimeError(
-                f"The input size {shape[d]}, plus negative padding {a} and {b}, resulted in a "
-                f"negative output size, which is invalid. Check dimension {d} of your input."
-            )
     if mode == "constant":
+        _check_crop(shape, widths, 0, "narrow(): length must be non-negative")
         if not any(a or b for a, b in widths):
             return input.clone()
         fill: Any = 0 if value is None else value
@@ -96,6 +91,9 @@ def _pad_from_input(x: Tensor, widths: Widths, n: int, mode: str) -> Tensor:
             f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with possibly 0 batch size and "
             f"other non-zero dimensions for input, but got: {list(x.data.shape)}"
         )
+    _check_crop(
+        x.data.shape, widths, 1, "Negative padding value is resulting in an empty dimension"
+    )
     crop = tuple((min(a, 0), min(b, 0)) for a, b in widths)
     cropped = any(a or b for a, b in crop)
     if cropped and mode == "circular":  # the others mirror and repeat what they then cut off
@@ -108,6 +106,12 @@ def _pad_from_input(x: Tensor, widths: Widths, n: int, mode: str) -> Tensor:
         pieces = [*([left] if before else []), x, *([right] if after else [])]
         x = cat(pieces, d) if len(pieces) > 1 else x
     return Pad.apply(x, crop, 0) if cropped else x
+
+
+def _check_crop(shape: tuple[int, ...], widths: Widths, least: int, problem: str) -> None:
+    for d, (n, (a, b)) in enumerate(zip(shape, widths, strict=True)):
+        if (a < 0 or b < 0) and n + min(a, 0) + min(b, 0) < least:
+            raise RuntimeError(f"{problem}: padding ({a}, {b}) at dimension {d} of {list(shape)}")
 
 
 def _check_provision(mode: str, shape: tuple[int, ...], d: int, before: int, after: int) -> None:

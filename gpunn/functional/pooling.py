@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import Array
@@ -322,7 +321,7 @@ def _window(
     n: int, name: str, kernel_size: Sizes, stride: Any, padding: Sizes, dilation: Sizes
 ) -> tuple[Ints, Ints, Ints, Ints]:
     """kernel, stride, padding and dilation, an int for each dimension."""
-    if stride is None or (isinstance(stride, Iterable) and not tuple(stride)):
+    if stride is None or stride == ():
         stride = kernel_size
 
     def each(argument: str, value: Any, choice: str) -> Ints:

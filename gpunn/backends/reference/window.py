@@ -37,19 +37,20 @@ def taps(
     padding is left out, so nobody needs to pad. Taps that only meet padding do not come.
     """
     lines = [
-        [(t, *_reach(*line, t)) for t in range(line[2])]
-        for line in zip(size, out, kernel, stride, padding, dilation, strict=True)
+        [(t, *_reach(n, m, s, t * d - p)) for t in range(k)]
+        for n, m, k, s, p, d in zip(size, out, kernel, stride, padding, dilation, strict=True)
     ]
-    for combination in itertools.product(*lines):
-        tap, outputs, inputs = zip(*combination, strict=True)
-        if all(o.start < o.stop for o in outputs):
-            yield tap, outputs, inputs
+    for chosen in itertools.product(*lines):
+        if all(outputs.start < outputs.stop for _, outputs, _ in chosen):
+            yield (
+                tuple(c[0] for c in chosen),
+                tuple(c[1] for c in chosen),
+                tuple(c[2] for c in chosen),
+            )
 
 
-def _reach(
-    size: int, out: int, kernel: int, stride: int, padding: int, dilation: int, tap: int
-) -> tuple[slice, slice]:
-    offset = tap * dilation - padding  # output q meets input q * stride + offset
+def _reach(size: int, out: int, stride: int, offset: int) -> tuple[slice, slice]:
+    """Along one dimension, output q meets input q * stride + offset: the ranges of both."""
     first = max(0, -(offset // stride))
     last = min(out - 1, (size - 1 - offset) // stride)
     start = first * stride + offset
