@@ -47,7 +47,7 @@ def pad(
     shape = input.data.shape
     widths = _widths(pad, len(shape))
     if mode == "constant":
-        _check_crop(shape, widths, 0, "narrow(): length must be non-negative")
+        _check_size(shape, _crops(widths), 0, "narrow(): length must be non-negative")
         if not any(a or b for a, b in widths):
             return input.clone()
         fill: Any = 0 if value is None else value
@@ -91,10 +91,13 @@ def _pad_from_input(x: Tensor, widths: Widths, n: int, mode: str) -> Tensor:
             f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with possibly 0 batch size and "
             f"other non-zero dimensions for input, but got: {list(x.data.shape)}"
         )
-    _check_crop(
-        x.data.shape, widths, 1, "Negative padding value is resulting in an empty dimension"
+    crop = _crops(widths)
+    _check_size(
+        x.data.shape,
+        crop if mode == "circular" else widths,
+        1,
+        "Negative padding value is resulting in an empty dimension",
     )
-    crop = tuple((min(a, 0), min(b, 0)) for a, b in widths)
     cropped = any(a or b for a, b in crop)
     if cropped and mode == "circular":  # the others mirror and repeat what they then cut off
         x, cropped = Pad.apply(x, crop, 0), False
@@ -108,9 +111,13 @@ def _pad_from_input(x: Tensor, widths: Widths, n: int, mode: str) -> Tensor:
     return Pad.apply(x, crop, 0) if cropped else x
 
 
-def _check_crop(shape: tuple[int, ...], widths: Widths, least: int, problem: str) -> None:
+def _crops(widths: Widths) -> Widths:
+    return tuple((min(a, 0), min(b, 0)) for a, b in widths)
+
+
+def _check_size(shape: tuple[int, ...], widths: Widths, least: int, problem: str) -> None:
     for d, (n, (a, b)) in enumerate(zip(shape, widths, strict=True)):
-        if (a < 0 or b < 0) and n + min(a, 0) + min(b, 0) < least:
+        if n + a + b < least:
             raise RuntimeError(f"{problem}: padding ({a}, {b}) at dimension {d} of {list(shape)}")
 
 
