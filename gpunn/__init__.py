@@ -1,6 +1,17 @@
 """gpunn: PyTorch's way of working on NumPy and CuPy arrays, small enough to read."""
 
-from gpunn import autograd, backends, cuda, data, functional, nn, optim, random, utils
+from gpunn import (
+    autograd,
+    backends,
+    cuda,
+    data,
+    functional,
+    nn,
+    optim,
+    random,
+    serialization,
+    utils,
+)
 from gpunn.autograd import enable_grad, inference_mode, no_grad, set_grad_enabled
 from gpunn.autograd.grad_mode import is_grad_enabled, is_inference_mode_enabled
 from gpunn.backends import type2backend
@@ -181,6 +192,7 @@ from gpunn.ops.shape import (
     unsqueeze,
 )
 from gpunn.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from gpunn.serialization import load, load_file, save, save_file
 from gpunn.tensor import Size, Tensor
 
 __version__ = "0.1.0"
@@ -282,6 +294,8 @@ __all__ = [
     "isnan",
     "le",
     "linspace",
+    "load",
+    "load_file",
     "log",
     "log10",
     "log1p",
@@ -339,10 +353,13 @@ __all__ = [
     "roll",
     "round",
     "rsqrt",
+    "save",
+    "save_file",
     "scatter",
     "scatter_add",
     "seed",
     "select",
+    "serialization",
     "set_default_dtype",
     "set_grad_enabled",
     "set_rng_state",
