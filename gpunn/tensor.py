@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
 
@@ -11,7 +12,7 @@ import numpy
 from gpunn import dtype as dtypes
 from gpunn import random
 from gpunn.autograd import engine
-from gpunn.autograd.grad_mode import no_grad
+from gpunn.autograd.grad_mode import no_grad, state
 from gpunn.autograd.variable import Array, Variable, recording, wrap
 from gpunn.backends import backend_of, type2backend
 from gpunn.device import device as Device
@@ -264,9 +265,12 @@ class Tensor(Variable):
 
     def __repr__(self) -> str:
         notes: list[str] = []
-        if self.grad_fn is not None:
-            notes.append(f"grad_fn=<{self.grad_fn.name}>")
-        elif self._requires_grad:
+        try:
+            if self.grad_fn is not None:
+                notes.append(f"grad_fn=<{self.grad_fn.name}>")
+        except RuntimeError:  # a view whose history is lost
+            notes.append("grad_fn=<Invalid>")
+        if not notes and self._requires_grad:
             notes.append("requires_grad=True")
         host = type2backend[type(self._data)].to_numpy(self._data)
         return format_tensor(host, str(self.device), notes)
@@ -326,9 +330,15 @@ class Tensor(Variable):
 
     def _write(self, function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """``self[...] = function(self, ...)``, with that function's gradient."""
-        if recording(self, *args, *kwargs.values()):
-            self._check_in_place()
-            new = function(self._alias(), *args, **kwargs)
+        recorded = recording(self, *args, *kwargs.values())
+        if state.enabled:
+            self._check_in_place(recorded)
+        saved: Any = None
+        if recorded:
+            before = self._alias()
+            new = function(before, *args, **kwargs)
+            saved = weakref.ref(before)
+            del before
         else:
             with no_grad():
                 new = function(self, *args, **kwargs)
@@ -350,6 +360,11 @@ class Tensor(Variable):
                 "unsupported operation: more than one element of the written-to tensor refers to a "
                 "single memory location. Please clone() the tensor before performing the operation."
             )
+        before = saved and saved()
+        if before is not None:  # backward wants the old values: they move out
+            before._data = type2backend[type(target)].copy(target)
+            before._version_box = [before._version_box[0]]
+            del before
         target[...] = data
         self._version_box[0] += 1
         if new._requires_grad:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import heapq
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpunn.autograd.function import Function
 from gpunn.autograd.grad_mode import quiet, state
-from gpunn.autograd.variable import Variable, wrap
+from gpunn.autograd.variable import Array, Hook, Variable, wrap
 from gpunn.backends import type2backend
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 Tensors: TypeAlias = "Tensor | Sequence[Tensor]"
 Edge: TypeAlias = "tuple[Function, int] | Variable"
+Gradient: TypeAlias = "tuple[Tensor, bool]"  # and whether its array is ours alone
 
 
 def backward(
@@ -36,15 +38,15 @@ def backward(
     if wanted is not None and not wanted:
         raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
     walk = _Walk(create_graph, wanted)
-    walk.run(_roots(tensors, grad_tensors), _keep(retain_graph, create_graph))
-    if wanted is None:
-        for leaf, gradient, owned in walk.leaves.values():
-            _accumulate(leaf, gradient, owned, create_graph)
-    else:
-        for x in wanted:
-            if walk.captured.get(_key(x)) is not None:
-                gradient, owned = walk.captured[_key(x)]
-                _accumulate(x, gradient, owned, create_graph)
+    with walk:
+        walk.run(_roots(tensors, grad_tensors), _keep(retain_graph, create_graph))
+        if wanted is None:
+            for leaf, (gradient, owned) in walk.leaves.values():
+                _accumulate(leaf, gradient, owned, create_graph)
+        else:
+            for key, x in {_key(x): x for x in wanted}.items():
+                if key in walk.captured:
+                    _accumulate(x, *walk.captured[key], create_graph)
 
 
 def grad(
@@ -71,94 +73,102 @@ def grad(
         if not x.requires_grad:
             raise RuntimeError("One of the differentiated Tensors does not require grad")
     walk = _Walk(create_graph, wanted)
-    walk.run(_roots(outputs, grad_outputs), _keep(retain_graph, create_graph))
+    with walk:
+        walk.run(_roots(outputs, grad_outputs), _keep(retain_graph, create_graph))
     gradients: list[Tensor | None] = []
     for x in wanted:
         found = walk.captured.get(_key(x))
-        if found is None and materialize_grads:
-            gradients.append(_zeros(x._data.shape, x._data.dtype, x._data))
-        elif found is None and not allow_unused:
+        if found is not None:
+            gradient, owned = found
+            gradients.append(gradient if create_graph else wrap(_own(gradient, owned)))
+            walk.captured[_key(x)] = gradient, False  # who asks twice gets two arrays
+        elif materialize_grads:
+            gradients.append(_zeros(x._data.shape, x._data.dtype, type(x._data)))
+        elif allow_unused:
+            gradients.append(None)
+        else:
             raise RuntimeError(
                 "One of the differentiated Tensors appears to not have been used in the graph. "
                 "Set allow_unused=True if this is the desired behavior."
             )
-        else:
-            gradients.append(None if found is None else found[0])
     return tuple(gradients)
 
 
 class _Walk:
-    """One pass over the graph.
+    """One pass over the graph; use it as a context manager, which sets the grad mode.
 
     A node is younger than every node it leads to, so visiting the youngest pending node first
     meets each one only after all its gradients have arrived. No recursion: depth costs nothing.
+
+    A gradient travels as (tensor, owned): whether nobody else can hold its array, so that more may
+    be added in place and a leaf may keep it.
     """
 
     def __init__(self, create_graph: bool, wanted: Sequence[Variable] | None) -> None:
         self.create_graph = create_graph
         self.heap: list[tuple[int, Function]] = []
-        # Per node, per output: the gradient so far and whether its array is ours to overwrite.
-        self.pending: dict[Function, list[tuple[Tensor, bool] | None]] = {}
-        self.leaves: dict[int, tuple[Variable, Tensor, bool]] = {}
+        self.pending: dict[Function, list[Gradient | None]] = {}  # per node, per output
+        self.leaves: dict[int, tuple[Variable, Gradient]] = {}
         self.wanted = None if wanted is None else {_key(x) for x in wanted}
-        self.captured: dict[Any, tuple[Tensor, bool]] = {}
+        self.captured: dict[Any, Gradient] = {}
         self.useful: set[Function] | None = None
+
+    def __enter__(self) -> None:
+        self._quiet = quiet()
+        self._quiet.__enter__()
+        self._enabled = state.enabled
+        state.enabled = self.create_graph
+
+    def __exit__(self, *error: Any) -> None:
+        state.enabled = self._enabled
+        self._quiet.__exit__(*error)
 
     def run(self, roots: list[tuple[Edge, Tensor]], keep_graph: bool) -> None:
         """Visit every node that the roots lead to (and that leads to an input wanted)."""
         if self.wanted is not None:
             self.useful = self._paths([edge for edge, _ in roots])
-        before = state.enabled
-        state.enabled = self.create_graph
-        try:
-            with quiet():
-                for edge, gradient in roots:
-                    self._deliver(edge, gradient, False)
-                while self.heap:
-                    node = heapq.heappop(self.heap)[1]
-                    self._visit(node, self.pending.pop(node), keep_graph)
-                for key, (leaf, gradient, owned) in self.leaves.items():
-                    for hook in list((leaf._hooks or {}).values()):
-                        gradient, owned = _hooked(hook, gradient, owned)
-                    self.leaves[key] = leaf, gradient, owned
-                    if self.wanted is not None and key in self.wanted:
-                        self.captured[key] = gradient, owned
-        finally:
-            state.enabled = before
+        for edge, gradient in roots:
+            self._deliver(edge, gradient, False)
+        while self.heap:
+            node = heapq.heappop(self.heap)[1]
+            self._visit(node, self.pending.pop(node), keep_graph)
+        for key, (leaf, arrived) in self.leaves.items():
+            if leaf._hooks:
+                arrived = _hooked(leaf._hooks, arrived)
+                self.leaves[key] = leaf, arrived
+            if self.wanted is not None:
+                self.captured[key] = arrived
 
-    def _visit(
-        self, node: Function, found: list[tuple[Tensor, bool] | None], keep_graph: bool
-    ) -> None:
+    def _visit(self, node: Function, found: list[Gradient | None], keep_graph: bool) -> None:
         dys: list[Tensor | None] = []
-        for nr, entry in enumerate(found):
-            if entry is None:
-                shape, dtype, array_type = node.outputs[nr]
-                like = array_type, node
-                dys.append(_zeros(shape, dtype, like) if node._materialize else None)
+        for nr, arrived in enumerate(found):
+            if arrived is None:
+                like = node.outputs[nr]
+                dys.append(_zeros(*like) if like is not None and node._materialize else None)
                 continue
-            gradient, owned = entry
-            if node._hooks is not None:
-                for hook in list(node._hooks.get(nr, {}).values()):
-                    gradient, owned = _hooked(hook, gradient, owned)
+            if node._hooks is not None and node._hooks.get(nr):
+                arrived = _hooked(node._hooks[nr], arrived)
+            dy = arrived[0]
             if node._retained is not None and nr in node._retained:
                 variable = node._retained[nr]()
                 if variable is not None:
-                    _accumulate(variable, gradient, False, self.create_graph)
+                    _accumulate(variable, dy, False, self.create_graph)
             if self.wanted is not None and (id(node), nr) in self.wanted:
-                self.captured[id(node), nr] = gradient, False
-            dys.append(gradient)
+                self.captured[id(node), nr] = dy, False
+            dys.append(dy)
         if self.useful is not None and node not in self.useful:
             return
         dxs = node.backward(node, *dys)
-        if not isinstance(dxs, (tuple, list)):
-            dxs = (dxs,)
+        if type(dxs) is not tuple:
+            dxs = tuple(dxs) if isinstance(dxs, list) else (dxs,)
         edges = node.edges
-        if len(dxs) != len(edges):
-            if len(dxs) < len(edges) or any(dx is not None for dx in dxs[len(edges) :]):
-                raise RuntimeError(
-                    f"function {node.name} returned an incorrect number of gradients "
-                    f"(expected {len(edges)}, got {len(dxs)})"
-                )
+        if len(dxs) != len(edges) and (
+            len(dxs) < len(edges) or any(dx is not None for dx in dxs[len(edges) :])
+        ):
+            raise RuntimeError(
+                f"function {node.name} returned an incorrect number of gradients "
+                f"(expected {len(edges)}, got {len(dxs)})"
+            )
         if not keep_graph:
             node.free()
         for i, (edge, dx) in enumerate(zip(edges, dxs, strict=False)):
@@ -171,13 +181,9 @@ class _Walk:
                 )
             if state.anomaly:
                 _refuse_not_finite(node, i, dx)
-            fresh = (
-                node._fresh
-                and dx._data.base is None
-                and not any(dy is not None and dy._data is dx._data for dy in dys)
-                and not any(dx is other for j, other in enumerate(dxs) if j != i)
-            )
-            self._deliver(edge, self._conform(node, i, edge, dx), fresh)
+            data = dx._data
+            owned = node._fresh and data.base is None and _alone(data, i, dys, dxs)
+            self._deliver(edge, _conform(node, i, edge, dx), owned)
 
     def _deliver(self, edge: Edge, gradient: Tensor, owned: bool) -> None:
         """Add ``gradient`` to what is pending for ``edge``."""
@@ -185,53 +191,30 @@ class _Walk:
             key = id(edge)
             if self.wanted is not None and key not in self.wanted:
                 return
-            before = self.leaves.get(key)
-            if before is not None:
-                gradient, owned = self._add(before[1:], gradient)
-            self.leaves[key] = edge, gradient, owned
+            if key in self.leaves:
+                gradient, owned = self._add(self.leaves[key][1], gradient)
+            self.leaves[key] = edge, (gradient, owned)
             return
         node, nr = edge
         found = self.pending.get(node)
         if found is None:
-            if self.useful is not None and node not in self.useful:
-                if (id(node), nr) not in (self.wanted or ()):
-                    return
+            if (
+                self.useful is not None
+                and node not in self.useful
+                and (id(node), nr) not in (self.wanted or ())
+            ):
+                return
             found = self.pending[node] = [None] * len(node.outputs)
             heapq.heappush(self.heap, (-node.sequence, node))
-        entry = found[nr]
-        found[nr] = (gradient, owned) if entry is None else self._add(entry, gradient)
+        before = found[nr]
+        found[nr] = (gradient, owned) if before is None else self._add(before, gradient)
 
-    def _add(self, before: tuple[Tensor, bool], gradient: Tensor) -> tuple[Tensor, bool]:
+    def _add(self, before: Gradient, gradient: Tensor) -> Gradient:
         total, owned = before
         if owned and not self.create_graph:
             total._data += gradient._data
             return total, True
         return total + gradient, True
-
-    def _conform(self, node: Function, i: int, edge: Edge, dx: Tensor) -> Tensor:
-        """``dx`` summed down to the argument's shape, in the argument's dtype."""
-        if isinstance(edge, Variable):
-            shape, dtype, array_type = edge._data.shape, edge._data.dtype, type(edge._data)
-        else:
-            shape, dtype, array_type = edge[0].outputs[edge[1]]
-        if dx._data.shape != shape:
-            offset = dx._data.ndim - len(shape)
-            if offset < 0 or any(
-                n not in (1, m) for n, m in zip(shape, dx._data.shape[offset:], strict=True)
-            ):
-                raise RuntimeError(
-                    f"Function {node.name} returned an invalid gradient at index {i} - got "
-                    f"{list(dx._data.shape)} but expected shape compatible with {list(shape)}"
-                )
-            dx = dx.sum_to_size(shape)
-        if dx._data.dtype != dtype:
-            dx = dx.type_as_numpy(dtype)
-        if type(dx._data) is not array_type:
-            raise RuntimeError(
-                f"Function {node.name} returned an invalid gradient at index {i} - expected "
-                f"device {_device(array_type)} but got {type2backend[type(dx._data)].name}"
-            )
-        return dx
 
     def _paths(self, roots: list[Edge]) -> set[Function]:
         """The nodes that lead to something wanted."""
@@ -243,13 +226,13 @@ class _Walk:
                 reached.add(node)
                 stack.extend(e[0] for e in node.edges if isinstance(e, tuple))
         useful: set[Function] = set()
-        assert self.wanted is not None
+        wanted = self.wanted or set()
         for node in sorted(reached, key=lambda n: n.sequence):
             for edge in node.edges:
                 if isinstance(edge, Variable):
-                    hit = id(edge) in self.wanted
+                    hit = id(edge) in wanted
                 elif edge is not None:
-                    hit = edge[0] in useful or (id(edge[0]), edge[1]) in self.wanted
+                    hit = edge[0] in useful or (id(edge[0]), edge[1]) in wanted
                 else:
                     hit = False
                 if hit:
@@ -258,8 +241,43 @@ class _Walk:
         return useful
 
 
-def _device(array_type: type) -> str:
-    return type2backend[array_type].name
+def _alone(data: Array, i: int, dys: Sequence[Any], dxs: Sequence[Any]) -> bool:
+    """Whether none of the other gradients is, or is a view of, ``data``, the i-th of ``dxs``."""
+    for dy in dys:
+        if dy is not None and dy._data is data:
+            return False
+    if len(dxs) > 1:
+        for j, dx in enumerate(dxs):
+            if j != i and dx is not None and (dx._data is data or dx._data.base is data):
+                return False
+    return True
+
+
+def _conform(node: Function, i: int, edge: Edge, dx: Tensor) -> Tensor:
+    """``dx`` summed down to the argument's shape, in the argument's dtype."""
+    if isinstance(edge, Variable):
+        shape, dtype, array_type = edge._data.shape, edge._data.dtype, type(edge._data)
+    else:
+        shape, dtype, array_type = edge[0].outputs[edge[1]] or ((), None, None)
+    data = dx._data
+    if data.shape != shape:
+        offset = data.ndim - len(shape)
+        if offset < 0 or any(
+            n not in (1, m) for n, m in zip(shape, data.shape[offset:], strict=True)
+        ):
+            raise RuntimeError(
+                f"Function {node.name} returned an invalid gradient at index {i} - got "
+                f"{list(data.shape)} but expected shape compatible with {list(shape)}"
+            )
+        dx = dx.sum_to_size(shape)
+    if data.dtype != dtype:
+        dx = dx.type_as_numpy(dtype)
+    if type(data) is not array_type:
+        raise RuntimeError(
+            f"Function {node.name} returned an invalid gradient at index {i} - expected "
+            f"device {type2backend[array_type].name} but got {type2backend[type(data)].name}"
+        )
+    return dx
 
 
 def _key(x: Variable) -> Any:
@@ -308,40 +326,45 @@ def _roots(
     return roots
 
 
-def _hooked(hook: Any, gradient: Tensor, owned: bool) -> tuple[Tensor, bool]:
-    """What ``hook`` makes of ``gradient``; it may also have kept it, so it is no longer ours."""
-    replaced = hook(gradient)
-    if replaced is None:
-        return gradient, False
-    if not isinstance(replaced, Variable):
-        raise TypeError(
-            f"a tensor hook must return a Tensor or None, got {type(replaced).__name__}"
-        )
-    if replaced._data.shape != gradient._data.shape:
-        raise RuntimeError(
-            f"hook '{getattr(hook, '__name__', repr(hook))}' has changed the size of value: "
-            f"expected {list(gradient._data.shape)}, got {list(replaced._data.shape)}"
-        )
-    return replaced, False
+def _hooked(hooks: OrderedDict[int, Hook], arrived: Gradient) -> Gradient:
+    """What ``hooks`` make of a gradient; they may also have kept it, so it is no longer ours."""
+    gradient = arrived[0]
+    for hook in list(hooks.values()):
+        replaced = hook(gradient)
+        if replaced is None:
+            continue
+        if not isinstance(replaced, Variable):
+            raise TypeError(
+                f"a tensor hook must return a Tensor or None, got {type(replaced).__name__}"
+            )
+        if replaced._data.shape != gradient._data.shape:
+            raise RuntimeError(
+                f"hook '{getattr(hook, '__name__', repr(hook))}' has changed the size of value: "
+                f"expected {list(gradient._data.shape)}, got {list(replaced._data.shape)}"
+            )
+        gradient = replaced
+    return gradient, False
 
 
-def _zeros(shape: tuple[int, ...], dtype: Any, like: Any) -> Tensor:
-    if isinstance(like, tuple):
-        array_type, _ = like
-        return wrap(type2backend[array_type].xp.zeros(shape, dtype))
-    return wrap(type2backend[type(like)].zeros_like(like))
+def _zeros(shape: tuple[int, ...], dtype: Any, array_type: type) -> Tensor:
+    return wrap(type2backend[array_type].xp.zeros(shape, dtype))
+
+
+def _own(gradient: Tensor, owned: bool) -> Array:
+    """The gradient's array, or a copy unless nobody else can hold it."""
+    data = gradient._data
+    if owned and data.base is None and data.flags.c_contiguous:
+        return data
+    return type2backend[type(data)].copy(data)
 
 
 def _accumulate(leaf: Variable, gradient: Tensor, owned: bool, create_graph: bool) -> None:
-    """Add to ``leaf.grad``; the array is kept only where nobody else can hold it."""
+    """Add to ``leaf.grad``, whose array is its own."""
     before = leaf._grad
     if create_graph:
-        leaf._grad = gradient if before is None else before + gradient
+        leaf._grad = gradient.clone() if before is None else before + gradient
     elif before is None:
-        data = gradient._data
-        if not (owned and data.base is None and data.flags.c_contiguous):
-            data = type2backend[type(data)].copy(data)
-        leaf._grad = wrap(data)
+        leaf._grad = wrap(_own(gradient, owned))
     elif before.requires_grad:
         leaf._grad = wrap(before._data + gradient._data)
     else:

@@ -6,7 +6,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy
 
@@ -19,16 +19,23 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray: the backends' business
 Hook: TypeAlias = "Callable[[Tensor], Tensor | None]"
+# How a view was taken from its base: the way to its parent, then the last step.
+Way: TypeAlias = "tuple[Way | None, type[View], tuple[Any, ...]]"
 
 _LEAF_IN_PLACE = (
     "leaf Variable that requires grad is being used in an in-place operation. Change it inside "
     "gpunn.no_grad(), or compute a new tensor"
 )
-_NO_GRAD_VIEW = (
-    "A view was created in no_grad mode and is being modified inplace with grad mode enabled. "
-    "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your "
-    "code by moving both the view and the inplace either both inside the no_grad block (if you "
-    "don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked)."
+NO_GRAD_VIEW = "A view was created in no_grad mode"
+_MODIFIED_VIEW = (
+    " and is being modified inplace with grad mode enabled. Given that this use case is ambiguous "
+    "and error-prone, it is forbidden. You can clarify your code by moving both the view and the "
+    "inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or "
+    "both outside (if you want the inplace to be tracked)."
+)
+_MODIFIED_BASE = (
+    " and its base or another view of its base has been modified inplace with grad mode enabled. "
+    "Take the view again after the change"
 )
 
 
@@ -37,8 +44,9 @@ class Variable:
 
     Memory shared by several variables shares one version counter ``_version_box``; every in-place
     change adds one, so that backward can refuse a saved value that has changed since.
-    A view remembers the variable it was taken from (``_base``) and how (``_view``): when the
-    shared memory changes in place, its history is derived from the base anew.
+    A view remembers the variable that owns the memory's history (``_base``) and the way from there
+    (``_view``): when the memory changes in place, the view's history is derived from the base anew.
+    Where there is no such way, ``_view`` is the reason, and a recorded change raises.
     """
 
     __slots__ = (
@@ -55,17 +63,17 @@ class Variable:
         "_view",
     )
 
-    _concrete: type[Tensor]
+    _concrete: ClassVar[type[Tensor]]
 
     def __init__(self, data: Array) -> None:
-        self._data = data
+        self._data: Array = data
         self._grad: Tensor | None = None
         self._grad_fn: Function | None = None
         self._output_nr = 0
         self._requires_grad = False
         self._version_box = [0]
         self._base: Variable | None = None
-        self._view: tuple[type[View], tuple[Any, ...]] | None = None
+        self._view: Way | str = ""
         self._seen = 0
         self._hooks: OrderedDict[int, Hook] | None = None
 
@@ -79,6 +87,7 @@ class Variable:
         array = value._data if isinstance(value, Variable) else value
         _ = type2backend[type(array)]  # refuses what is no array
         self._data = array
+        self._version_box[0] += 1  # who saved this variable saved other values
 
     data = property(attrgetter("_data"), _set_data, doc="The array: numpy.ndarray or cupy.ndarray.")
 
@@ -110,16 +119,30 @@ class Variable:
 
     def _sync(self) -> None:
         """Derive a view's history anew if its memory has changed in place since."""
-        if self._base is None or self._seen == self._version_box[0]:
+        base = self._base
+        if base is None or self._seen == self._version_box[0] or not base._requires_grad:
             return
-        self._base._sync()
+        if isinstance(self._view, str):
+            if base._grad_fn is not None:
+                raise RuntimeError(self._view + _MODIFIED_BASE)
+            return
         self._seen = self._version_box[0]
-        if self._view is not None and self._base._requires_grad:
-            view, args = self._view
-            with enable_grad():
-                fresh = view.apply(self._base, *args)
-            self._grad_fn, self._output_nr = fresh._grad_fn, fresh._output_nr
-            self._requires_grad = True
+        fresh: Variable = base
+        with enable_grad():
+            for view, args in steps(self._view):
+                fresh = view.apply(fresh, *args)
+        self._set_history(fresh)
+
+    def _set_history(self, new: Variable) -> None:
+        """Have the history of ``new``; a gradient to be retained is that of the new value."""
+        before, nr = self._grad_fn, self._output_nr
+        self._grad_fn, self._output_nr = new._grad_fn, new._output_nr
+        self._requires_grad = new._requires_grad
+        if before is not None and before._retained is not None and self._grad_fn is not None:
+            reference = before._retained.get(nr)
+            if reference is not None and reference() is self:
+                del before._retained[nr]
+                self._grad_fn.retained[self._output_nr] = reference
 
     @property
     def grad_fn(self) -> Function | None:
@@ -130,7 +153,8 @@ class Variable:
     @property
     def requires_grad(self) -> bool:
         """Whether gradients flow to this variable."""
-        self._sync()
+        if self._base is not None and not isinstance(self._view, str):
+            self._sync()
         return self._requires_grad
 
     @requires_grad.setter
@@ -146,6 +170,8 @@ class Variable:
                 "only Tensors of floating point dtype can require gradients, "
                 f"got {self._data.dtype}"
             )
+        if value and not self._requires_grad:
+            self._base = None  # a view that becomes a leaf begins a history of its own
         self._requires_grad = bool(value)
 
     @property
@@ -173,28 +199,26 @@ class Variable:
         other._requires_grad = self._requires_grad
         return other
 
-    def _check_in_place(self) -> None:
-        """Refuse a recorded in-place change of a leaf, or of a view that was not recorded."""
-        variable: Variable = self
-        while variable._base is not None:
-            if variable._view is None:
-                raise RuntimeError(_NO_GRAD_VIEW)
-            variable = variable._base
-        if variable._requires_grad and variable._grad_fn is None:
-            article = "a view of a " if variable is not self else "a "
-            raise RuntimeError(article + _LEAF_IN_PLACE)
+    def _check_in_place(self, recorded: bool) -> None:
+        """Refuse an in-place change that backward could not follow; call while recording."""
+        base = self._base
+        if base is not None and isinstance(self._view, str):
+            if recorded or base._requires_grad:
+                raise RuntimeError(self._view + _MODIFIED_VIEW)
+        elif recorded:
+            for variable, article in ((self, "a "), (base, "a view of a ")):
+                if variable is not None and variable._requires_grad and variable.is_leaf:
+                    raise RuntimeError(article + _LEAF_IN_PLACE)
 
     def _rebase(self, new: Variable) -> None:
         """Take over the history of ``new``, the value just written in place."""
-        base, view = self._base, self._view
-        if base is None or view is None:
-            self._grad_fn, self._output_nr = new._grad_fn, new._output_nr
-            self._requires_grad = new._requires_grad
+        if self._base is None:
+            self._set_history(new)
         else:  # the base now holds ``new`` where this view lies; _sync derives the rest
-            base._rebase(Variable._scatter.apply(base._alias(), new, *view))
+            self._base._set_history(Variable._scatter.apply(self._base._alias(), new, self._view))
             self._seen = -1
 
-    _scatter: type[Function]  # set by function.py, whose View defines it
+    _scatter: ClassVar[type[Function]]  # set by function.py
 
     # Hooks --------------------------------------------------------------------------------
 
@@ -255,6 +279,16 @@ class RemovableHandle:
 
     def __exit__(self, *_: object) -> None:
         self.remove()
+
+
+def steps(way: Way) -> list[tuple[type[View], tuple[Any, ...]]]:
+    """The steps of ``way``, the base's first."""
+    found: list[tuple[type[View], tuple[Any, ...]]] = []
+    rest: Way | None = way
+    while rest is not None:
+        rest, view, args = rest
+        found.append((view, args))
+    return found[::-1]
 
 
 def wrap(array: Array) -> Tensor:

@@ -41,6 +41,11 @@ class CpuBackend(Backend):
             numpy.multiply(source[here], tile, out=target[here])
         return y
 
+    def view_of(self, array: Any, view: Any) -> Any:
+        """NumPy makes broadcast views and diagonals read-only; PyTorch writes to both."""
+        view.flags.writeable = array.flags.writeable
+        return view
+
     def index_add(self, target: Any, index: Any, source: Any) -> None:
         """``numpy.add.at``, which adds duplicates in order."""
         numpy.add.at(target, index, source)

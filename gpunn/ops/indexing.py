@@ -50,12 +50,19 @@ class Index(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, index: tuple[Any, ...]) -> Array:
-        ctx.shape, ctx.index = x.data.shape, index
+        ctx.shape, ctx.index = x.data.shape, _kept(ctx, index)
         return x.data[index]
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         return IndexAdd.apply(dy, ctx.shape, ctx.index), None
+
+
+def _kept(ctx: Any, index: tuple[Any, ...]) -> tuple[Any, ...]:
+    """``index`` for backward: copies, since the user may change an index tensor meanwhile."""
+    if not any(ctx.needs_input_grad):
+        return index
+    return tuple(i.copy() if hasattr(i, "copy") else i for i in index)
 
 
 class IndexAdd(Op):
@@ -80,7 +87,7 @@ class IndexPut(Op):
     def forward(
         ctx: Any, x: Tensor, values: Tensor, index: tuple[Any, ...], accumulate: bool
     ) -> Array:
-        ctx.index, ctx.accumulate = index, accumulate
+        ctx.index, ctx.accumulate = _kept(ctx, index), accumulate
         y = type2backend[type(x.data)].copy(x.data)
         values_ = values.data.astype(y.dtype, copy=False)
         if accumulate:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.function import View
 from gpunn.autograd.variable import Array, Variable
+from gpunn.backends import type2backend
 from gpunn.ops.common import Op, canonical_dim, canonical_dims, result_type, xp_of
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class Permute(ViewOp):
 class Expand(ViewOp):
     @staticmethod
     def forward(ctx: Any, x: Tensor, shape: tuple[int, ...]) -> Array:
-        return xp_of(x).broadcast_to(x.data, shape)
+        backend = type2backend[type(x.data)]
+        return backend.view_of(x.data, backend.xp.broadcast_to(x.data, shape))
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
@@ -124,7 +126,8 @@ class Diagonal(ViewOp):
     @staticmethod
     def forward(ctx: Any, x: Tensor, offset: int, dim1: int, dim2: int) -> Array:
         ctx.args, ctx.shape = (offset, dim1, dim2), x.data.shape
-        return x.data.diagonal(offset, dim1, dim2)
+        view = x.data.diagonal(offset, dim1, dim2)
+        return type2backend[type(x.data)].view_of(x.data, view)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:

@@ -58,6 +58,10 @@ class ArrayPrimitives:
         """``x`` where ``mask``, else exactly 0, also for NaN and infinity."""
         return self.xp.where(mask, x, x.dtype.type(0))
 
+    def view_of(self, array: Any, view: Any) -> Any:
+        """``view``, which shows ``array``, as writable as ``array`` is."""
+        return view
+
     def special(self, name: str) -> Any:
         """A special function of SciPy (or of CuPy's copy of it), imported at first use."""
         import scipy.special
