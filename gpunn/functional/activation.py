@@ -241,7 +241,11 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x / (1 + e⁻ˣ), also called swish."""
     _need_float("silu", input)
-    return input._write(lambda x: silu(x.clone())) if inplace else input * sigmoid(input)
+    return input._write(_silu_of_copy) if inplace else input * sigmoid(input)
+
+
+def _silu_of_copy(x: Tensor) -> Tensor:
+    return silu(x.clone())  # backward needs the x that is about to be overwritten
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:

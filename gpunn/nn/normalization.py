@@ -102,13 +102,22 @@ class _BatchNorm(_Affine):
         )
 
     def _load_from_state_dict(
-        self, state_dict: Any, prefix: str, local_metadata: dict[str, Any], *rest: Any
+        self,
+        state_dict: Any,
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
     ) -> None:
-        version = local_metadata.get("version")
         key = prefix + "num_batches_tracked"
-        if (version is None or version < 2) and key not in state_dict and self.track_running_stats:
-            state_dict[key] = self.num_batches_tracked  # files from before it was counted
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
+        if local_metadata.get("version", 1) < 2 and self.num_batches_tracked is not None:
+            # Files of version 1 do not count batches.
+            state_dict.setdefault(key, self.num_batches_tracked)
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
 
 
 class BatchNorm1d(_BatchNorm):

@@ -19,33 +19,32 @@ class NormalizationPrimitives(RandomPrimitives):
 
     def batch_norm(self, x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any]:
         """y, mean and biased variance over all dimensions but the second."""
-        axes, spread = _channels(x)
-        y, mean, var = self._norm(x, spread(weight), spread(bias), axes, eps)
+        axes = (0, *range(2, x.ndim))
+        y, mean, var = self._norm(x, _spread(weight, x), _spread(bias, x), axes, eps)
         return y, mean.reshape(-1), var.reshape(-1)
 
     def batch_norm_input(
         self, dy: Any, x: Any, weight: Any, mean: Any, var: Any, eps: float
     ) -> tuple[Any, Any, Any]:
         """dx, dw and db; the last two (C,)."""
-        axes, spread = _channels(x)
-        dx, dw, db = self._norm_input(
-            dy, x, spread(weight), spread(mean), spread(var), axes, axes, eps
-        )
+        axes = (0, *range(2, x.ndim))
+        w, mean, var = _spread(weight, x), _spread(mean, x), _spread(var, x)
+        dx, dw, db = self._norm_input(dy, x, w, mean, var, axes, axes, eps)
         return dx, dw.reshape(-1), db.reshape(-1)
 
     def batch_norm_eval(
         self, x: Any, weight: Any, bias: Any, mean: Any, var: Any, eps: float
     ) -> Any:
         """y with the mean and variance given: x scale + shift, one of each per channel."""
-        xp, (_, spread) = self.xp, _channels(x)
+        xp = self.xp
         scale = 1 / xp.sqrt(_wide(xp, var) + eps)
         if weight is not None:
             scale = scale * weight
         shift = -mean * scale
         if bias is not None:
             shift = shift + bias
-        y = _wide(xp, x) * spread(scale)
-        y += spread(shift)
+        y = _wide(xp, x) * _spread(scale, x)
+        y += _spread(shift, x)
         return y.astype(x.dtype, copy=False)
 
     def layer_norm(
@@ -117,11 +116,9 @@ def _wide(xp: Any, x: Any) -> Any:
     return x.astype(xp.float32) if x.dtype.itemsize == 2 else x
 
 
-def _channels(x: Any) -> tuple[tuple[int, ...], Any]:
-    """The axes that batch norm reduces, and how a vector over channels meets ``x``."""
-    shape = (1, -1) + (1,) * (x.ndim - 2)
-    axes = (0, *range(2, x.ndim))
-    return axes, lambda vector: None if vector is None else vector.reshape(shape)
+def _spread(vector: Any, x: Any) -> Any:
+    """A vector over channels, or None, in the shape in which it meets ``x``."""
+    return None if vector is None else vector.reshape((1, -1) + (1,) * (x.ndim - 2))
 
 
 def _scale(y: Any, rstd: Any, weight: Any) -> None:
