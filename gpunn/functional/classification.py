@@ -1,0 +1,299 @@
+"""Cross-entropy: the losses of classifiers, over class indices or class probabilities."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy
+
+from gpunn.autograd.variable import Array, recording, wrap
+from gpunn.backends import type2backend
+from gpunn.functional.activation import LogSoftmax, LogSoftmaxInput, log_softmax
+from gpunn.functional.loss import reduced, reduction_of
+from gpunn.ops.common import Op, dtype_of, xp_of
+from gpunn.ops.pointwise import Masked
+from gpunn.ops.reduction import _TITLES, sum
+
+if TYPE_CHECKING:
+    from gpunn.tensor import Tensor
+
+
+class _Choice(NamedTuple):
+    """Which elements of the input the targets stand for, and what each counts."""
+
+    places: tuple[Array, ...]
+    kept: Array | None  # a mask; None if no target is ignored
+    weight: Array | None  # None: each counts 1
+    total: Any  # the sum of the weights of the targets kept
+
+
+def _choose(x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> _Choice:
+    """The choice of checked shapes. Raises IndexError for a class that is not there."""
+    xp, data = xp_of(x), x.data
+    dim = _class_dim(x)
+    classes = xp.asarray(target.data).reshape(data.shape[:dim] + data.shape[dim + 1 :])
+    kept = classes != ignore_index
+    bad = kept & ((classes < 0) | (classes >= data.shape[dim]))
+    if bool(bad.any()):
+        raise IndexError(f"Target {int(classes[bad][0])} is out of bounds.")
+    whole = bool(kept.all())
+    if not whole:
+        classes = xp.where(kept, classes, 0)
+    counts = None if weight is None else weight.data[classes]
+    if not whole:
+        counts = xp.where(kept, data.dtype.type(1) if counts is None else counts, 0)
+    grid = [
+        xp.arange(n).reshape((n,) + (1,) * (classes.ndim - 1 - d))
+        for d, n in enumerate(classes.shape)
+    ]
+    return _Choice(
+        places=(*grid[:dim], classes, *grid[dim:]),
+        kept=None if whole else kept,
+        weight=counts,
+        total=float(classes.size) if counts is None else _sum(counts),
+    )
+
+
+def _class_dim(x: Tensor) -> int:
+    return 1 if x.data.ndim > 1 else 0
+
+
+def _sum(x: Array) -> Array:
+    """The sum of all; of float16 in float32."""
+    return x.sum(dtype=numpy.float32 if x.dtype.itemsize == 2 else x.dtype)
+
+
+def _forward(y: Array, choice: _Choice, reduction: str, xp: Any) -> Array:
+    """-Σ w y[target], divided by Σ w for the mean."""
+    loss = -y[choice.places]
+    if choice.weight is not None:
+        loss = loss * choice.weight
+    if choice.kept is not None:  # also where y is infinite
+        loss = xp.where(choice.kept, loss, 0)
+    if reduction == "none":
+        return loss.astype(y.dtype)
+    total = _sum(loss)
+    return xp.asarray(total / choice.total if reduction == "mean" else total).astype(y.dtype)
+
+
+def _backward(dy: Array, choice: _Choice, reduction: str, xp: Any) -> Array:
+    """The gradient of y[target]: one for each target, or one for all."""
+    dchosen = -dy / choice.total if reduction == "mean" else -dy
+    if choice.weight is not None:
+        dchosen = dchosen * choice.weight
+    return dchosen if choice.kept is None else xp.where(choice.kept, dchosen, 0)
+
+
+class Nll(Op):
+    """-Σ w x[target], linear in x."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, target: Tensor, weight: Tensor | None, ignore: int, reduction: str
+    ) -> Array:
+        ctx.args = target, weight, ignore, reduction
+        ctx.shape, ctx.choice = x.data.shape, _choose(x, target, weight, ignore)
+        return _forward(x.data, ctx.choice, reduction, xp_of(x))
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        dx = NllInput.apply(dy, ctx.shape, ctx.choice, ctx.args)
+        return dx, None, None, None, None
+
+
+class NllInput(Op):
+    """The adjoint of ``Nll``; its own adjoint is ``Nll`` again."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, dy: Tensor, shape: tuple[int, ...], choice: _Choice, args: tuple[Any, ...]
+    ) -> Array:
+        ctx.args, xp = args, xp_of(dy)
+        dx = xp.zeros(shape, dy.data.dtype)
+        dx[choice.places] = _backward(dy.data, choice, args[-1], xp)
+        return dx
+
+    @staticmethod
+    def backward(ctx: Any, ddx: Tensor) -> tuple[Tensor | None, ...]:
+        return Nll.apply(ddx, *ctx.args), None, None, None
+
+
+class CrossEntropy(Op):
+    """``Nll`` of the log-softmax, whose gradient w (softmax - onehot) needs no pass of its own."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, target: Tensor, weight: Tensor | None, ignore: int, reduction: str
+    ) -> Array:
+        y = type2backend[type(x.data)].log_softmax(x.data, _class_dim(x))
+        ctx.args = target, weight, ignore, reduction
+        ctx.choice = _choose(x, target, weight, ignore)
+        ctx.save_for_backward(x, y)
+        return _forward(y, ctx.choice, reduction, xp_of(x))
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, y = ctx.saved_tensors
+        if recording(x, dy):  # in steps that can be differentiated
+            dim = _class_dim(x)
+            dlog = NllInput.apply(dy, x.data.shape, ctx.choice, ctx.args)
+            dx = LogSoftmaxInput.apply(dlog, LogSoftmax.apply(x, dim), dim)
+        else:
+            dx = CrossEntropyInput.apply(dy, y, ctx.choice, ctx.args[-1])
+        return dx, None, None, None, None
+
+
+class CrossEntropyInput(Op):
+    """dx = dy w (softmax - onehot), where nothing is recorded."""
+
+    @staticmethod
+    def forward(ctx: Any, dy: Tensor, y: Tensor, choice: _Choice, reduction: str) -> Array:
+        xp = xp_of(y)
+        dx = xp.exp(y.data)
+        dx[choice.places] -= 1
+        dchosen = xp.asarray(_backward(dy.data, choice, reduction, xp))
+        dx *= -(xp.expand_dims(dchosen, _class_dim(y)) if dchosen.ndim else dchosen)
+        return dx
+
+
+def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None) -> None:
+    """Refuse targets that are no classes of ``input``, in PyTorch's words."""
+    shape, wanted = input.data.shape, target.data.shape
+    if not shape:
+        raise ValueError("Expected 1 or more dimensions (got 0)")
+    if len(shape) == 1 and target.data.size != 1:
+        raise ValueError(
+            f"For 1D input, 1D target must have size 1, but got target size: {target.data.size}"
+        )
+    if len(shape) > 1 and wanted[:1] != shape[:1]:
+        batch = wanted[0] if wanted else 0
+        raise ValueError(
+            f"Expected input batch_size ({shape[0]}) to match target batch_size ({batch})."
+        )
+    if len(shape) < 3 and len(wanted) > 1:
+        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
+    if len(shape) == 4 and len(wanted) != 3:
+        raise RuntimeError(
+            "only batches of spatial targets supported (3D tensors) but got targets of dimension: "
+            f"{len(wanted)}"
+        )
+    expected = shape[:1] + shape[2:]
+    if len(shape) == 4 and wanted != expected:
+        raise RuntimeError(f"size mismatch (got input: {list(shape)} , target: {list(wanted)}")
+    if len(shape) > 2 and wanted != expected:
+        raise RuntimeError(f"Expected target size {list(expected)}, got {list(wanted)}")
+    if target.data.dtype not in (numpy.int64, numpy.uint8):
+        title = _TITLES[dtype_of(target).name]
+        raise RuntimeError(f"expected target dtype to be Long or Byte, but got {title}")
+    _check_weight("", input, weight)
+    if weight is not None and weight.data.dtype != input.data.dtype:
+        titles = [_TITLES[dtype_of(x).name] for x in (input, weight)]
+        raise RuntimeError(f"expected scalar type {titles[0]} but found {titles[1]}")
+
+
+def _check_weight(prefix: str, input: Tensor, weight: Tensor | None) -> None:
+    classes = input.data.shape[_class_dim(input)]
+    if weight is not None and weight.data.shape != (classes,):
+        raise RuntimeError(
+            f"{prefix}weight tensor should be defined either for all {classes} classes or no "
+            f"classes but got weight tensor of shape: {list(weight.data.shape)}"
+        )
+
+
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """The negative log-likelihood ``-w[t] input[t]`` of the classes ``target``.
+
+    ``input`` holds log-probabilities, (C,), (N, C) or (N, C, d1, ...); ``target`` classes in
+    [0, C), int64 or uint8, (), (N,) or (N, d1, ...). Targets of ``ignore_index`` count nothing.
+    ``reduction``: "none" gives the shape of target, "sum", or "mean": the sum divided by the
+    weights of the targets kept, NaN if there are none.
+
+    Raises IndexError for a class out of bounds, ValueError or RuntimeError for shapes and dtypes
+    that do not fit.
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    _check_classes(input, target, weight)
+    return Nll.apply(input, target, weight, ignore_index, reduction)
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """``nll_loss`` of the log-softmax of ``input``, the logits of C classes.
+
+    ``input`` is (C,), (N, C) or (N, C, d1, ...). ``target`` holds classes, as in ``nll_loss``, or
+    in the shape of ``input`` probabilities p: ``-Σ p w log softmax``, whose mean divides by their
+    number, N d1 ..., whatever the weights. ``label_smoothing`` e mixes e / C into each
+    probability (Szegedy et al., 2016).
+
+    Raises as ``nll_loss``, and RuntimeError for ``label_smoothing`` outside [0, 1] or
+    ``ignore_index`` with probabilities.
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    if not 0 <= label_smoothing <= 1:
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+    if input.data.shape == target.data.shape:
+        return _soft_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
+    _check_classes(input, target, weight)
+    if not label_smoothing:
+        return CrossEntropy.apply(input, target, weight, ignore_index, reduction)
+    dim = _class_dim(input)
+    log_p = log_softmax(input, dim)
+    hard = Nll.apply(log_p, target, weight, ignore_index, "none")
+    even = -_weighted(log_p, weight).mean(dim)
+    choice = _choose(input, target, weight, ignore_index)
+    if choice.kept is not None:
+        even = Masked.apply(even, wrap(choice.kept))
+    loss = hard * (1 - label_smoothing) + even * label_smoothing
+    if reduction == "none":
+        return loss
+    if reduction == "sum":
+        return loss.sum()
+    return loss.sum() / wrap(xp_of(input).asarray(choice.total, loss.data.dtype))
+
+
+def _weighted(log_p: Tensor, weight: Tensor | None) -> Tensor:
+    """Log-probabilities times the weights of their classes."""
+    if weight is None:
+        return log_p
+    return log_p * weight.reshape(-1, *(1,) * (log_p.data.ndim - 1 - _class_dim(log_p)))
+
+
+def _soft_cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    ignore_index: int,
+    reduction: str,
+    label_smoothing: float,
+) -> Tensor:
+    """Cross-entropy with class probabilities."""
+    if target.data.dtype.kind != "f":
+        raise RuntimeError(
+            "Expected floating point type for target with class probabilities, got "
+            f"{_TITLES[dtype_of(target).name]}"
+        )
+    if ignore_index >= 0:
+        raise RuntimeError("ignore_index is not supported for floating point target")
+    dim = _class_dim(input)
+    _check_weight("cross_entropy: ", input, weight)
+    classes = input.data.shape[dim]
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / classes
+    loss = -sum(_weighted(log_softmax(input, dim), weight) * target, dim)
+    return reduced(loss, reduction)

@@ -1,0 +1,253 @@
+"""Losses over numbers and probabilities, each as one number or one for each element."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from gpunn.autograd.variable import Array
+from gpunn.functional.activation import logsigmoid
+from gpunn.ops.common import Op, dtype_of, xp_of
+from gpunn.ops.pointwise import abs, clamp, exp, log, log1p, square, where
+from gpunn.ops.reduction import _TITLES
+
+if TYPE_CHECKING:
+    from gpunn.tensor import Tensor
+
+_REDUCTIONS = ("none", "mean", "sum")
+
+
+def reduction_of(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """The reduction asked for, be it in the old arguments. ValueError if it is none."""
+    if size_average is not None or reduce is not None:
+        mean_or_sum = "sum" if size_average is False else "mean"
+        reduction = "none" if reduce is False else mean_or_sum
+        warnings.warn(
+            "size_average and reduce args will be deprecated, please use "
+            f"reduction='{reduction}' instead.",
+            UserWarning,
+            stacklevel=3,
+        )
+    if reduction not in _REDUCTIONS:
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+    return reduction
+
+
+def reduced(loss: Tensor, reduction: str) -> Tensor:
+    """``loss`` itself, its mean or its sum."""
+    if reduction == "none":
+        return loss
+    return loss.mean() if reduction == "mean" else loss.sum()
+
+
+# Numbers --------------------------------------------------------------------------------------
+
+
+def _warn_of_broadcasting(input: Tensor, target: Tensor) -> None:
+    if input.data.shape != target.data.shape:
+        warnings.warn(
+            f"Using a target size ({target.shape}) that is different to the input size "
+            f"({input.shape}). This will likely lead to incorrect results due to broadcasting. "
+            "Please ensure they have the same size.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _averaged(loss: Tensor, weight: Tensor | None, reduction: str, over_weights: bool) -> Tensor:
+    """``loss`` times ``weight``, reduced; the mean may be over the weights' sum."""
+    if weight is None:
+        return reduced(loss, reduction)
+    if weight.data.shape != loss.data.shape:
+        raise ValueError("Weights and input must have the same size.")
+    if reduction == "mean" and over_weights:
+        return (loss * weight).sum() / weight.sum()
+    return reduced(loss * weight, reduction)
+
+
+def mse_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """The squared error (input - target)². Shapes that differ broadcast, with a warning.
+
+    ``weight``, of the same shape, multiplies it; the mean then divides by the sum of the weights.
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    _warn_of_broadcasting(input, target)
+    return _averaged(square(input - target), weight, reduction, over_weights=True)
+
+
+def l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """The absolute error |input - target|, whose gradient is 0 where they are equal.
+
+    Shapes that differ broadcast, with a warning. ``weight`` as in ``mse_loss``.
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    _warn_of_broadcasting(input, target)
+    return _averaged(abs(input - target), weight, reduction, over_weights=True)
+
+
+def smooth_l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+) -> Tensor:
+    """With e = |input - target|: e² / (2 beta) below beta, e - beta / 2 above (Girshick, 2015).
+
+    Shapes that differ broadcast, with a warning. RuntimeError for a negative ``beta``; 0 gives
+    ``l1_loss``.
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    _warn_of_broadcasting(input, target)
+    if beta < 0:
+        raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
+    error = abs(input - target)
+    if beta:
+        error = where(error < beta, square(error) * (0.5 / beta), error - 0.5 * beta)
+    return reduced(error, reduction)
+
+
+def huber_loss(
+    input: Tensor,
+    target: Tensor,
+    reduction: str = "mean",
+    delta: float = 1.0,
+    weight: Tensor | None = None,
+) -> Tensor:
+    """With e = |input - target|: e² / 2 up to delta, delta (e - delta / 2) above (Huber, 1964).
+
+    Shapes that differ broadcast, with a warning. ``weight``, of the same shape, multiplies it; the
+    mean is over all elements. RuntimeError unless ``delta`` is positive.
+    """
+    reduction = reduction_of(None, None, reduction)
+    _warn_of_broadcasting(input, target)
+    if delta <= 0:
+        raise RuntimeError("huber_loss does not support non-positive values for delta.")
+    error = abs(input - target)
+    error = where(error <= delta, square(error) * 0.5, (error - 0.5 * delta) * delta)
+    return _averaged(error, weight, reduction, over_weights=False)
+
+
+# Probabilities --------------------------------------------------------------------------------
+
+
+class BinaryCrossEntropy(Op):
+    """-(t log x + (1 - t) log(1 - x)), both logarithms at least -100."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, target: Tensor) -> Array:
+        ctx.save_for_backward(x, target)
+        xp, p, t = xp_of(x), x.data, target.data
+        return (t - 1) * xp.maximum(xp.log1p(-p), -100) - t * xp.maximum(xp.log(p), -100)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, t = ctx.saved_tensors
+        need_x, need_t = ctx.needs_input_grad
+        return (
+            dy * (x - t) / clamp(x * (1 - x), min=1e-12) if need_x else None,
+            dy * (log1p(-x) - log(x)) if need_t else None,
+        )
+
+
+def binary_cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """``-w (t log p + (1 - t) log(1 - p))`` of probabilities p = ``input`` and t = ``target``.
+
+    The logarithms are cut off at -100, so that no loss is infinite. ``weight`` broadcasts.
+    Raises ValueError for shapes that differ, RuntimeError for values outside [0, 1].
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    if input.data.shape != target.data.shape:
+        raise ValueError(
+            f"Using a target size ({target.shape}) that is different to the input size "
+            f"({input.shape}) is deprecated. Please ensure they have the same size."
+        )
+    if input.data.dtype != target.data.dtype:
+        titles = [_TITLES[dtype_of(x).name] for x in (target, input)]
+        raise RuntimeError(f"Found dtype {titles[0]} but expected {titles[1]}")
+    for name, x in (("input", input), ("target", target)):
+        if not bool(((x.data >= 0) & (x.data <= 1)).all()):
+            raise RuntimeError(f"all elements of {name} should be between 0 and 1")
+    loss = BinaryCrossEntropy.apply(input, target)
+    return reduced(loss if weight is None else loss * weight, reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """``binary_cross_entropy`` of p = sigmoid(``input``), computed so that nothing overflows.
+
+    ``-w (pos_weight t log p + (1 - t) log(1 - p))``; both weights broadcast. Raises ValueError for
+    shapes that differ.
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    if input.data.shape != target.data.shape:
+        raise ValueError(
+            f"Target size ({target.shape}) must be the same as input size ({input.shape})"
+        )
+    log_p = logsigmoid(input)
+    if pos_weight is not None:
+        log_p = log_p * ((pos_weight - 1) * target + 1)
+    loss = (1 - target) * input - log_p
+    return reduced(loss if weight is None else loss * weight, reduction)
+
+
+def kl_div(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Tensor:
+    """The divergence t (log t - input) of log-probabilities ``input`` from probabilities t.
+
+    ``log_target``: ``target`` holds log t. ``reduction``: beside "none", "sum" and "mean" (over
+    all elements, with a warning) "batchmean", the divergence of one distribution on average.
+    """
+    batchmean = reduction == "batchmean"
+    if not batchmean:
+        reduction = reduction_of(size_average, reduce, reduction)
+    if reduction == "mean":
+        warnings.warn(
+            "reduction: 'mean' divides the total loss by both the batch size and the support size."
+            "'batchmean' divides only by the batch size, and aligns with the KL div math "
+            "definition.",
+            UserWarning,
+            stacklevel=2,
+        )
+    if log_target:
+        loss = exp(target) * (target - input)
+    else:  # 0 log 0 is 0
+        loss = target * log(where(target.eq(0), 1.0, target)) - target * input
+    if batchmean:
+        return loss.sum() / float(input.data.shape[0]) if input.data.ndim else loss
+    return reduced(loss, reduction)
