@@ -69,11 +69,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         )
     if w.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {w.ndim}D")
-    matrix = w.reshape(-1, w.shape[-1])
+    outputs = w.shape[0] if w.ndim == 2 else 1
     if x.shape[-1] != w.shape[-1]:
         raise RuntimeError(
             "mat1 and mat2 shapes cannot be multiplied "
-            f"({math.prod(x.shape[:-1])}x{x.shape[-1]} and {w.shape[-1]}x{matrix.shape[0]}): "
+            f"({math.prod(x.shape[:-1])}x{x.shape[-1]} and {w.shape[-1]}x{outputs}): "
             f"linear expected input[..., {w.shape[-1]}] for weight {list(w.shape)}, "
             f"got input of shape {list(x.shape)}"
         )
