@@ -108,9 +108,11 @@ class _Watch(Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, see: Callable[[Gradients], Gradients], *xs: Tensor) -> tuple[Array, ...]:
+    def forward(
+        ctx: Any, see: Callable[[Gradients], Gradients], zeros: bool, *xs: Tensor
+    ) -> tuple[Array, ...]:
         ctx.see = see
-        ctx.set_materialize_grads(False)
+        ctx.set_materialize_grads(zeros)
         copies = tuple([type2backend[type(x.data)].copy(x.data) for x in xs])
         inert = [c for c, x in zip(copies, xs, strict=True) if not x.requires_grad]
         ctx.mark_non_differentiable(*inert)
@@ -118,7 +120,7 @@ class _Watch(Function):
 
     @staticmethod
     def backward(ctx: Any, *dys: Tensor | None) -> Gradients:
-        return None, *ctx.see(dys)
+        return None, None, *ctx.see(dys)
 
 
 class _Backward:
@@ -132,13 +134,13 @@ class _Backward:
         self.grad_outputs: Gradients = ()
 
     def watch_inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        watched = _watch(args, self._input_gradients)
+        watched = _watch(args, self._input_gradients, zeros=True)
         self.inputs_watched = watched is not None
         self.n_inputs = len(args)
         return args if watched is None else watched
 
     def watch_outputs(self, result: Any) -> Any:
-        watched = _watch(_tuple(result), self._output_gradients)
+        watched = _watch(_tuple(result), self._output_gradients, zeros=False)
         if watched is None:
             return result
         return watched if isinstance(result, tuple) else watched[0]
@@ -151,7 +153,12 @@ class _Backward:
                 gradients,
             )
         self.grad_outputs = gradients
-        if not self.inputs_watched:
+        if self.hooks and not self.inputs_watched:
+            warnings.warn(
+                "Full backward hook is firing when gradients are computed with respect to module "
+                "outputs since no inputs require gradients.",
+                stacklevel=2,
+            )
             for hook in self.hooks:
                 found = hook(self.module, (None,) * self.n_inputs, gradients)
                 if any(g is not None for g in _tuple(found)):
@@ -172,11 +179,12 @@ class _Backward:
 
 
 def _watch(
-    values: tuple[Any, ...], see: Callable[[Gradients], Gradients]
+    values: tuple[Any, ...], see: Callable[[Gradients], Gradients], zeros: bool
 ) -> tuple[Any, ...] | None:
     """``values`` with its tensors watched by ``see``; None where none requires gradients.
 
-    ``see`` gets one gradient per value, None where the value is no tensor.
+    ``see`` gets one gradient per value, None where the value is no tensor; where a tensor has got
+    no gradient, zeros or None.
     """
     places = [i for i, v in enumerate(values) if isinstance(v, Tensor)]
     if not (state.enabled and any(values[i].requires_grad for i in places)):
@@ -190,8 +198,9 @@ def _watch(
         return tuple([seen[i] for i in places])
 
     watched = list(values)
-    for i, tensor in zip(places, _Watch.apply(spread, *[values[i] for i in places]), strict=True):
-        watched[i] = tensor
+    copies = _Watch.apply(spread, zeros, *[values[i] for i in places])
+    for i, copy in zip(places, copies, strict=True):
+        watched[i] = copy
     return tuple(watched)
 
 
