@@ -30,8 +30,10 @@ class Dropout(Op):
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Each element 0 with probability ``p``, else x / (1 - p).
 
-    Unless ``training``, or with ``p=0``: ``input`` itself. ``p=1`` gives zeros. The mask comes from gpunn's one random stream, so the same seed drops the
-    same elements on every device. Raises ValueError unless 0 <= p <= 1.
+    Unless ``training``, or with ``p=0``: ``input`` itself. ``p=1`` gives zeros. The mask comes from
+    gpunn's one random stream, so the same seed drops the same elements on every device. Raises
+    ValueError unless 0 <= p <= 1.
+
     N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
     """
     return _dropout(input, p, training, inplace, input.data.ndim)
