@@ -14,8 +14,8 @@ import gpunn
 def same(scenario: Callable[[Any], Any]) -> Any:
     """Check that ``scenario(gpunn)`` returns, or raises, what ``scenario(torch)`` does.
 
-    Texts are compared with "torch" read as "gpunn", tensors by dtype and elements. Returns
-    gpunn's outcome.
+    Texts are compared with "torch" read as "gpunn" and "nn.modules" as "nn", tensors by dtype and
+    elements. Returns gpunn's outcome.
     """
     torch = pytest.importorskip("torch")
     ours, theirs = _outcome(scenario, gpunn), _outcome(scenario, torch)
@@ -33,7 +33,7 @@ def _outcome(scenario: Callable[[Any], Any], lib: ModuleType) -> Any:
 def _plain(value: Any) -> Any:
     """``value`` as what can be compared across the two."""
     if isinstance(value, str):
-        return value.replace("torch", "gpunn")
+        return value.replace("torch", "gpunn").replace(".nn.modules.", ".nn.")
     if hasattr(value, "detach"):
         return str(value.dtype).rpartition(".")[2], value.detach().tolist()
     if isinstance(value, Mapping):
