@@ -31,7 +31,8 @@ def _choose(x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int)
     """The choice of checked shapes. Raises IndexError for a class that is not there."""
     xp, data = xp_of(x), x.data
     dim = _class_dim(x)
-    classes = xp.asarray(target.data).reshape(data.shape[:dim] + data.shape[dim + 1 :])
+    classes = xp.asarray(target.data, numpy.int64)
+    classes = classes.reshape(data.shape[:dim] + data.shape[dim + 1 :])
     kept = classes != ignore_index
     bad = kept & ((classes < 0) | (classes >= data.shape[dim]))
     if bool(bad.any()):
@@ -41,7 +42,7 @@ def _choose(x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int)
         classes = xp.where(kept, classes, 0)
     counts = None if weight is None else weight.data[classes]
     if not whole:
-        counts = xp.where(kept, data.dtype.type(1) if counts is None else counts, 0)
+        counts = kept.astype(data.dtype) if counts is None else xp.where(kept, counts, 0)
     grid = [
         xp.arange(n).reshape((n,) + (1,) * (classes.ndim - 1 - d))
         for d, n in enumerate(classes.shape)
@@ -76,12 +77,12 @@ def _forward(y: Array, choice: _Choice, reduction: str, xp: Any) -> Array:
     return xp.asarray(total / choice.total if reduction == "mean" else total).astype(y.dtype)
 
 
-def _backward(dy: Array, choice: _Choice, reduction: str, xp: Any) -> Array:
-    """The gradient of y[target]: one for each target, or one for all."""
-    dchosen = -dy / choice.total if reduction == "mean" else -dy
+def _shares(dy: Array, choice: _Choice, reduction: str, xp: Any) -> Array:
+    """What of ``dy`` comes to each target; a single number where that is the same for all."""
+    shares = dy / choice.total if reduction == "mean" else dy
     if choice.weight is not None:
-        dchosen = dchosen * choice.weight
-    return dchosen if choice.kept is None else xp.where(choice.kept, dchosen, 0)
+        shares = shares * choice.weight
+    return xp.asarray(shares if choice.kept is None else xp.where(choice.kept, shares, 0))
 
 
 class Nll(Op):
@@ -110,7 +111,7 @@ class NllInput(Op):
     ) -> Array:
         ctx.args, xp = args, xp_of(dy)
         dx = xp.zeros(shape, dy.data.dtype)
-        dx[choice.places] = _backward(dy.data, choice, args[-1], xp)
+        dx[choice.places] = _shares(-dy.data, choice, args[-1], xp)
         return dx
 
     @staticmethod
@@ -151,8 +152,8 @@ class CrossEntropyInput(Op):
         xp = xp_of(y)
         dx = xp.exp(y.data)
         dx[choice.places] -= 1
-        dchosen = xp.asarray(_backward(dy.data, choice, reduction, xp))
-        dx *= -(xp.expand_dims(dchosen, _class_dim(y)) if dchosen.ndim else dchosen)
+        shares = _shares(dy.data, choice, reduction, xp)
+        dx *= xp.expand_dims(shares, _class_dim(y)) if shares.ndim else shares
         return dx
 
 
