@@ -23,6 +23,22 @@ def same(scenario: Callable[[Any], Any]) -> Any:
     return ours
 
 
+def changed(make: Callable[[Any], Any], change: Callable[[Any, Any], Any]) -> Any:
+    """Check that ``change(lib, make(lib))`` leaves and returns the same, or raises alike."""
+
+    def scenario(lib: Any) -> Any:
+        module = make(lib)
+        result = change(lib, module)
+        return shown(module), shown(result) if isinstance(result, lib.nn.Module) else None
+
+    return same(scenario)
+
+
+def shown(module: Any) -> Any:
+    """What a module is, as far as it shows: its class, its children's names, its text."""
+    return type(module).__name__, list(module._modules), repr(module)
+
+
 def _outcome(scenario: Callable[[Any], Any], lib: ModuleType) -> Any:
     try:
         return _plain(scenario(lib))

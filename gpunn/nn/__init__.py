@@ -17,7 +17,7 @@ from gpunn.nn.activation import (
     Tanh,
     Threshold,
 )
-from gpunn.nn.container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
+from gpunn.nn.container import ModuleDict, ModuleList, Sequential
 from gpunn.nn.dropout import Dropout, Dropout1d, Dropout2d, Dropout3d
 from gpunn.nn.linear import Embedding, Flatten, Identity, Linear, Unflatten
 from gpunn.nn.loss import (
@@ -34,6 +34,7 @@ from gpunn.nn.loss import (
 from gpunn.nn.module import Module
 from gpunn.nn.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d, GroupNorm, LayerNorm
 from gpunn.nn.parameter import Buffer, Parameter
+from gpunn.nn.parameter_container import ParameterDict, ParameterList
 
 __all__ = [
     "BCELoss",
