@@ -18,23 +18,39 @@ if TYPE_CHECKING:
 
 
 class BatchNorm(Op):
-    """y, and the batch's mean and biased variance per channel, which carry no gradient."""
+    """y by the batch's statistics, which also move the running ones, if given, in place."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
-    ) -> tuple[Array, ...]:
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        running: tuple[Tensor, Tensor] | None,
+        momentum: float,
+        eps: float,
+    ) -> Array:
         ctx.eps = eps
         y, mean, var = type2backend[type(x.data)].batch_norm(
             x.data, _data(weight), _data(bias), eps
         )
         ctx.save_for_backward(x, weight, mean, var)
-        ctx.mark_non_differentiable(mean, var)
-        return y, mean, var
+        if running is not None and x.data.size:
+            count = x.data.size // x.data.shape[1]
+            _move(running[0], mean, momentum)
+            _move(running[1], var * (count / (count - 1)), momentum)
+        return y
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
-        return *BatchNormInput.apply(dy, *ctx.saved_tensors, ctx.eps), None
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return *BatchNormInput.apply(dy, *ctx.saved_tensors, ctx.eps), None, None, None
+
+
+def _move(running: Tensor, batch: Array, momentum: float) -> None:
+    data = running.data
+    data *= 1 - momentum
+    data += momentum * batch
+    running._version_box[0] += 1
 
 
 class BatchNormInput(Op):
@@ -253,18 +269,8 @@ def batch_norm(
         if running_mean is None or running_var is None:
             raise RuntimeError("running_mean must be defined in evaluation mode")
         return BatchNormEval.apply(input, weight, bias, running_mean, running_var, eps)
-    y, mean, var = BatchNorm.apply(input, weight, bias, eps)
-    if running_mean is not None and running_var is not None and count:
-        _move(running_mean, mean.data, momentum)
-        _move(running_var, var.data * (count / (count - 1)), momentum)
-    return y
-
-
-def _move(running: Tensor, batch: Array, momentum: float) -> None:
-    data = running.data
-    data *= 1 - momentum
-    data += momentum * batch
-    running._version_box[0] += 1
+    running = None if running_mean is None or running_var is None else (running_mean, running_var)
+    return BatchNorm.apply(input, weight, bias, running, momentum, eps)
 
 
 def layer_norm(
