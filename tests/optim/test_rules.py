@@ -180,10 +180,10 @@ def test_half_precision_follows_pytorch(name: str):
 DW = [0.5, -2.0, 3.0, 0.1]
 
 
-def one_weight(name: str, **options: Any) -> float:
+def one_weight(name: str, sign: int = 1, **options: Any) -> float:
     p = gpunn.tensor(1.0, dtype=gpunn.float64, requires_grad=True)
     optimizer = getattr(optim, name)([p], **options)
-    for dw in DW:
+    for dw in (sign * dw for dw in DW):
         p.grad = gpunn.tensor(dw, dtype=gpunn.float64)
         optimizer.step()
     return p.item()
@@ -224,6 +224,13 @@ def test_adam_by_hand(amsgrad: bool, decoupled: bool):
     name = "AdamW" if decoupled else "Adam"
     options = {"betas": (0.9, 0.99), "eps": 0.1, "weight_decay": 0.1, "amsgrad": amsgrad}
     assert one_weight(name, lr=0.5, **options) == pytest.approx(w, rel=1e-13)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop"])
+def test_to_maximize_is_to_minimize_the_negative(name: str):
+    up = one_weight(name, maximize=True, weight_decay=0.1)
+    assert up == one_weight(name, sign=-1, weight_decay=0.1)
+    assert up != one_weight(name, weight_decay=0.1)
 
 
 def test_adamw_decays_by_a_hundredth_unless_told():
