@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
+from gpunn.autograd.grad_mode import no_grad
 from gpunn.autograd.variable import Array
 from gpunn.backends import type2backend
 from gpunn.ops.common import Op, dtype_of
@@ -271,6 +272,53 @@ def batch_norm(
         return BatchNormEval.apply(input, weight, bias, running_mean, running_var, eps)
     running = None if running_mean is None or running_var is None else (running_mean, running_var)
     return BatchNorm.apply(input, weight, bias, running, momentum, eps)
+
+
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-05,
+) -> Tensor:
+    """Batch norm of every image by itself: ``(N, C, ...) -> (N, C, ...)``.
+
+    Running statistics, if given, move by the mean of the images' own; without ``use_input_stats``
+    they are what is normalized by. Raises ValueError for one value per channel.
+    D. Ulyanov, A. Vedaldi and V. Lempitsky, "Instance normalization", 2016.
+    """
+    if not use_input_stats:
+        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    n, c, *spatial = input.data.shape
+    if math.prod(spatial) == 1:
+        raise ValueError(
+            f"Expected more than 1 spatial element when training, got input size {input.shape!r}"
+        )
+    _check(
+        "instance_norm",
+        input,
+        c,
+        running_mean=running_mean,
+        running_var=running_var,
+        weight=weight,
+        bias=bias,
+    )
+    with no_grad():
+        mean, var = _repeated(running_mean, n), _repeated(running_var, n)
+    images = input.reshape(1, n * c, *spatial)
+    y = batch_norm(images, mean, var, _repeated(weight, n), _repeated(bias, n), True, momentum, eps)
+    with no_grad():
+        for running, moved in ((running_mean, mean), (running_var, var)):
+            if running is not None and moved is not None and n:
+                running.copy_(moved.reshape(n, c).mean(0))
+    return y.reshape(*input.data.shape)
+
+
+def _repeated(vector: Tensor | None, n: int) -> Tensor | None:
+    return None if vector is None else vector.repeat(n)
 
 
 def layer_norm(

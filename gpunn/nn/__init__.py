@@ -32,7 +32,16 @@ from gpunn.nn.loss import (
     SmoothL1Loss,
 )
 from gpunn.nn.module import Module
-from gpunn.nn.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d, GroupNorm, LayerNorm
+from gpunn.nn.normalization import (
+    BatchNorm1d,
+    BatchNorm2d,
+    BatchNorm3d,
+    GroupNorm,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    InstanceNorm3d,
+    LayerNorm,
+)
 from gpunn.nn.parameter import Buffer, Parameter
 from gpunn.nn.parameter_container import ParameterDict, ParameterList
 
@@ -56,6 +65,9 @@ __all__ = [
     "Hardtanh",
     "HuberLoss",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
     "KLDivLoss",
     "L1Loss",
     "LayerNorm",

@@ -20,6 +20,9 @@ MAKES: list[Any] = [
     lambda nn: nn.BatchNorm2d(3, bias=False),
     lambda nn: nn.BatchNorm2d(3, track_running_stats=False),
     lambda nn: nn.BatchNorm3d(3),
+    lambda nn: nn.InstanceNorm2d(3),
+    lambda nn: nn.InstanceNorm1d(3, affine=True, momentum=None),
+    lambda nn: nn.InstanceNorm3d(3, affine=True, track_running_stats=True, momentum=0.3),
     lambda nn: nn.LayerNorm(4),
     lambda nn: nn.LayerNorm((2, 4), eps=0.1, bias=False),
     lambda nn: nn.LayerNorm((2, 4), elementwise_affine=False),
@@ -27,7 +30,12 @@ MAKES: list[Any] = [
     lambda nn: nn.GroupNorm(3, 3, affine=False),
     lambda nn: nn.GroupNorm(3, 3, bias=False),
 ]
-SHAPES = {"BatchNorm1d": (5, 3, 4), "BatchNorm3d": (5, 3, 2, 2, 4)}
+SHAPES = {
+    "BatchNorm1d": (5, 3, 4),
+    "BatchNorm3d": (5, 3, 2, 2, 4),
+    "InstanceNorm1d": (5, 3, 4),
+    "InstanceNorm3d": (5, 3, 2, 2, 4),
+}
 
 
 @pytest.mark.parametrize("make", MAKES)
@@ -119,12 +127,23 @@ def test_without_running_statistics_evaluation_uses_the_batch():
     ("BatchNorm2d", (1, 3, 1, 1), True),
     ("BatchNorm1d", (1, 3), False),
     ("BatchNorm2d", (2, 4, 2, 2), True),
+    ("InstanceNorm1d", (3, 4), True),
+    ("InstanceNorm2d", (3, 4, 2), True),
+    ("InstanceNorm2d", (3, 4), True),
+    ("InstanceNorm1d", (2, 3, 1), True),
 ])  # fmt: skip
 def test_errors_as_pytorch(name: str, shape: tuple[int, ...], training: bool):
     def scenario(lib: Any) -> Any:
         return list(getattr(lib.nn, name)(3).train(training)(lib.ones(shape)).shape)
 
     same(scenario)
+
+
+def test_instance_norm_and_a_number_of_channels_it_was_not_made_for():
+    for shape in [(2, 4, 5), (4, 5)]:
+        same(lambda lib, shape=shape: lib.nn.InstanceNorm1d(3, affine=True)(lib.ones(shape)))
+        with pytest.warns(UserWarning, match="does not match num_features"):
+            nn.InstanceNorm1d(3)(gpunn.rand(*shape))
 
 
 def test_group_norm_refuses_groups_that_do_not_divide():
