@@ -9,7 +9,7 @@ import numpy
 from gpunn.autograd.variable import Array, recording, wrap
 from gpunn.backends import type2backend
 from gpunn.functional.activation import LogSoftmax, LogSoftmaxInput, log_softmax
-from gpunn.functional.loss import reduced, reduction_of
+from gpunn.functional.loss import reduced, reduction_of, total_of
 from gpunn.ops.common import Op, dtype_of, xp_of
 from gpunn.ops.pointwise import Masked
 from gpunn.ops.reduction import _TITLES, sum
@@ -51,17 +51,12 @@ def _choose(x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int)
         places=(*grid[:dim], classes, *grid[dim:]),
         kept=None if whole else kept,
         weight=counts,
-        total=float(classes.size) if counts is None else _sum(counts),
+        total=float(classes.size) if counts is None else total_of(counts),
     )
 
 
 def _class_dim(x: Tensor) -> int:
     return 1 if x.data.ndim > 1 else 0
-
-
-def _sum(x: Array) -> Array:
-    """The sum of all; of float16 in float32."""
-    return x.sum(dtype=numpy.float32 if x.dtype.itemsize == 2 else x.dtype)
 
 
 def _forward(y: Array, choice: _Choice, reduction: str, xp: Any) -> Array:
@@ -73,7 +68,7 @@ def _forward(y: Array, choice: _Choice, reduction: str, xp: Any) -> Array:
         loss = xp.where(choice.kept, loss, 0)
     if reduction == "none":
         return loss.astype(y.dtype)
-    total = _sum(loss)
+    total = total_of(loss)
     return xp.asarray(total / choice.total if reduction == "mean" else total).astype(y.dtype)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import numpy
+
 from gpunn.autograd.variable import Array
 from gpunn.functional.activation import logsigmoid
-from gpunn.ops.common import Op, dtype_of, xp_of
+from gpunn.ops.common import Op, dtype_of, operands, result_type, xp_of
 from gpunn.ops.pointwise import abs, clamp, exp, log, log1p, square, where
 from gpunn.ops.reduction import _TITLES
 
@@ -40,6 +42,11 @@ def reduced(loss: Tensor, reduction: str) -> Tensor:
     return loss.mean() if reduction == "mean" else loss.sum()
 
 
+def total_of(y: Array) -> Array:
+    """The sum of all elements; of float16 in float32."""
+    return y.sum(dtype=numpy.float32 if y.dtype.itemsize == 2 else y.dtype)
+
+
 # Numbers --------------------------------------------------------------------------------------
 
 
@@ -65,6 +72,35 @@ def _averaged(loss: Tensor, weight: Tensor | None, reduction: str, over_weights:
     return reduced(loss * weight, reduction)
 
 
+class MseLoss(Op):
+    """(x - target)² and its reduction in one: the commonest of regressions."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, target: Tensor, reduction: str) -> Array:
+        ctx.reduction = reduction
+        ctx.save_for_backward(x, target)
+        (a, b), xp = operands(x, target)
+        y = a - b
+        if y.dtype.kind != "f":
+            raise NotImplementedError(
+                f"mse_loss: not implemented for '{_TITLES[result_type(x, target).name]}'; "
+                "convert both with .float()"
+            )
+        y = y * y
+        if reduction == "none":
+            return y
+        total = total_of(y)
+        return xp.asarray(total / y.size if reduction == "mean" else total).astype(y.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, target = ctx.saved_tensors
+        error = x - target
+        count = error.data.size if ctx.reduction == "mean" else 1
+        dx = error * (dy * (2 / count if count else 0.0))
+        return dx, -dx if ctx.needs_input_grad[1] else None, None
+
+
 def mse_loss(
     input: Tensor,
     target: Tensor,
@@ -79,6 +115,8 @@ def mse_loss(
     """
     reduction = reduction_of(size_average, reduce, reduction)
     _warn_of_broadcasting(input, target)
+    if weight is None:
+        return MseLoss.apply(input, target, reduction)
     return _averaged(square(input - target), weight, reduction, over_weights=True)
 
 

@@ -101,6 +101,39 @@ def test_numbers_broadcast_with_a_warning(name: str):
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
+@pytest.mark.parametrize("name", ["mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"])
+def test_gradients_of_broadcast_numbers(name: str):
+    a = gpunn.tensor(numbers(4, 3).astype("f8"), requires_grad=True)
+    b = gpunn.tensor(numbers(4, 1).astype("f8"), requires_grad=True)
+    with pytest.warns(UserWarning, match="Using a target size"):
+        gpunn.autograd.gradcheck(getattr(F, name), (a, b))
+
+
+def test_mse_of_nothing_is_nan():
+    x = gpunn.zeros(0, 3, requires_grad=True)
+    loss = F.mse_loss(x, gpunn.zeros(0, 3))
+    assert math.isnan(loss.item())
+    loss.backward()
+    assert x.grad is not None
+    assert x.grad.shape == (0, 3)
+    assert F.mse_loss(x, gpunn.zeros(0, 3), reduction="sum").item() == 0
+
+
+def test_mse_of_two_precisions_promotes():
+    x = gpunn.tensor(numbers(4), requires_grad=True)
+    loss = F.mse_loss(x, gpunn.tensor(numbers(4)).double())
+    assert loss.dtype is gpunn.float64
+    loss.backward()
+    assert x.grad is not None
+    assert x.grad.dtype is gpunn.float32
+
+
+def test_mse_adds_half_precision_in_single():
+    x = gpunn.full((5000,), 2.0, dtype=gpunn.float16)
+    assert F.mse_loss(x, x * 0).item() == 4
+    assert F.mse_loss(x, x * 0, reduction="sum").item() == 20000
+
+
 def test_equal_numbers_have_no_gradient():
     x = gpunn.tensor([1.0, -2.0], requires_grad=True)
     for name in ("l1_loss", "smooth_l1_loss", "huber_loss", "mse_loss"):
@@ -214,7 +247,9 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
      "batchmean is not a valid value for reduction"),
     (lambda: F.kl_div(X, X, reduction="average"), ValueError,
      "average is not a valid value for reduction"),
-    (lambda: F.mse_loss(X.long(), X.long()), RuntimeError,
+    (lambda: F.mse_loss(X.long(), X.long()), NotImplementedError,
+     "mse_loss: not implemented for 'Long'"),
+    (lambda: F.l1_loss(X.long(), X.long()), RuntimeError,
      "mean(): could not infer output dtype."),
 ]  # fmt: skip
 
