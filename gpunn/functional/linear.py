@@ -86,14 +86,10 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if w.ndim == 1:
         y = Linear.apply(input, weight.reshape(1, -1), None).squeeze(-1)
         return y if bias is None else y + bias
-    if bias is not None and bias.data.shape != w.shape[:1]:
-        return _plus(Linear.apply(input, weight, None), bias)
+    if bias is not None and bias.data.shape != w.shape[:1]:  # unusual, but it may broadcast
+        y = Linear.apply(input, weight, None)
+        return y + bias.expand(*y.data.shape)
     return Linear.apply(input, weight, bias)
-
-
-def _plus(y: Tensor, bias: Tensor) -> Tensor:
-    """``y + bias`` for a bias of an unusual shape, which must broadcast to ``y``'s."""
-    return y + bias.expand(*y.data.shape)
 
 
 class Embedding(Op):
