@@ -127,7 +127,8 @@ def _supported(array: Any) -> None:
     if array.dtype not in from_numpy_dtype:
         names = ", ".join(t.name for t in dtypes.DTYPES)
         raise TypeError(
-            f"can't convert np.ndarray of type {array.dtype}. The only supported types are: {names}."
+            f"can't convert np.ndarray of type {array.dtype}. The only supported types are: "
+            f"{names}."
         )
 
 

@@ -151,9 +151,12 @@ class Tensor(Variable):
         """The shape, or the size of dimension ``dim``."""
         if dim is None:
             return self.shape
+        return self._data.shape[self._dim(dim)]
+
+    def _dim(self, dim: int) -> int:
         if not self._data.ndim:
             raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
-        return self._data.shape[shapes.canonical_dim(dim, self._data.ndim)]
+        return shapes.canonical_dim(dim, self._data.ndim)
 
     def dim(self) -> int:
         """The number of dimensions."""
@@ -170,7 +173,7 @@ class Tensor(Variable):
     def stride(self, dim: int | None = None) -> Any:
         """Steps between neighbours, in elements."""
         strides = tuple(s // self._data.dtype.itemsize for s in self._data.strides)
-        return strides if dim is None else strides[dim]
+        return strides if dim is None else strides[self._dim(dim)]
 
     def data_ptr(self) -> int:
         """The address of the first element."""
@@ -209,12 +212,13 @@ class Tensor(Variable):
             return type2backend[type(self._data)].to_numpy(self._data)
         if self.requires_grad:
             raise RuntimeError(
-                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+                "Can't call numpy() on Tensor that requires grad. "
+                "Use tensor.detach().numpy() instead."
             )
         if type(self._data) is not numpy.ndarray:
             raise TypeError(
-                f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy "
-                "the tensor to host memory first."
+                f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to "
+                "copy the tensor to host memory first."
             )
         return self._data
 
@@ -350,11 +354,15 @@ class Tensor(Variable):
             )
         if not can_cast(dtype_of(new), self.dtype):
             raise RuntimeError(
-                f"result type {reduction._TITLES[new.dtype.name]} can't be cast to the desired "
-                f"output type {reduction._TITLES[self.dtype.name]}"
+                f"result type {new.dtype.title} can't be cast to the desired "
+                f"output type {self.dtype.title}"
             )
-        if 0 in target.strides and builtins.any(
-            s == 0 and n > 1 for s, n in zip(target.strides, target.shape, strict=True)
+        if (
+            target.size
+            and 0 in target.strides
+            and builtins.any(
+                s == 0 and n > 1 for s, n in zip(target.strides, target.shape, strict=True)
+            )
         ):
             raise RuntimeError(
                 "unsupported operation: more than one element of the written-to tensor refers to a "
@@ -535,7 +543,7 @@ class Tensor(Variable):
     def type(self, dtype: Any = None) -> Any:
         """Cast to ``dtype``; without one, the name of the type."""
         if dtype is None:
-            return f"gpunn.{reduction._TITLES[self.dtype.name]}Tensor"
+            return f"gpunn.{self.dtype.title}Tensor"
         return self.to(as_dtype(dtype))
 
     def type_as(self, other: Tensor) -> Tensor:

@@ -240,8 +240,8 @@ def _check_version(node: Function, variable: Variable, expected: int) -> None:
         raise RuntimeError(
             "one of the variables needed for gradient computation has been modified by an inplace "
             f"operation: [{variable._data.dtype} {shape}], saved by {node.name}, is at version "
-            f"{variable._version_box[0]}; expected version {expected} instead. Use the out-of-place "
-            "form of the operation that changed it, or change a clone()"
+            f"{variable._version_box[0]}; expected version {expected} instead. Use the "
+            "out-of-place form of the operation that changed it, or change a clone()"
         )
 
 

@@ -281,7 +281,9 @@ def test_outputs_of_functions_that_share_memory(function: Any):
     base = gpunn.ones(3, 1, requires_grad=True) * 2
     y = function.apply(base)
     z = (y * y).sum()
-    with pytest.raises(RuntimeError, match="is a view of its input, created inside a Function, and"):
+    with pytest.raises(
+        RuntimeError, match="is a view of its input, created inside a Function, and"
+    ):
         y.mul_(2)
     with gpunn.no_grad():
         base.mul_(2)
@@ -347,7 +349,9 @@ def test_the_old_values_move_out_where_backward_wants_them(change: Any):
 
 def test_shapes_and_dtypes_that_do_not_fit():
     x = gpunn.zeros(3)
-    with pytest.raises(RuntimeError, match=r"output with shape \[3\] doesn't match the broadcast sh"):
+    with pytest.raises(
+        RuntimeError, match=r"output with shape \[3\] doesn't match the broadcast sh"
+    ):
         x.add_(gpunn.ones(2, 3))
     with pytest.raises(RuntimeError, match="result type Float can't be cast to the desired output"):
         gpunn.zeros(3, dtype=gpunn.int64).div_(2)
