@@ -27,7 +27,8 @@ class BatchNorm(Op):
         x: Tensor,
         weight: Tensor | None,
         bias: Tensor | None,
-        running: tuple[Tensor, Tensor] | None,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
         momentum: float,
         eps: float,
     ) -> Array:
@@ -36,15 +37,15 @@ class BatchNorm(Op):
             x.data, _data(weight), _data(bias), eps
         )
         ctx.save_for_backward(x, weight, mean, var)
-        if running is not None and x.data.size:
+        if running_mean is not None and running_var is not None and x.data.size:
             count = x.data.size // x.data.shape[1]
-            _move(running[0], mean, momentum)
-            _move(running[1], var * (count / (count - 1)), momentum)
+            _move(running_mean, mean, momentum)
+            _move(running_var, var * (count / (count - 1)), momentum)
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return *BatchNormInput.apply(dy, *ctx.saved_tensors, ctx.eps), None, None, None
+        return *BatchNormInput.apply(dy, *ctx.saved_tensors, ctx.eps), None, None, None, None
 
 
 def _move(running: Tensor, batch: Array, momentum: float) -> None:
@@ -270,8 +271,7 @@ def batch_norm(
         if running_mean is None or running_var is None:
             raise RuntimeError("running_mean must be defined in evaluation mode")
         return BatchNormEval.apply(input, weight, bias, running_mean, running_var, eps)
-    running = None if running_mean is None or running_var is None else (running_mean, running_var)
-    return BatchNorm.apply(input, weight, bias, running, momentum, eps)
+    return BatchNorm.apply(input, weight, bias, running_mean, running_var, momentum, eps)
 
 
 def instance_norm(
