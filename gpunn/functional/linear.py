@@ -30,7 +30,7 @@ class Linear(Op):
         half = rows.dtype == numpy.float16
         if half:  # added in float32, rounded once
             rows, weight = rows.astype("f4"), weight.astype("f4")
-        y = rows @ weight.T
+        y = xp_of(x).matmul(rows, weight.T)
         if b is not None:
             y += b.data
         if half:
