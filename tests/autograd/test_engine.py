@@ -32,13 +32,11 @@ def test_texts():
         (x * 2).backward()
     with pytest.raises(RuntimeError, match=r"Mismatch in shape: grad_output\[0\] has a shape of"):
         (x * 2).backward(gpunn.ones(3))
-    with pytest.raises(
-        RuntimeError, match="One of the differentiated Tensors does not require grad"
-    ):
+    with pytest.raises(RuntimeError, match="One of the differentiated Tensors does not"):
         grad(x.sum(), gpunn.ones(1))
-    with pytest.raises(RuntimeError, match="appears to not have been used in the graph. Set allow"):
+    with pytest.raises(RuntimeError, match=r"appears to not have been used in the graph"):
         grad(x.sum(), leaf(1.0))
-    with pytest.raises(RuntimeError, match="`inputs` argument to `backward\\(\\)` cannot be empty"):
+    with pytest.raises(RuntimeError, match=r"`inputs` argument to `backward\(\)` cannot be"):
         x.sum().backward(inputs=[])
     with pytest.raises(ValueError, match="Expected allow_unused to be True or not passed"):
         grad(x.sum(), x, allow_unused=False, materialize_grads=True)
@@ -231,12 +229,10 @@ def test_hooks_on_leaves_see_the_sum_once():
 
 def test_hooks_that_fail():
     x = leaf(1.0)
-    with pytest.raises(
-        RuntimeError, match="cannot register a hook on a tensor that doesn't require"
-    ):
+    with pytest.raises(RuntimeError, match="cannot register a hook on a tensor that doesn't"):
         gpunn.ones(1).register_hook(print)
+    handle = x.register_hook(lambda g: gpunn.ones(3))
     with pytest.raises(RuntimeError, match="has changed the size of value"):
-        handle = x.register_hook(lambda g: gpunn.ones(3))
         (x * 2).sum().backward()
     handle.remove()
     x.register_hook(lambda g: 3)
@@ -256,9 +252,7 @@ def test_retain_grad():
     assert y.grad.tolist() == [4, 8]
     x.retain_grad()
     assert not x.retains_grad
-    with pytest.raises(
-        RuntimeError, match="can't retain_grad on Tensor that has requires_grad=Fal"
-    ):
+    with pytest.raises(RuntimeError, match="can't retain_grad on Tensor that has requires_gr"):
         gpunn.ones(1).retain_grad()
 
 
@@ -279,12 +273,10 @@ def test_assigning_grad():
 
 
 def test_requires_grad_of_integers_and_of_results():
-    with pytest.raises(RuntimeError, match="only Tensors of floating point dtype can require grad"):
+    with pytest.raises(RuntimeError, match="only Tensors of floating point dtype can"):
         gpunn.ones(1, dtype=gpunn.int64).requires_grad_()
     y = leaf(1.0) * 2
-    with pytest.raises(
-        RuntimeError, match="you can only change requires_grad flags of leaf variab"
-    ):
+    with pytest.raises(RuntimeError, match="you can only change requires_grad flags of leaf"):
         y.requires_grad = False
     assert y.requires_grad_() is y
 
@@ -350,14 +342,14 @@ def test_deep_graphs(length: int):
 def test_deep_graphs_without_backward_and_deep_views():
     x = gpunn.ones(1, requires_grad=True)
     y = x * 1
-    for _ in range(20_000):
+    for _ in range(5_000):
         y = y.view(1)
     y.mul_(2)
     y.sum().backward()
     assert x.grad is not None
     assert x.grad.item() == 2
     z = x
-    for _ in range(100_000):
+    for _ in range(50_000):
         z = z * 1
     del z
 

@@ -129,7 +129,7 @@ def test_anomaly_names_the_op():
     assert "y = (x.sqrt() * 0).sum()" in str(caught.value)
     z = gpunn.zeros(1, requires_grad=True)
     z.log().backward()  # no longer looked at
-    with set_detect_anomaly(True), pytest.raises(RuntimeError, match="LogBackward0.*infinite"):
+    with set_detect_anomaly(True), pytest.raises(RuntimeError, match=r"LogBackward0.*infinite"):
         gpunn.zeros(1, requires_grad=True).log().backward()
     with set_detect_anomaly(False):
         gpunn.zeros(1, requires_grad=True).log().backward()

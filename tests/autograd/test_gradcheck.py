@@ -59,9 +59,7 @@ def test_second_derivatives_are_checked():
 
     x = inputs()[0]
     assert gradcheck(Cut.apply, x)
-    with pytest.raises(
-        RuntimeError, match="mismatch for output 0 with respect to input 0, gradien"
-    ):
+    with pytest.raises(RuntimeError, match="mismatch for output 0 with respect to input 0"):
         gradgradcheck(Cut.apply, x)
 
 
