@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import gpunn
 from gpunn import nn
@@ -158,14 +158,16 @@ def _digits(folder: str | None) -> tuple[Pair, Pair]:
 
 def _read_checkpoint(path: Path) -> dict[str, Any]:
     try:
-        state = gpunn.load(path, map_location="cpu")
+        state: Any = gpunn.load(path, map_location="cpu")
     except FileNotFoundError:
         raise _MistakeError(f"{path}: no such checkpoint; start without --resume") from None
     except (CorruptFileError, RefusedFileError) as error:
         raise _MistakeError(str(error)) from None
-    if not isinstance(state, dict) or not isinstance(state.get("settings"), dict):
-        raise _MistakeError(f"{path}: not a checkpoint of this program")
-    return state
+    if isinstance(state, dict):
+        checkpoint = cast("dict[str, Any]", state)
+        if isinstance(checkpoint.get("settings"), dict):
+            return checkpoint
+    raise _MistakeError(f"{path}: not a checkpoint of this program")
 
 
 def _settings(args: argparse.Namespace, state: dict[str, Any] | None, train: Pair) -> Settings:
