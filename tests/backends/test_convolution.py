@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -51,3 +52,16 @@ def test_host_against_the_reference(
         got, expected = (getattr(b, name)(*args, *geometry) for b in (HOST, REFERENCE))
         compare(got, expected, name, tolerance, tolerance * 40)
         assert got.flags.c_contiguous
+
+
+def test_threads_do_not_share_scratch_memory():
+    inputs = [RNG.normal(size=(4, 8, 16, 16)).astype("f4") for _ in range(8)]
+    w = RNG.normal(size=(8, 8, 3, 3)).astype("f4")
+
+    def convolve(x: Any) -> Any:
+        return [HOST.conv(x, w, None, (1, 1), (1, 1), (1, 1), 1) for _ in range(10)]
+
+    expected = [convolve(x)[0] for x in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        for results, y in zip(pool.map(convolve, inputs), expected, strict=True):
+            assert all((r == y).all() for r in results)

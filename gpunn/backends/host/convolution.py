@@ -7,7 +7,8 @@ processing", 2006. In one and two dimensions; three are left to the reference.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy
@@ -46,7 +47,7 @@ class HostConvolution(ConvolutionPrimitives):
             place = _planes(y)[tile]
             columns = lowering.matrix(lowering.columns(_planes(x), tile), groups)
             if join or y.dtype != w.dtype:
-                product = w @ columns
+                product = lowering.product(w, columns)
             else:
                 product = numpy.matmul(w, columns, out=lowering.matrix(place, groups))
             if bias is not None:
@@ -80,7 +81,7 @@ class HostConvolution(ConvolutionPrimitives):
         w = _matrices(weight, groups, lowering.dtype).swapaxes(1, 2)
         dx = numpy.zeros(shape, lowering.dtype)
         for tile in lowering.tiles():
-            columns = w @ lowering.matrix(_planes(dy)[tile], groups)
+            columns = lowering.product(w, lowering.matrix(_planes(dy)[tile], groups))
             lowering.add_columns(_planes(dx), tile, columns)
         return dx.astype(dy.dtype, copy=False)
 
@@ -136,6 +137,11 @@ class _Lowering:
         self.dh, self.dw = (*dilation, 1)[:2]
         self.strip = self.taken = numpy.empty(0, self.dtype)
 
+    def product(self, w: Any, matrix: Any) -> Any:
+        """``w @ matrix``. The next tile overwrites it."""
+        shape = (len(matrix), *w.shape[:2], matrix.shape[3])
+        return numpy.matmul(w, matrix, out=_scratch("product", shape, self.dtype))
+
     def tiles(self) -> Iterator[Tile]:
         """Parts of the output whose columns have about ``_TILE`` elements."""
         row = self.c * self.kh * self.kw * self.wo
@@ -174,7 +180,7 @@ class _Lowering:
         rows = tile[2].stop - tile[2].start
         shape = strip.shape[0], self.c, self.kh, self.kw, rows, self.wo
         if self.taken.shape != shape:
-            self.taken = self._new(numpy.empty, shape)
+            self.taken = self._array("columns", shape)
         for i in range(self.kh):
             self.taken[:, :, i] = strip[:, :, :, self._seen(i, rows)]
         return self.taken
@@ -199,19 +205,36 @@ class _Lowering:
         height = (rows.stop - rows.start - 1) * self.sh + (self.kh - 1) * self.dh + 1
         shape = (images.stop - images.start, self.c, self.kw, height, self.wo)
         if self.strip.shape != shape:
-            self.strip = self._new(numpy.zeros, shape)  # what falls on padding stays 0
+            self.strip = self._array("strip", shape)
+            self.strip[...] = 0  # what falls on padding stays 0
         top = rows.start * self.sh - self.ph
         first = max(0, -top)
         return self.strip, top, first, max(first, min(height, self.h - top))
 
-    def _new(self, make: Callable[..., Any], shape: Ints) -> Any:
+    def _array(self, name: str, shape: Ints) -> Any:
         if self.join:
-            return numpy.moveaxis(make((*shape[1:-2], shape[0], *shape[-2:]), self.dtype), -3, 0)
-        return make(shape, self.dtype)
+            memory = _scratch(name, (*shape[1:-2], shape[0], *shape[-2:]), self.dtype)
+            return numpy.moveaxis(memory, -3, 0)
+        return _scratch(name, shape, self.dtype)
 
     def _seen(self, i: int, rows: int) -> slice:
         """The rows of the strip that tap ``i`` sees."""
         return slice(i * self.dh, i * self.dh + (rows - 1) * self.sh + 1, self.sh)
+
+
+_held = threading.local()
+
+
+def _scratch(name: str, shape: Ints, dtype: Any) -> Any:
+    """Uninitialised memory that each thread keeps: fresh pages for every call would cost as much
+    as the convolution. What is much larger than a tile is not kept."""
+    size = math.prod(shape) * dtype.itemsize
+    memory = getattr(_held, name, None)
+    if memory is None or memory.nbytes < size:
+        memory = numpy.empty(size, numpy.uint8)
+        if size <= 16 * _TILE:
+            setattr(_held, name, memory)
+    return memory[:size].view(dtype).reshape(shape)
 
 
 def _planes(x: Any) -> Any:
