@@ -9,10 +9,10 @@ import numpy
 from gpunn.autograd.variable import Array, recording, wrap
 from gpunn.backends import type2backend
 from gpunn.functional.activation import LogSoftmax, LogSoftmaxInput, log_softmax
-from gpunn.functional.loss import reduced, reduction_of, total_of
-from gpunn.ops.common import Op, dtype_of, xp_of
+from gpunn.functional.loss import need_tensors, reduced, reduction_of, total_of
+from gpunn.ops.common import Op, dtype_of, not_implemented, xp_of
 from gpunn.ops.pointwise import Masked
-from gpunn.ops.reduction import _TITLES, sum
+from gpunn.ops.reduction import sum
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -178,13 +178,20 @@ def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None) -> None
         raise RuntimeError(f"size mismatch (got input: {list(shape)} , target: {list(wanted)}")
     if len(shape) > 2 and wanted != expected:
         raise RuntimeError(f"Expected target size {list(expected)}, got {list(wanted)}")
+    if input.data.dtype.kind != "f":
+        raise not_implemented("nll_loss", input.data)
     if target.data.dtype not in (numpy.int64, numpy.uint8):
-        title = _TITLES[dtype_of(target).name]
+        title = dtype_of(target).title
         raise RuntimeError(f"expected target dtype to be Long or Byte, but got {title}")
     _check_weight("", input, weight)
     if weight is not None and weight.data.dtype != input.data.dtype:
-        titles = [_TITLES[dtype_of(x).name] for x in (input, weight)]
+        titles = [dtype_of(x).title for x in (input, weight)]
         raise RuntimeError(f"expected scalar type {titles[0]} but found {titles[1]}")
+    if recording(weight):
+        raise RuntimeError(
+            "The function 'nll_loss_forward' is not differentiable with respect to argument "
+            "'weight'. This input cannot have requires_grad True."
+        )
 
 
 def _check_weight(prefix: str, input: Tensor, weight: Tensor | None) -> None:
@@ -215,6 +222,7 @@ def nll_loss(
     Raises IndexError for a class out of bounds, ValueError or RuntimeError for shapes and dtypes
     that do not fit.
     """
+    need_tensors("nll_loss", input, target)
     reduction = reduction_of(size_average, reduce, reduction)
     _check_classes(input, target, weight)
     return Nll.apply(input, target, weight, ignore_index, reduction)
@@ -240,6 +248,7 @@ def cross_entropy(
     Raises as ``nll_loss``, and RuntimeError for ``label_smoothing`` outside [0, 1] or
     ``ignore_index`` with probabilities.
     """
+    need_tensors("cross_entropy", input, target)
     reduction = reduction_of(size_average, reduce, reduction)
     if not 0 <= label_smoothing <= 1:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
@@ -282,7 +291,7 @@ def _soft_cross_entropy(
     if target.data.dtype.kind != "f":
         raise RuntimeError(
             "Expected floating point type for target with class probabilities, got "
-            f"{_TITLES[dtype_of(target).name]}"
+            f"{dtype_of(target).title}"
         )
     if ignore_index >= 0:
         raise RuntimeError("ignore_index is not supported for floating point target")

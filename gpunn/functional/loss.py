@@ -9,9 +9,16 @@ import numpy
 
 from gpunn.autograd.variable import Array
 from gpunn.functional.activation import logsigmoid
-from gpunn.ops.common import Op, dtype_of, operands, result_type, xp_of
+from gpunn.ops.common import (
+    Op,
+    Pointwise,
+    dtype_of,
+    need_tensor,
+    not_implemented,
+    operands,
+    xp_of,
+)
 from gpunn.ops.pointwise import abs, clamp, exp, log, log1p, square, where
-from gpunn.ops.reduction import _TITLES
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -33,6 +40,12 @@ def reduction_of(size_average: bool | None, reduce: bool | None, reduction: str)
     if reduction not in _REDUCTIONS:
         raise ValueError(f"{reduction} is not a valid value for reduction")
     return reduction
+
+
+def need_tensors(name: str, input: object, target: object) -> None:
+    """Raise TypeError unless both are tensors: a list or a NumPy array has to be made one."""
+    need_tensor(name, input)
+    need_tensor(name, target, "target", 2)
 
 
 def reduced(loss: Tensor, reduction: str) -> Tensor:
@@ -72,7 +85,7 @@ def _averaged(loss: Tensor, weight: Tensor | None, reduction: str, over_weights:
     return reduced(loss * weight, reduction)
 
 
-class MseLoss(Op):
+class MseLoss(Pointwise):
     """(x - target)² and its reduction in one: the commonest of regressions."""
 
     @staticmethod
@@ -80,12 +93,9 @@ class MseLoss(Op):
         ctx.reduction = reduction
         ctx.save_for_backward(x, target)
         (a, b), xp = operands(x, target)
+        if a.dtype.kind != "f":
+            raise not_implemented("mse", a)
         y = a - b
-        if y.dtype.kind != "f":
-            raise NotImplementedError(
-                f"mse_loss: not implemented for '{_TITLES[result_type(x, target).name]}'; "
-                "convert both with .float()"
-            )
         y = y * y
         if reduction == "none":
             return y
@@ -113,6 +123,7 @@ def mse_loss(
 
     ``weight``, of the same shape, multiplies it; the mean then divides by the sum of the weights.
     """
+    need_tensors("mse_loss", input, target)
     reduction = reduction_of(size_average, reduce, reduction)
     _warn_of_broadcasting(input, target)
     if weight is None:
@@ -132,6 +143,7 @@ def l1_loss(
 
     Shapes that differ broadcast, with a warning. ``weight`` as in ``mse_loss``.
     """
+    need_tensors("l1_loss", input, target)
     reduction = reduction_of(size_average, reduce, reduction)
     _warn_of_broadcasting(input, target)
     return _averaged(abs(input - target), weight, reduction, over_weights=True)
@@ -150,6 +162,7 @@ def smooth_l1_loss(
     Shapes that differ broadcast, with a warning. RuntimeError for a negative ``beta``; 0 gives
     ``l1_loss``.
     """
+    need_tensors("smooth_l1_loss", input, target)
     reduction = reduction_of(size_average, reduce, reduction)
     _warn_of_broadcasting(input, target)
     if beta < 0:
@@ -172,6 +185,7 @@ def huber_loss(
     Shapes that differ broadcast, with a warning. ``weight``, of the same shape, multiplies it; the
     mean is over all elements. RuntimeError unless ``delta`` is positive.
     """
+    need_tensors("huber_loss", input, target)
     reduction = reduction_of(None, None, reduction)
     _warn_of_broadcasting(input, target)
     if delta <= 0:
@@ -216,6 +230,7 @@ def binary_cross_entropy(
     The logarithms are cut off at -100, so that no loss is infinite. ``weight`` broadcasts.
     Raises ValueError for shapes that differ, RuntimeError for values outside [0, 1].
     """
+    need_tensors("binary_cross_entropy", input, target)
     reduction = reduction_of(size_average, reduce, reduction)
     if input.data.shape != target.data.shape:
         raise ValueError(
@@ -223,7 +238,7 @@ def binary_cross_entropy(
             f"({input.shape}) is deprecated. Please ensure they have the same size."
         )
     if input.data.dtype != target.data.dtype:
-        titles = [_TITLES[dtype_of(x).name] for x in (target, input)]
+        titles = [dtype_of(x).title for x in (target, input)]
         raise RuntimeError(f"Found dtype {titles[0]} but expected {titles[1]}")
     for name, x in (("input", input), ("target", target)):
         if not bool(((x.data >= 0) & (x.data <= 1)).all()):
@@ -246,6 +261,7 @@ def binary_cross_entropy_with_logits(
     ``-w (pos_weight t log p + (1 - t) log(1 - p))``; both weights broadcast. Raises ValueError for
     shapes that differ.
     """
+    need_tensors("binary_cross_entropy_with_logits", input, target)
     reduction = reduction_of(size_average, reduce, reduction)
     if input.data.shape != target.data.shape:
         raise ValueError(
@@ -271,6 +287,7 @@ def kl_div(
     ``log_target``: ``target`` holds log t. ``reduction``: beside "none", "sum" and "mean" (over
     all elements, with a warning) "batchmean", the divergence of one distribution on average.
     """
+    need_tensors("kl_div", input, target)
     batchmean = reduction == "batchmean"
     if not batchmean:
         reduction = reduction_of(size_average, reduce, reduction)

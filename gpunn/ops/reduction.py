@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy
 
 from gpunn.autograd.variable import Array, wrap
-from gpunn.dtype import DTYPES, as_dtype, dtype, get_default_dtype
+from gpunn.dtype import as_dtype, dtype, get_default_dtype
 from gpunn.ops.common import Op, canonical_dim, canonical_dims, dtype_of, xp_of
 from gpunn.ops.indexing import gather
 from gpunn.ops.pointwise import exp, log, maximum, minimum, sqrt, where
@@ -132,9 +132,6 @@ def _need_float(name: str, x: Tensor) -> None:
             f"{name}(): could not infer output dtype. Input dtype must be either a floating point "
             f"or complex dtype. Got: {dtype_of(x).title}"
         )
-
-
-_TITLES = {t.name: t.title for t in DTYPES}
 
 
 def sum(

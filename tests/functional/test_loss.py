@@ -248,7 +248,9 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: F.kl_div(X, X, reduction="average"), ValueError,
      "average is not a valid value for reduction"),
     (lambda: F.mse_loss(X.long(), X.long()), NotImplementedError,
-     "mse_loss: not implemented for 'Long'"),
+     "\"mse_cpu\" not implemented for 'Long'"),
+    (lambda: F.mse_loss(X.bool(), X.bool()), NotImplementedError,
+     "\"mse_cpu\" not implemented for 'Bool'"),
     (lambda: F.l1_loss(X.long(), X.long()), RuntimeError,
      "mean(): could not infer output dtype."),
 ]  # fmt: skip
@@ -259,3 +261,25 @@ def test_refuses(call: Callable[[], Any], kind: type[Exception], text: str):
     with pytest.raises(kind) as error:
         call()
     assert str(error.value).startswith(text)
+
+
+@pytest.mark.filterwarnings("ignore:Using a target size")
+@pytest.mark.parametrize("name", ["mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"])
+def test_refuses_shapes_that_do_not_broadcast(name: str):
+    with pytest.raises(RuntimeError, match=r"The size of tensor a \(3\) must match .* b \(2\)"):
+        getattr(F, name)(gpunn.zeros(3), gpunn.zeros(2))
+
+
+NAMES = [
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "huber_loss",
+    "kl_div", "l1_loss", "mse_loss", "nll_loss", "smooth_l1_loss",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_refuses_what_is_no_tensor(name: str):
+    loss = getattr(F, name)
+    with pytest.raises(TypeError, match=r"argument 'input' .* must be Tensor, not ndarray"):
+        loss(np.zeros((2, 3)), gpunn.zeros(2, 3))
+    with pytest.raises(TypeError, match=r"argument 'target' .* must be Tensor, not list"):
+        loss(gpunn.zeros(2, 3), [0, 1])
