@@ -245,8 +245,35 @@ def test_hooks():
 
 def test_a_hook_may_change_the_arguments():
     optimizer = SGD([parameter()])
-    optimizer.register_step_pre_hook(lambda o, args, kwargs: ((lambda: 5,), {}))
+    optimizer.register_step_pre_hook(lambda o, args, kwargs: ((*args, lambda: 5), {}))
     assert optimizer.step() == 5
+
+
+def test_hooks_see_the_arguments_that_pytorchs_see():
+    torch = pytest.importorskip("torch")
+    seen: dict[str, Any] = {}
+    for lib in (gpunn, torch):
+        calls = seen[lib.__name__] = []
+
+        def look(o: Any, args: Any, kwargs: Any, calls: list[Any] = calls) -> None:
+            calls.append((args[0] is o, len(args), list(kwargs)))
+
+        optimizer = lib.optim.SGD([lib.zeros(2, requires_grad=True)])
+        optimizer.register_step_pre_hook(look)
+        optimizer.register_step_post_hook(look)
+        optimizer.step()
+        optimizer.step(lambda: 1)
+        optimizer.step(closure=lambda: 1)
+    assert seen["gpunn"] == seen["torch"]
+
+
+def test_a_hook_must_return_arguments_or_none():
+    optimizer = SGD([parameter()])
+    optimizer.register_step_pre_hook(lambda o, args, kwargs: args)
+    with pytest.raises(
+        RuntimeError, match=r"must return None or a tuple of \(new_args, new_kwargs"
+    ):
+        optimizer.step()
 
 
 def test_hooks_run_once_around_a_step_that_calls_its_base():
