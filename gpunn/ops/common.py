@@ -75,6 +75,21 @@ def need_tensor(name: str, value: object, argument: str = "input", position: int
         )
 
 
+def is_tensor(obj: object) -> bool:
+    """Whether ``obj`` is a tensor."""
+    return isinstance(obj, Variable)
+
+
+def is_floating_point(input: Tensor) -> bool:
+    """Whether the dtype of ``input`` is a float."""
+    return input.data.dtype.kind == "f"
+
+
+def numel(input: Tensor) -> int:
+    """The number of elements."""
+    return input.data.size
+
+
 def xp_of(x: Variable) -> Any:
     """numpy or cupy, whichever holds ``x``."""
     return type2backend[type(x._data)].xp

@@ -402,6 +402,12 @@ def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
     return IndexPut.apply(kept, filler, (mask.data,), False)
 
 
+def index_fill(input: Tensor, dim: int, index: Tensor, value: Tensor | Number) -> Tensor:
+    """``input`` with ``value`` (a number or 0-d tensor) at ``index`` (a vector) of ``dim``."""
+    place = (slice(None),) * canonical_dim(dim, input.data.ndim) + (index.data.reshape(-1),)
+    return IndexPut.apply(input, as_tensor_like(value, input), place, False)
+
+
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements of ``input`` where ``mask`` (bool), both broadcast, in one dimension."""
     if mask.data.dtype.kind != "b":

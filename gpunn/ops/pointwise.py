@@ -359,6 +359,21 @@ class Minimum(Maximum):
     compute = "minimum"
 
 
+class Atan2(Pointwise):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor) -> Array:
+        ctx.save_for_backward(x, y)
+        (a, b), xp = operands(x, y, to_float=True)
+        return xp.arctan2(a, b)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, y = ctx.saved_tensors
+        need_x, need_y = ctx.needs_input_grad
+        scaled = dy / (x * x + y * y)
+        return scaled * y if need_x else None, -scaled * x if need_y else None
+
+
 class Where(Pointwise):
     @staticmethod
     def forward(ctx: Any, condition: Tensor, x: Any, y: Any) -> Array:
@@ -538,6 +553,11 @@ def pow(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
     return Pow.apply(input, exponent)
 
 
+def atan2(input: Tensor, other: Tensor) -> Tensor:
+    """The angle of the point (``other``, ``input``), in (-π, π], elementwise, broadcasting."""
+    return Atan2.apply(input, other)
+
+
 def maximum(input: Tensor, other: Tensor) -> Tensor:
     """The larger of two, elementwise; NaN wins, and a tie shares the gradient equally."""
     return Maximum.apply(input, other)
@@ -617,6 +637,8 @@ logical_xor = _binary("logical_xor", "One alone not 0", lambda xp, a, b: xp.logi
 bitwise_and = _binary("bitwise_and", "input & other", _bits("bitwise_and"))
 bitwise_or = _binary("bitwise_or", "input | other", _bits("bitwise_or"))
 bitwise_xor = _binary("bitwise_xor", "input ^ other", _bits("bitwise_xor"))
+bitwise_left_shift = _binary("bitwise_left_shift", "input << other", _bits("left_shift"))
+bitwise_right_shift = _binary("bitwise_right_shift", "input >> other", _bits("right_shift"))
 bitwise_not = _unary("bitwise_not", "~x", lambda xp, x: xp.invert(x), integers=True, refuses="f")
 
 

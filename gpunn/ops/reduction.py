@@ -97,6 +97,21 @@ class Extremum(Op):
         return Reshape.apply(dy, ctx.kept) * share, None, None, None
 
 
+class Median(Extremum):
+    """The lower middle element of all; elements that tie for it share the gradient evenly."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *_: Any) -> Array:
+        xp, flat = xp_of(x), x.data.reshape(-1)
+        y = xp.sort(flat)[(flat.size - 1) // 2]
+        if flat.dtype.kind == "f":
+            y = xp.where(xp.isnan(flat).any(), flat.dtype.type(math.nan), y)
+        ctx.dims = tuple(range(x.data.ndim))
+        ctx.kept = (1,) * x.data.ndim
+        ctx.save_for_backward(x, y)
+        return y
+
+
 class Cumsum(Op):
     @staticmethod
     def forward(ctx: Any, x: Tensor, dim: int, wide: Any = None) -> Array:
@@ -317,6 +332,42 @@ def cumsum(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
     input = _cast(input, dtype)
     wide = None if dtype is None else input.data.dtype
     return Cumsum.apply(input, canonical_dim(dim, input.data.ndim), wide)
+
+
+def cumprod(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
+    """The running product along ``dim``; its gradient, exact at zeros, is that of a loop."""
+    input = _cast(input, dtype)
+    dim = canonical_dim(dim, input.data.ndim)
+    if not input.data.size:
+        return input.clone()
+    if input.data.dtype.kind != "f" and dtype is None:
+        input = input.to(as_dtype("int64"))
+    running: list[Tensor] = []
+    for x in input.unbind(dim) if input.data.ndim else (input,):
+        running.append(running[-1] * x if running else x)
+    return stack(running, dim) if input.data.ndim else running[0].clone()
+
+
+def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The lower of the middle elements: of all, or along ``dim`` with its index; NaN wins."""
+    if dim is None:
+        if not input.data.size:
+            return input.new_full((), math.nan)
+        return Median.apply(input)
+    dim = canonical_dim(dim, input.data.ndim)
+    size = input.data.shape[dim] if input.data.ndim else 1
+    if not size:
+        raise IndexError(f"median(): Expected reduction dim {dim} to have non-zero size.")
+    order = argsort(input, dim)
+    indices = order if not order.data.ndim else order.narrow(dim, (size - 1) // 2, 1)
+    if input.data.dtype.kind == "f" and input.data.ndim:
+        missing = input.isnan()
+        first = _arg(missing.to(as_dtype("uint8")), dim, True, "argmax", "argmax")
+        indices = where(any(missing, dim, True), first, indices)
+    values = gather(input, dim, indices)
+    if not keepdim:
+        values, indices = _drop(values, dim), _drop(indices, dim)
+    return ValuesAndIndices(values, indices)
 
 
 def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:

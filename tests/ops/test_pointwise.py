@@ -161,6 +161,17 @@ def test_numpy_operands_make_tensors(name: str):
             assert got.dtype in (gpunn.float32, gpunn.bool)  # numbers do not promote
 
 
+def test_shifts_and_atan2():
+    pytest.importorskip("torch")
+    x, y = draw((2, 3), "int32"), np.abs(draw((3,), "int64", seed=1))
+    for function in (operator.lshift, operator.rshift):
+        same_as_torch(lambda t, x, y, f=function: f(x, y), x, y)
+        same_as_torch(lambda t, x, f=function: f(x, 2), x)
+        same_as_torch(lambda t, x, f=function: f(1, x), y)
+    same_as_torch(lambda t, x, y: t.atan2(x, y), draw((2, 3), "float32"), draw((3,), "float32"))
+    check_op(gpunn.atan2, [draw((2, 3)), draw((3,), seed=1)], np.arctan2)
+
+
 def test_integers_divided_by_zero():
     pytest.importorskip("torch")
     x, zero = draw((3,), "int32"), np.zeros(3, "int32")
