@@ -17,6 +17,7 @@ from gpunn import (
 from gpunn.autograd import enable_grad, inference_mode, no_grad, set_grad_enabled
 from gpunn.autograd.grad_mode import is_grad_enabled, is_inference_mode_enabled
 from gpunn.backends import type2backend
+from gpunn.backends.host.threads import get_num_threads, set_num_threads
 from gpunn.creation import (
     arange,
     as_tensor,
@@ -287,6 +288,7 @@ __all__ = [
     "gather",
     "ge",
     "get_default_dtype",
+    "get_num_threads",
     "get_rng_state",
     "gt",
     "half",
@@ -384,6 +386,7 @@ __all__ = [
     "serialization",
     "set_default_dtype",
     "set_grad_enabled",
+    "set_num_threads",
     "set_rng_state",
     "short",
     "sigmoid",

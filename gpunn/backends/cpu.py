@@ -7,14 +7,25 @@ from typing import Any
 import numpy
 
 from gpunn.backends.base import Backend
+from gpunn.backends.host.activation import HostActivation
 from gpunn.backends.host.convolution import HostConvolution
+from gpunn.backends.host.optimizer import HostOptimizer
 from gpunn.backends.host.pooling import HostPooling
 from gpunn.backends.host.reduction import HostReduction
+from gpunn.backends.host.softmax import HostSoftmax
 
 _TILE = 65536  # elements
 
 
-class CpuBackend(HostConvolution, HostPooling, HostReduction, Backend):
+class CpuBackend(
+    HostActivation,
+    HostConvolution,
+    HostOptimizer,
+    HostPooling,
+    HostReduction,
+    HostSoftmax,
+    Backend,
+):
     """The reference, with NumPy's own compiled forms where it has them."""
 
     def random_words(self, seed: int, offset: int, n: int) -> Any:

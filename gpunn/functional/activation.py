@@ -6,8 +6,9 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from gpunn.autograd.variable import Array
+from gpunn.autograd.variable import Array, recording
 from gpunn.backends import type2backend
+from gpunn.backends.reference.activation import ONE_OVER_ROOT_TWO_PI, ROOT_HALF
 from gpunn.dtype import dtype
 from gpunn.ops import pointwise
 from gpunn.ops.common import Op, canonical_dim, dtype_of, xp_of
@@ -17,9 +18,7 @@ from gpunn.ops.pointwise import Masked, exp, expm1, log1p, sigmoid, tanh, where
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
-_ROOT_HALF = math.sqrt(0.5)
 _ROOT_TWO_OVER_PI = math.sqrt(2 / math.pi)
-_ONE_OVER_ROOT_TWO_PI = 1 / math.sqrt(2 * math.pi)
 
 
 class LeakyReLU(Op):
@@ -60,7 +59,7 @@ class NormalCdf(Op):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Array:
         ctx.save_for_backward(x)
-        y = type2backend[type(x.data)].special("erf")(x.data * _ROOT_HALF)
+        y = type2backend[type(x.data)].special("erf")(x.data * ROOT_HALF)
         y *= 0.5
         y += 0.5
         return y
@@ -68,7 +67,24 @@ class NormalCdf(Op):
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        return dy * (exp(x * x * -0.5) * _ONE_OVER_ROOT_TWO_PI)
+        return dy * (exp(x * x * -0.5) * ONE_OVER_ROOT_TWO_PI)
+
+
+class Gelu(Op):
+    """x Φ(x); its derivative is found beside it, in the same pass."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Array:
+        y, slope = type2backend[type(x.data)].gelu(x.data, ctx.needs_input_grad[0])
+        ctx.save_for_backward(x, slope)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> Tensor:
+        x, slope = ctx.saved_tensors
+        if recording(x, dy):  # in steps that can be differentiated
+            slope = NormalCdf.apply(x) + x * exp(x * x * -0.5) * ONE_OVER_ROOT_TWO_PI
+        return dy * slope
 
 
 class LogSigmoid(Op):
@@ -221,7 +237,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     _need_float("gelu", input)
     x = input.float() if input.data.dtype.itemsize == 2 else input
     if approximate == "none":
-        y = x * NormalCdf.apply(x)
+        y = Gelu.apply(x)
     else:
         y = x * (tanh(x * (x * x * 0.044715 + 1) * _ROOT_TWO_OVER_PI) * 0.5 + 0.5)
     return y if x is input else to(y, input.dtype)

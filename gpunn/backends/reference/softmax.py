@@ -25,10 +25,14 @@ class SoftmaxPrimitives(RandomPrimitives):
 
     def softmax(self, x: Any, axis: int) -> Any:
         """exp(x) / Σ exp(x)."""
-        y = self._shifted(x, axis)
-        self.xp.exp(y, out=y)
+        y = self._exp(x, axis)
         y /= self.sum_over(y, (axis,))
         return y.astype(x.dtype, copy=False)
+
+    def _exp(self, x: Any, axis: int) -> Any:
+        """exp(x) up to a factor of each row."""
+        y = self._shifted(x, axis)
+        return self.xp.exp(y, out=y)
 
     def softmax_input(self, dy: Any, y: Any, axis: int) -> Any:
         """dx = y (dy - Σ dy y)."""
