@@ -471,7 +471,7 @@ def test_two_iterators_have_their_own_workers():
 
 def test_workers_that_cannot_start_leave_nothing():
     unpicklable = Items(3, lambda index: index)
-    with pytest.raises(Exception, match="pickle|local object") as error:
+    with pytest.raises(Exception, match=r"pickle|local object") as error:
         iter(forked(unpicklable, 1, multiprocessing_context="spawn"))
     (note,) = error.value.__notes__
     assert "must stand at the top level of a module; or take num_workers=0" in note
