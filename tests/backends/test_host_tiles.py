@@ -11,9 +11,9 @@ import pytest
 from checks import compare
 
 import gpunn
-from gpunn.backends import type2backend
+from gpunn.backends import cpu, type2backend
 from gpunn.backends.base import Backend
-from gpunn.backends.host import activation, optimizer, softmax, threads
+from gpunn.backends.host import activation, normalization, optimizer, softmax, threads
 
 HOST, REFERENCE = type2backend[np.ndarray], Backend(np)
 RNG = np.random.default_rng(0)
@@ -34,7 +34,7 @@ def jobs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         counts.append(-(-n // tile))
         threads.tiled(work, n, tile)
 
-    for module in (activation, optimizer, softmax):
+    for module in (activation, cpu, normalization, optimizer, softmax):
         monkeypatch.setattr(module, "tiled", tiled)
         for name in ("TILE", "_PIECE"):
             monkeypatch.setattr(module, name, 64, raising=False)
@@ -133,3 +133,52 @@ def test_optimizers(shape: tuple[int, ...], dtype: str, order: Any, jobs: list[i
             compare(got, expected, f"{name} of {shape}", 0, 0)
         size = arrays[0].size
         assert jobs == ([-(-size // 64)] if size > 64 and arrays[0].flags.c_contiguous else [])
+
+
+@pytest.mark.parametrize("shape", [(7, 9), (5, 13, 3), (3, 5, 7, 2), (2, 3, 2, 3, 5), (2, 1, 90)])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("affine", [True, False])
+def test_batch_norm(shape: tuple[int, ...], dtype: str, affine: bool, jobs: list[int]):
+    x, dy = normal(dtype, *shape), normal(dtype, *shape)
+    w, b = normal(dtype, 2, shape[1]) if affine else (None, None)
+    for a, d in [(x, dy), (np.asfortranarray(x), np.asfortranarray(dy))]:
+        jobs.clear()
+        expected = REFERENCE.batch_norm(a, w, b, 1e-3)
+        _, mean, var = expected
+        _same(HOST.batch_norm(a, w, b, 1e-3), expected, dtype)
+        args = d, a, w, mean, var, 1e-3
+        _same(HOST.batch_norm_input(*args), REFERENCE.batch_norm_input(*args), dtype)
+        tiles = -(-shape[1] // max(1, 64 * shape[1] // x.size))
+        assert jobs == ([tiles] * 2 if x.size > 64 and a.flags.c_contiguous else [])
+
+
+@pytest.mark.parametrize("shape", [(7, 9), (13, 5, 3), (1, 5, 7, 2), (41, 2, 3)])
+@pytest.mark.parametrize("dims", [1, 2])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("affine", [True, False])
+def test_layer_norm(shape: tuple[int, ...], dims: int, dtype: str, affine: bool, jobs: list[int]):
+    x, dy = normal(dtype, *shape), normal(dtype, *shape)
+    w, b = normal(dtype, 2, *shape[-dims:]) if affine else (None, None)
+    expected = REFERENCE.layer_norm(x, w, b, dims, 1e-3)
+    _, mean, var = expected
+    _same(HOST.layer_norm(x, w, b, dims, 1e-3), expected, dtype)
+    args = dy, x, w, mean, var, dims, 1e-3
+    _same(HOST.layer_norm_input(*args), REFERENCE.layer_norm_input(*args), dtype)
+    assert len(jobs) == (2 if x.size > 64 and dims < len(shape) else 0)
+
+
+def _same(got: Any, expected: Any, dtype: str) -> None:
+    tolerance = {"float16": 2e-3, "float32": 2e-5, "float64": 1e-12}[dtype]
+    for name, g, e in zip(("first", "second", "third"), got, expected, strict=True):
+        compare(g, e, f"{name} output", tolerance, tolerance)
+
+
+@pytest.mark.parametrize("n", [1, 7, 64, 65, 200, 1001])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_dropout_is_the_same_stream(n: int, dtype: str, jobs: list[int]):
+    x = normal(dtype, n)
+    for a in (x, x.reshape(1, n).T, np.repeat(x, 2)[::2]):
+        for offset in (0, 5, 2**64 - 3):
+            args = 2**65 + 7, offset, 0.3, a.ndim
+            compare(HOST.dropout(a, *args), REFERENCE.dropout(a, *args), "dropout", 0, 0)
+            assert jobs.pop() == -(-n // 64)

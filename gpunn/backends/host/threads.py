@@ -14,7 +14,7 @@ from queue import SimpleQueue
 
 import numpy
 
-TILE = 65536  # elements: a few such tiles stay in a core's cache
+TILE = 131072  # elements: calls long enough to be worth sharing, arrays that stay in the cache
 
 Work = Callable[[int, int], None]
 
