@@ -111,6 +111,25 @@ def test_softmax_of_short_rows_far_out(dtype: str, bad: float):
     compare(HOST.softmax(x, 1), REFERENCE.softmax(x, 1), f"softmax with {bad}")
 
 
+@pytest.mark.parametrize("shape", [(7, 9), (40, 3), (2, 100), (8, 8), (4, 5, 6)])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("each", [True, False])
+def test_cross_entropy_input(shape: tuple[int, ...], dtype: str, each: bool, jobs: list[int]):
+    y = np.log(RNG.dirichlet(np.ones(shape[1]), shape[:1] + shape[2:]))
+    y = np.ascontiguousarray(np.moveaxis(y, -1, 1).astype(dtype))
+    classes = RNG.integers(0, shape[1], shape[:1] + shape[2:])
+    rest = [
+        np.arange(n).reshape(n, *(1,) * (len(shape) - 2 - d)) for d, n in enumerate(classes.shape)
+    ]
+    places = rest[0], classes, *rest[1:]
+    shares = np.asarray(normal(dtype, *classes.shape) if each else 0.3, dtype)
+    for a in (y, np.asfortranarray(y)):
+        got, expected = (b.cross_entropy_input(a, places, shares, 1) for b in (HOST, REFERENCE))
+        compare(got, expected, f"gradient of {shape}", 0, 0)
+    rows = max(1, 64 // shape[1])
+    assert jobs == ([-(-shape[0] // rows)] * 2 if y.size > 64 and y.ndim == 2 else [])
+
+
 @pytest.mark.parametrize("shape", [(), (63,), (13, 11), (3, 5, 7, 2)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("order", ["C", "F"])

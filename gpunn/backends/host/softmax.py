@@ -30,6 +30,22 @@ class HostSoftmax(SoftmaxPrimitives):
     def log_softmax_input(self, dy: Any, y: Any, axis: int) -> Any:
         return _by_rows(super().log_softmax_input, axis, dy, y)
 
+    def cross_entropy_input(self, y: Any, places: tuple[Any, ...], shares: Any, axis: int) -> Any:
+        if y.ndim != 2 or y.size <= TILE:
+            return super().cross_entropy_input(y, places, shares, axis)
+        n, classes = y.shape
+        dx, targets = numpy.empty(y.shape, y.dtype), places[1]
+        shares = numpy.broadcast_to(shares, n)[:, None]
+
+        def work(start: int, stop: int) -> None:
+            here, part = slice(start, stop), dx[start:stop]
+            numpy.exp(y[here], out=part)
+            part[numpy.arange(stop - start), targets[here]] -= 1
+            part *= shares[here]
+
+        tiled(work, n, max(1, TILE // classes))
+        return dx
+
     def _exp(self, x: Any, axis: int) -> Any:
         """Without the shift where nothing can overflow or vanish: the quotient is the same."""
         short = x.dtype.itemsize > 2 and x.size and x.shape[axis] < _SHORT and axis == x.ndim - 1

@@ -59,3 +59,13 @@ class SoftmaxPrimitives(RandomPrimitives):
         dx *= self.sum_over(dy, (axis,))
         self.xp.subtract(dy, dx, out=dx)
         return dx
+
+    def cross_entropy_input(self, y: Any, places: tuple[Any, ...], shares: Any, axis: int) -> Any:
+        """shares (exp(y) - onehot), from log-probabilities and the index of each target's.
+
+        ``shares`` is a single number, or has the shape of ``y`` without ``axis``.
+        """
+        dx = self.xp.exp(y)
+        dx[places] -= 1
+        dx *= self.xp.expand_dims(shares, axis) if shares.ndim else shares
+        return dx
