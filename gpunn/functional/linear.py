@@ -10,7 +10,7 @@ import numpy
 from gpunn.autograd.grad_mode import no_grad
 from gpunn.autograd.variable import Array, wrap
 from gpunn.backends import type2backend
-from gpunn.ops.common import Op, dtype_of, xp_of
+from gpunn.ops.common import Op, dtype_of, need_tensor, xp_of
 from gpunn.ops.indexing import IndexAdd
 from gpunn.ops.matmul import MatMul, transposed
 from gpunn.ops.pointwise import Masked
@@ -62,6 +62,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     A 1-d ``weight`` ``(in,)`` gives ``(...)``. Raises RuntimeError where sizes or dtypes differ.
     As ``torch.nn.functional.linear``.
     """
+    need_tensor("linear", input)
     x, w = input.data, weight.data
     if not x.ndim or not w.ndim:
         raise RuntimeError(
@@ -81,7 +82,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         if other is not None and other.data.dtype != x.dtype:
             raise RuntimeError(
                 "mat1 and mat2 must have the same dtype, but got "
-                f"{dtype_of(input).name} and {dtype_of(other).name} (linear: input and {name})"
+                f"{dtype_of(input).title} and {dtype_of(other).title} (linear: input and {name})"
             )
     if w.ndim == 1:
         y = Linear.apply(input, weight.reshape(1, -1), None).squeeze(-1)
@@ -132,6 +133,7 @@ def embedding(
     """
     if sparse:
         raise NotImplementedError("embedding: sparse gradients are not supported; use sparse=False")
+    need_tensor("embedding", input)
     index, n = input.data, weight.data.shape[0] if weight.data.ndim else 0
     if index.dtype.name not in ("int64", "int32"):
         raise RuntimeError(
@@ -180,6 +182,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     ``num_classes=-1`` takes one more than the largest class. Raises RuntimeError for a class
     outside [0, num_classes).
     """
+    need_tensor("one_hot", tensor, "tensor")
     data = tensor.data
     if data.dtype.name != "int64":
         raise RuntimeError(
