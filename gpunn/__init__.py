@@ -201,6 +201,7 @@ from gpunn.ops.shape import (
     unflatten,
     unsqueeze,
 )
+from gpunn.ops.softmax import log_softmax, softmax
 from gpunn.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from gpunn.serialization import load, load_file, save, save_file
 from gpunn.tensor import Size, Tensor
@@ -320,6 +321,7 @@ __all__ = [
     "log10",
     "log1p",
     "log2",
+    "log_softmax",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -393,6 +395,7 @@ __all__ = [
     "sign",
     "sin",
     "sinh",
+    "softmax",
     "sort",
     "split",
     "sqrt",
