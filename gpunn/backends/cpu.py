@@ -33,12 +33,6 @@ class CpuBackend(
         """NumPy's own Philox, in C."""
         return numpy.random.Philox(key=seed, counter=offset).random_raw(n)
 
-    def masked(self, x: Any, mask: Any) -> Any:
-        """The bits times 0 or 1: without a branch, twenty times as fast on a random mask."""
-        if x.dtype.kind != "f":
-            return x * mask
-        return (x.view(f"u{x.dtype.itemsize}") * mask).view(x.dtype)
-
     def dropout(self, x: Any, seed: int, offset: int, p: float, dims: int) -> Any:
         """By tiles that stay in the cache, so that neither words nor mask are ever whole."""
         if p == 1 or dims < x.ndim:

@@ -125,7 +125,7 @@ def _square(xp: Any, x: Array) -> Array:
 def _relu(xp: Any, x: Array) -> Array:
     if x.dtype.kind == "b":
         raise RuntimeError("Boolean inputs not supported for relu")
-    return xp.maximum(x, 0)
+    return type2backend[type(x)].relu(x)
 
 
 def _round(xp: Any, x: Array) -> Array:

@@ -60,6 +60,27 @@ def test_gelu(shape: tuple[int, ...], dtype: str, slope: bool, jobs: list[int]):
         assert jobs.pop() == -(-a.size // 64)
 
 
+@pytest.mark.parametrize("shape", [(), (0, 3), (7,), (65,), (5, 13), (4, 3, 11, 5)])
+@pytest.mark.parametrize("dtype", [*DTYPES, "int64"])
+def test_relu_and_masked(
+    shape: tuple[int, ...], dtype: str, jobs: list[int], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(activation, "_FEW", 20)
+    x = np.asarray(normal(dtype, *shape))
+    mask = np.asarray(RNG.random(shape) < 0.5)
+    if x.dtype.kind == "f" and x.size:
+        x.reshape(-1)[::7] = np.nan
+    for a, m in [(x, mask), (x.T, mask.T)]:
+        jobs.clear()
+        compare(np.asarray(HOST.relu(a)), np.asarray(REFERENCE.relu(a)), "relu", 0, 0)
+        assert jobs == ([-(-a.size // 64)] if a.size > 20 and a.flags.c_contiguous else [])
+        jobs.clear()
+        got, expected = HOST.masked(a, m), REFERENCE.masked(a, m)
+        compare(np.asarray(got), np.asarray(expected), "masked", 0, 0)
+        tiled = a.dtype.kind == "f" and a.size > 64 and a.flags.c_contiguous
+        assert jobs == ([-(-a.size // 64)] if tiled else [])
+
+
 def test_gelu_is_as_exact_as_with_erf():
     x = np.linspace(-12, 12, 100_001)
     exact, exact_slope = REFERENCE.gelu(x, True)

@@ -1,4 +1,4 @@
-"""Gelu on the CPU: the normal distribution by a polynomial, in tiles that stay in the cache."""
+"""Activations on the CPU, in tiles; gelu's normal distribution is a polynomial within tanh."""
 
 from __future__ import annotations
 
@@ -22,10 +22,46 @@ _P = (
 )
 
 
+_FEW = 4096  # elements: below, one plain call is the fastest
+
+
 class HostActivation(ActivationPrimitives):
-    """float32 without SciPy's erf, which takes ten times as long; float64 with it."""
+    """Elementwise, so by pieces."""
+
+    def relu(self, x: Any) -> Any:
+        """Against an array of zeros: NumPy's loop for two arrays is three times as fast."""
+        if x.size <= _FEW or not x.flags.c_contiguous:
+            return super().relu(x)
+        y, zeros = numpy.empty(x.shape, x.dtype), numpy.zeros(min(x.size, TILE), x.dtype)
+        source, target = x.reshape(-1), y.reshape(-1)
+
+        def work(start: int, stop: int) -> None:
+            here = slice(start, stop)
+            numpy.maximum(source[here], zeros[: stop - start], out=target[here])
+
+        tiled(work, x.size, TILE)
+        return y
+
+    def masked(self, x: Any, mask: Any) -> Any:
+        """The bits times 0 or 1: without a branch, twenty times as fast on a random mask."""
+        if x.dtype.kind != "f":
+            return x * mask
+        bits = x.view(f"u{x.dtype.itemsize}")
+        plain = x.shape == mask.shape and x.flags.c_contiguous and mask.flags.c_contiguous
+        if x.size <= TILE or not plain:
+            return (bits * mask).view(x.dtype)
+        y = numpy.empty(x.shape, bits.dtype)
+        arrays = bits.reshape(-1), mask.reshape(-1), y.reshape(-1)
+
+        def work(start: int, stop: int) -> None:
+            source, kept, target = (a[start:stop] for a in arrays)
+            numpy.multiply(source, kept, out=target)
+
+        tiled(work, x.size, TILE)
+        return y.view(x.dtype)
 
     def gelu(self, x: Any, slope: bool) -> tuple[Any, Any]:
+        """float32 without SciPy's erf, which takes ten times as long; float64 with it."""
         y = numpy.empty(x.shape, x.dtype)
         dydx = numpy.empty(x.shape, x.dtype) if slope else None
         arrays = [None if a is None else a.reshape(-1) for a in (numpy.ravel(x), y, dydx)]
