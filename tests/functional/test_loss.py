@@ -157,9 +157,9 @@ def test_the_second_derivative_is_one_within_the_bound_also_at_zero(name: str):
 def test_kl_div_over_the_batch_of_a_single_number_is_a_sum():
     x, target = np.asarray(0.5, "f4"), probabilities(4)
     same(
-        lambda lib: lib.nn.functional.kl_div(
-            lib.tensor(x), lib.tensor(target), reduction="batchmean"
-        ).shape
+        lambda lib: (
+            lib.nn.functional.kl_div(lib.tensor(x), lib.tensor(target), reduction="batchmean").shape
+        )
     )
 
 
