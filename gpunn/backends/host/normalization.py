@@ -49,6 +49,20 @@ class HostNormalization(NormalizationPrimitives):
         tiled(work, x.shape[1], _channels(x))
         return dx, dw, db
 
+    def batch_norm_eval(
+        self, x: Any, weight: Any, bias: Any, mean: Any, var: Any, eps: float
+    ) -> Any:
+        if not _large(x):
+            return super().batch_norm_eval(x, weight, bias, mean, var, eps)
+        y = numpy.empty(x.shape, x.dtype)
+
+        def work(start: int, stop: int) -> None:
+            here, evaluate = slice(start, stop), NormalizationPrimitives.batch_norm_eval
+            y[here] = evaluate(self, x[here], weight, bias, mean, var, eps)
+
+        tiled(work, len(x), max(1, TILE * len(x) // x.size))
+        return y
+
     def layer_norm(
         self, x: Any, weight: Any, bias: Any, dims: int, eps: float
     ) -> tuple[Any, Any, Any]:
