@@ -8,12 +8,18 @@ from typing import Any
 
 import numpy
 
-from gpunn import dtype as dtypes
 from gpunn.autograd.variable import Variable, wrap
 from gpunn.backends import Backend, backend_of, type2backend
 from gpunn.device import device as Device
-from gpunn.dtype import as_dtype, from_numpy_dtype, get_default_dtype, scalar_dtype
-from gpunn.ops.common import broadcast_shapes, dtype_of
+from gpunn.dtype import (
+    DTYPES,
+    as_dtype,
+    from_numpy_dtype,
+    get_default_dtype,
+    int64,
+    scalar_dtype,
+)
+from gpunn.ops.common import broadcast_shapes, dtype_of, is_sequence
 from gpunn.ops.shape import sizes_of
 from gpunn.random import Generator, default_generator
 from gpunn.tensor import Tensor
@@ -49,7 +55,7 @@ def tensor(
         data = data.data
     where, target = _place(device)
     if type(data) is not numpy.ndarray and not isinstance(data, numpy.generic):
-        if type(data).__module__.partition(".")[0] == "cupy":
+        if data.__class__.__module__.partition(".")[0] == "cupy":
             source = type2backend[type(data)]
             where = source.device(data) if device is None else where
             target, data = backend_of(where), source.to_numpy(data)
@@ -95,9 +101,7 @@ def _plain(data: Any) -> Any:
             if data.data.ndim == 0
             else type2backend[type(data.data)].to_numpy(data.data)
         )
-    if isinstance(data, (list, tuple, range)):
-        return [_plain(d) for d in data]
-    return data
+    return [_plain(d) for d in data] if is_sequence(data) else data
 
 
 def _first_scalar(data: Any) -> Any:
@@ -117,7 +121,7 @@ def _first_scalar(data: Any) -> Any:
 
 def _odd(data: Any, depth: int = 0) -> Exception | None:
     """The error for the first element that is no number that a tensor holds."""
-    if isinstance(data, list):
+    if is_sequence(data):
         return next((e for e in (_odd(d, depth + 1) for d in data) if e is not None), None)
     if isinstance(data, int) and not -(2**63) <= data < 2**63:
         return ValueError(f"Overflow when unpacking long long: {data} does not fit int64")
@@ -149,7 +153,7 @@ def _ragged(data: list[Any]) -> Exception:
 
 def _supported(array: Any) -> None:
     if array.dtype not in from_numpy_dtype:
-        names = ", ".join(t.name for t in dtypes.DTYPES)
+        names = ", ".join(t.name for t in DTYPES)
         raise TypeError(
             f"can't convert np.ndarray of type {array.dtype}. The only supported types are: "
             f"{names}."
@@ -282,24 +286,24 @@ def arange(
     """``start, start + step, ...`` below ``end``; int64 for ints, else the default float."""
     if end is None:
         start, end = 0, start
-    start, end, step = (
-        v.item() if isinstance(v, Variable) else v  # type: ignore[attr-defined]
-        for v in (start, end, step)
-    )
-    if step == 0:
+    numbers: list[Any] = [
+        v.data.item() if isinstance(v, Variable) else v for v in (start, end, step)
+    ]
+    first, last, by = numbers
+    if by == 0:
         raise RuntimeError("step must be nonzero")
-    if (step > 0 and start > end) or (step < 0 and start < end):
+    if (by > 0 and first > last) or (by < 0 and first < last):
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     if dtype is None:
-        whole = all(isinstance(v, (int, numpy.integer)) for v in (start, end, step))
-        kind = dtypes.int64 if whole else get_default_dtype()
+        whole = all(isinstance(v, (int, numpy.integer)) for v in numbers)
+        kind = int64 if whole else get_default_dtype()
     else:
         kind = as_dtype(dtype)
     where, backend = _place(device)
     with backend.on(where):
-        count = math.ceil((end - start) / step)
+        count = math.ceil((last - first) / by)
         base = backend.xp.arange(count, dtype="f8" if kind.is_floating_point else "i8")
-        return _finish((base * step + start).astype(kind.numpy), requires_grad)
+        return _finish((base * by + first).astype(kind.numpy), requires_grad)
 
 
 def linspace(
@@ -391,7 +395,7 @@ def randint(
     n = math.prod(shape)
     where, backend = _place(device)
     seed, offset = (generator or default_generator).reserve(-(-n // 4))
-    kind = dtypes.int64 if dtype is None else as_dtype(dtype)
+    kind = int64 if dtype is None else as_dtype(dtype)
     with backend.on(where):
         array = backend.integers(seed, offset, low, high, n).reshape(shape)
         return _finish(array.astype(kind.numpy, copy=False), requires_grad)
@@ -404,7 +408,7 @@ def randperm(
     _not_negative([n])
     where, backend = _place(device)
     seed, offset = (generator or default_generator).reserve(-(-n // 4))
-    kind = dtypes.int64 if dtype is None else as_dtype(dtype)
+    kind = int64 if dtype is None else as_dtype(dtype)
     with backend.on(where):
         return wrap(backend.permutation(seed, offset, n).astype(kind.numpy, copy=False))
 
@@ -422,7 +426,7 @@ def normal(
     """Normal with ``mean`` and standard deviation ``std``: numbers with a ``size``, or tensors that
     broadcast."""
     given = [x for x in (mean, std) if isinstance(x, Variable)]
-    if not given:
+    if not isinstance(mean, Variable) and not isinstance(std, Variable):
         if size is None:
             raise TypeError("normal() of two numbers needs a size, as normal(0.0, 1.0, (2, 3))")
         drawn = empty(*size, dtype=dtype, device=device).normal_(mean, std, generator=generator)

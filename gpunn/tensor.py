@@ -10,14 +10,27 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
 
 import numpy
 
-from gpunn import dtype as dtypes
 from gpunn import random
 from gpunn.autograd import engine
 from gpunn.autograd.grad_mode import no_grad, state
 from gpunn.autograd.variable import Array, Variable, recording, wrap
 from gpunn.backends import backend_of, type2backend
 from gpunn.device import device as Device
-from gpunn.dtype import as_dtype, can_cast, from_numpy_dtype
+from gpunn.dtype import (
+    as_dtype,
+    bool_,
+    can_cast,
+    float16,
+    float32,
+    float64,
+    from_numpy_dtype,
+    get_default_dtype,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+)
 from gpunn.ops import conversion, indexing, pointwise, reduction
 from gpunn.ops import matmul as products  # inside the class these names mean methods
 from gpunn.ops import shape as shapes
@@ -42,11 +55,11 @@ class Size(tuple[int, ...]):
     def __repr__(self) -> str:
         return f"gpunn.Size({list(self)})"
 
-    def __add__(self, other: tuple[int, ...]) -> Size:  # type: ignore[override]
-        return Size(super().__add__(other))
+    def __add__(self, other: Any) -> Any:
+        return Size((*self, *other))
 
     def __getitem__(self, index: Any) -> Any:
-        part = super().__getitem__(index)
+        part: Any = super().__getitem__(index)
         return Size(part) if isinstance(index, slice) else part
 
     def numel(self) -> int:
@@ -94,25 +107,19 @@ class Tensor(Variable):
 
     __array_priority__ = 1000  # numpy_array * tensor is the tensor's business
 
-    def __init__(self, *data: Any) -> None:
+    def __init__(self, *args: Any) -> None:
         """As ``gpunn.tensor(data)`` in the default float, or uninitialised: ``Tensor(2, 3)``."""
-        if data and builtins.all(isinstance(n, builtins.int) for n in data):
-            super().__init__(numpy.empty(data, dtypes.get_default_dtype().numpy))
+        if args and builtins.all(isinstance(n, builtins.int) for n in args):
+            super().__init__(numpy.empty(args, get_default_dtype().numpy))
             return
-        if len(data) > 1:
-            raise TypeError(f"Tensor() expected data, or sizes as ints, got {data!r:.80}")
-        data = data[0] if data else ()
+        if len(args) > 1:
+            raise TypeError(f"Tensor() expected data, or sizes as ints, got {args!r:.80}")
+        data: Any = args[0] if args else ()
         if isinstance(data, Variable):
             data = data._data
         elif not isinstance(data, numpy.ndarray) and type(data) not in type2backend:
-            data = numpy.asarray(data, dtypes.get_default_dtype().numpy)
+            data = numpy.asarray(data, get_default_dtype().numpy)
         super().__init__(data)
-
-    @staticmethod
-    def _from_array(array: Array) -> Tensor:
-        tensor = object.__new__(Tensor)
-        Variable.__init__(tensor, array)
-        return tensor
 
     # What it is -----------------------------------------------------------------------------
 
@@ -291,7 +298,7 @@ class Tensor(Variable):
         return shapes.flip(self, 0) if self._data.ndim else self
 
     def __contains__(self, element: Operand) -> bool:
-        return builtins.bool((self == element)._data.any())
+        return builtins.bool(pointwise.eq(self, element)._data.any())
 
     def __format__(self, spec: str) -> str:
         if not spec:
@@ -619,39 +626,39 @@ class Tensor(Variable):
 
     def bool(self) -> Tensor:
         """Cast to bool."""
-        return self.to(dtypes.bool_)
+        return self.to(bool_)
 
     def byte(self) -> Tensor:
         """Cast to uint8."""
-        return self.to(dtypes.uint8)
+        return self.to(uint8)
 
     def int(self) -> Tensor:
         """Cast to int32."""
-        return self.to(dtypes.int32)
+        return self.to(int32)
 
     def long(self) -> Tensor:
         """Cast to int64."""
-        return self.to(dtypes.int64)
+        return self.to(int64)
 
     def char(self) -> Tensor:
         """Cast to int8."""
-        return self.to(dtypes.int8)
+        return self.to(int8)
 
     def short(self) -> Tensor:
         """Cast to int16."""
-        return self.to(dtypes.int16)
+        return self.to(int16)
 
     def half(self) -> Tensor:
         """Cast to float16."""
-        return self.to(dtypes.float16)
+        return self.to(float16)
 
     def float(self) -> Tensor:
         """Cast to float32."""
-        return self.to(dtypes.float32)
+        return self.to(float32)
 
     def double(self) -> Tensor:
         """Cast to float64."""
-        return self.to(dtypes.float64)
+        return self.to(float64)
 
     # The families ---------------------------------------------------------------------------
 
@@ -671,8 +678,14 @@ class Tensor(Variable):
     __rpow__ = _operator(pointwise.Pow.apply, swap=True)
     __matmul__ = _operator(products.matmul, numbers=False)
     __rmatmul__ = _operator(products.matmul, swap=True, numbers=False)
-    __eq__ = _operator(pointwise.eq)  # type: ignore[assignment]
-    __ne__ = _operator(pointwise.ne)  # type: ignore[assignment]
+    if TYPE_CHECKING:  # elementwise, which object's do not foresee
+
+        def __eq__(self, other: Any) -> Any: ...
+        def __ne__(self, other: Any) -> Any: ...
+
+    else:
+        __eq__ = _operator(pointwise.eq)
+        __ne__ = _operator(pointwise.ne)
     __lt__ = _operator(pointwise.lt)
     __le__ = _operator(pointwise.le)
     __gt__ = _operator(pointwise.gt)

@@ -82,7 +82,7 @@ def grad(
             gradients.append(gradient if create_graph else wrap(_own(gradient, owned)))
             walk.captured[_key(x)] = gradient, False  # who asks twice gets two arrays
         elif materialize_grads:
-            gradients.append(_zeros(x._data.shape, x._data.dtype, type(x._data)))
+            gradients.append(_zeros(x._data.shape, x._data.dtype, x._data.__class__))
         elif allow_unused:
             gradients.append(None)
         else:
@@ -159,20 +159,21 @@ class _Walk:
             dys.append(dy)
         if self.useful is not None and node not in self.useful:
             return
-        dxs = node.backward(node, *dys)
-        if type(dxs) is not tuple:
-            dxs = tuple(dxs) if isinstance(dxs, list) else (dxs,)
+        dxs: Any = node.backward(node, *dys)
+        if not isinstance(dxs, (tuple, list)):
+            dxs = (dxs,)
+        given: Sequence[Any] = dxs
         edges = node.edges
-        if len(dxs) != len(edges) and (
-            len(dxs) < len(edges) or any(dx is not None for dx in dxs[len(edges) :])
+        if len(given) != len(edges) and (
+            len(given) < len(edges) or any(dx is not None for dx in given[len(edges) :])
         ):
             raise RuntimeError(
                 f"function {node.name} returned an incorrect number of gradients "
-                f"(expected {len(edges)}, got {len(dxs)})"
+                f"(expected {len(edges)}, got {len(given)})"
             )
         if not keep_graph:
             node.free()
-        for i, (edge, dx) in enumerate(zip(edges, dxs, strict=False)):
+        for i, (edge, dx) in enumerate(zip(edges, given, strict=False)):
             if edge is None or dx is None:
                 continue
             if not isinstance(dx, Variable):
@@ -183,7 +184,7 @@ class _Walk:
             if state.anomaly:
                 _refuse_not_finite(node, i, dx)
             data = dx._data
-            owned = node._fresh and data.base is None and _alone(data, i, dys, dxs)
+            owned = node._fresh and data.base is None and _alone(data, i, dys, given)
             self._deliver(edge, _conform(node, i, edge, dx), owned)
 
     def _deliver(self, edge: Edge, gradient: Tensor, owned: bool) -> None:
@@ -254,12 +255,13 @@ def _alone(data: Array, i: int, dys: Sequence[Any], dxs: Sequence[Any]) -> bool:
     return True
 
 
-def _conform(node: Function, i: int, edge: Edge, dx: Tensor) -> Tensor:
+def _conform(node: Function, i: int, edge: Edge, dx: Any) -> Any:
     """``dx`` summed down to the argument's shape, in the argument's dtype."""
     if isinstance(edge, Variable):
-        shape, dtype, array_type = edge._data.shape, edge._data.dtype, type(edge._data)
+        shape, dtype, array_type = edge._data.shape, edge._data.dtype, edge._data.__class__
     else:
-        shape, dtype, array_type = edge[0].outputs[edge[1]] or ((), None, None)
+        described: Any = edge[0].outputs[edge[1]]  # None only where nothing leads to
+        shape, dtype, array_type = described
     data = dx._data
     if data.shape != shape:
         offset = data.ndim - len(shape)

@@ -82,7 +82,7 @@ def gradgradcheck(
         draw = numpy.random.Generator(numpy.random.Philox(0))
         seeds: list[Tensor] = []
         for o in outputs:
-            backend = type2backend[type(o.data)]
+            backend = type2backend[o.data.__class__]
             seeds.append(wrap(backend.from_numpy(draw.standard_normal(o.data.shape))))
     else:
         seeds = list(grad_outputs)
@@ -194,7 +194,8 @@ def _difference(
 def _outputs(result: Any) -> list[Any]:
     if isinstance(result, Variable):
         return [result]
-    return [r for r in result if isinstance(r, Variable)]
+    results: list[Any] = list(result)
+    return [r for r in results if isinstance(r, Variable)]
 
 
 def _name(func: Callable[..., Any]) -> str:

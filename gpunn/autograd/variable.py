@@ -294,8 +294,9 @@ def steps(way: Way) -> list[tuple[type[View], tuple[Any, ...]]]:
 
 def wrap(array: Array) -> Tensor:
     """A tensor that holds ``array``; NumPy scalars, which its reductions return, become 0-d."""
-    if type(array) is not numpy.ndarray and isinstance(array, numpy.generic):
-        array = numpy.asarray(array)
+    if type(array) is not numpy.ndarray:
+        scalar = isinstance(array, numpy.generic)
+        array = numpy.asarray(array) if scalar else array
     tensor = object.__new__(Variable._concrete)
     _init(tensor, array)
     return tensor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy
 
@@ -73,6 +73,11 @@ def need_tensor(name: str, value: object, argument: str = "input", position: int
             f"{name}(): argument '{argument}' (position {position}) must be Tensor, "
             f"not {type(value).__name__}"
         )
+
+
+def is_sequence(obj: object) -> TypeGuard[Sequence[Any]]:
+    """Whether ``obj`` is a list, tuple or range."""
+    return isinstance(obj, (list, tuple, range))
 
 
 def is_tensor(obj: object) -> bool:
@@ -171,7 +176,7 @@ def operands(*values: Any, to_float: bool = False) -> tuple[list[Any], Any]:
     common = result_type(*values)
     if to_float and common.kind < 2:
         common = get_default_dtype()
-    device_types = {type(v._data) for v in values if isinstance(v, Variable)}
+    device_types: set[Any] = {type(v._data) for v in values if isinstance(v, Variable)}
     if len(device_types) > 1:  # Function.apply has let only 0-d CPU tensors through
         device_types.discard(numpy.ndarray)
     (array_type,) = device_types

@@ -9,7 +9,7 @@ import numpy
 
 from gpunn.autograd.variable import Array, Variable, wrap
 from gpunn.backends import type2backend
-from gpunn.ops.common import Number, Op, as_tensor_like, canonical_dim, xp_of
+from gpunn.ops.common import Number, Op, as_tensor_like, canonical_dim, is_sequence, xp_of
 from gpunn.ops.pointwise import Masked, logical_not
 from gpunn.ops.shape import ViewOp
 
@@ -137,11 +137,10 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
     """``input[index] = value``: in place, broadcast, cast to ``input``'s dtype."""
     basic, advanced = _split_index(input, index)
     place = input if basic is None else _slice(input, basic)
-    value = (
-        as_tensor_like(value, input)
-        if not isinstance(value, (list, tuple, numpy.ndarray))
-        else (wrap(type2backend[type(input.data)].from_numpy(numpy.asarray(value))))
-    )
+    if is_sequence(value) or isinstance(value, numpy.ndarray):
+        value = wrap(type2backend[type(input.data)].from_numpy(numpy.asarray(value)))
+    else:
+        value = as_tensor_like(value, input)
     if advanced is None:
         place.copy_(value)
     else:
@@ -175,7 +174,7 @@ def _numpy_errors(apply: Any, x: Tensor, index: tuple[Any, ...]) -> Tensor:
 
 def _split_index(x: Tensor, index: Any) -> tuple[tuple[Any, ...] | None, tuple[Any, ...] | None]:
     """``index`` as a basic part (a view) and then an advanced part (integer arrays and ``:``)."""
-    items = index if isinstance(index, tuple) else (index,)
+    items: tuple[Any, ...] = index if isinstance(index, tuple) else (index,)
     if all(type(i) is int or i is None or i is Ellipsis for i in items):
         return items, None
     xp = xp_of(x)
@@ -245,10 +244,11 @@ def _check_mask(x: Tensor, mask: Array, dim: int) -> None:
 
 def _index_part(part: Any, xp: Any) -> Any:
     """One item of an index: int, slice, None, ``...``, a bool, or an array of ints or bools."""
-    if part is None or part is Ellipsis or isinstance(part, (bool, numpy.bool_)):
+    if part is None or part is Ellipsis or _is_flag(part):
         return part
-    if isinstance(part, slice):
-        ends = [None if e is None else _integer(e) for e in (part.start, part.stop, part.step)]
+    if type(part) is slice:
+        given: list[Any] = [part.start, part.stop, part.step]
+        ends = [None if e is None else _integer(e) for e in given]
         if ends[2] is not None and ends[2] <= 0:
             raise ValueError("step must be greater than zero")
         return slice(*ends)
@@ -256,7 +256,7 @@ def _index_part(part: Any, xp: Any) -> Any:
         part = part._data
     if isinstance(part, (int, numpy.integer)):
         return int(part)
-    if isinstance(part, (list, tuple, range)):
+    if is_sequence(part):
         items = [i.data.item() if isinstance(i, Variable) else i for i in part]
         part = xp.asarray(items) if items else xp.zeros(0, numpy.int64)
     if not hasattr(part, "dtype"):

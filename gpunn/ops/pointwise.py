@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpunn.autograd.function import Function
 from gpunn.autograd.variable import Array, Variable, wrap
@@ -23,7 +23,9 @@ from gpunn.ops.common import (
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
-Unary = Callable[["Tensor"], "Tensor"]
+Unary: TypeAlias = "Callable[[Tensor], Tensor]"
+# dx from dy, and from x or y where it needs one.
+Derivative: TypeAlias = "Callable[[Tensor], Tensor] | Callable[[Tensor, Tensor], Tensor]"
 
 
 def _zero(dy: Tensor) -> Tensor:
@@ -59,7 +61,7 @@ def _unary(
     name: str,
     doc: str,
     compute: Callable[[Any, Array], Array],
-    derivative: Callable[..., Tensor] | None = None,
+    derivative: Derivative | None = None,
     *,
     integers: bool = False,
     refuses: str = "",
@@ -67,9 +69,10 @@ def _unary(
     """A function of one tensor. ``integers``: it takes integers as they are, else as floats;
     it raises for the kinds of dtypes in ``refuses``."""
     code = getattr(derivative, "__code__", None)
-    body = {
+    slope: Any = derivative or _zero
+    body: dict[str, Any] = {
         "compute": staticmethod(compute),
-        "derivative": staticmethod(derivative or _zero),
+        "derivative": staticmethod(slope),
         "saves": "".join(code.co_varnames[1 : code.co_argcount]) if code else "",
         "integers": integers,
         "refuses": refuses,
@@ -135,7 +138,7 @@ def _round(xp: Any, x: Array) -> Array:
 _TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
 
 # name, formula, NumPy's or CuPy's way, dx from dy and x or y
-neg = _unary("neg", "-x", _negative, lambda dy: -dy, integers=True)
+neg: Unary = _unary("neg", "-x", _negative, lambda dy: -dy, integers=True)
 abs = _unary(
     "abs", "The absolute value |x|", lambda xp, x: xp.abs(x), lambda dy, x: dy * sign(x),
     integers=True, refuses="b",
@@ -167,9 +170,9 @@ erf = _unary(
     lambda dy, x: dy * exp(-x * x) * _TWO_OVER_ROOT_PI,
 )  # fmt: skip
 relu = _unary(
-    "relu", "max(x, 0)", _relu, lambda dy, y: Masked.apply(dy, wrap(y.data > 0)), integers=True,
+    "relu", "max(x, 0)", _relu, lambda dy, y: Masked.apply(dy, wrap(y._data > 0)), integers=True,
 )  # fmt: skip
-_whole = {"integers": True, "refuses": "b"}
+_whole: dict[str, Any] = {"integers": True, "refuses": "b"}
 floor = _unary("floor", "The largest integer <= x", lambda xp, x: xp.floor(x), _zero, **_whole)
 ceil = _unary("ceil", "The smallest integer >= x", lambda xp, x: xp.ceil(x), _zero, **_whole)
 trunc = _unary("trunc", "x without its fraction", lambda xp, x: xp.trunc(x), _zero, **_whole)
@@ -290,14 +293,14 @@ class Pow(Pointwise):
     def forward(ctx: Any, x: Any, y: Any) -> Array:
         ctx.scalars = [None if isinstance(v, Variable) else v for v in (x, y)]
         (a, b), xp = operands(x, y)
-        kind = (b if isinstance(a, (int, float)) else a).dtype.kind
+        kind: str = (b if isinstance(a, (int, float)) else a).dtype.kind
         if kind == "b" and isinstance(y, Variable):
             raise NotImplementedError("\"pow\" not implemented for 'Bool'")
         if kind in "iu" and _any_negative(y.data if isinstance(y, Variable) else y):
             if not isinstance(y, Variable):
                 raise RuntimeError("Integers to negative integer powers are not allowed.")
             return _integer_power(xp, a, b)
-        result = a**b if kind != "b" else a | (not b)
+        result: Any = xp.logical_or(a, not b) if kind == "b" else a**b
         ctx.save_for_backward(
             x if isinstance(x, Variable) and any(ctx.needs_input_grad) else None,
             y if isinstance(y, Variable) and any(ctx.needs_input_grad) else None,
@@ -307,17 +310,17 @@ class Pow(Pointwise):
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, y, result = ctx.saved_tensors
-        x = x if ctx.scalars[0] is None else ctx.scalars[0]
-        y = y if ctx.scalars[1] is None else ctx.scalars[1]
+        saved_x, saved_y, result = ctx.saved_tensors
+        base, exponent = ctx.scalars
+        x, y = (saved_x if base is None else base), (saved_y if exponent is None else exponent)
         dx = dlog = None
         if ctx.needs_input_grad[0]:
-            if not isinstance(y, Variable):
+            if exponent is not None:
                 dx = dy * 0 if y == 0 else dy * (y * x ** (y - 1))
             else:
                 dx = dy * where(y == 0, 0.0, y * x ** (y - 1))
         if ctx.needs_input_grad[1]:
-            if isinstance(x, Variable):
+            if base is None:
                 # x**y is 0 for x == 0 and y >= 0, whatever y: the derivative there is 0.
                 dlog = dy * where((x == 0) & (y >= 0), 0.0, result * log(x))
             elif x == 0:

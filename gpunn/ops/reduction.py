@@ -83,7 +83,8 @@ class Extremum(Op):
     """amax and amin: elements that tie for it share the gradient evenly."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, dims: tuple[int, ...], keepdim: bool, name: str) -> Array:
+    def forward(ctx: Any, x: Tensor, *args: Any) -> Array:
+        dims, keepdim, name = args
         y = getattr(x.data, name)(dims, keepdims=keepdim)
         ctx.kept, ctx.dims = _kept(x.data.shape, dims), dims
         ctx.save_for_backward(x, y)
@@ -101,7 +102,7 @@ class Median(Extremum):
     """The lower middle element of all; elements that tie for it share the gradient evenly."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, *_: Any) -> Array:
+    def forward(ctx: Any, x: Tensor, *args: Any) -> Array:
         xp, flat = xp_of(x), x.data.reshape(-1)
         y = xp.sort(flat)[(flat.size - 1) // 2]
         if flat.dtype.kind == "f":

@@ -14,6 +14,7 @@ from gpunn.ops.common import (
     broadcast_shapes,
     canonical_dim,
     canonical_dims,
+    is_sequence,
     result_type,
     xp_of,
 )
@@ -164,7 +165,7 @@ class DiagonalPut(Op):
 
 def sizes_of(shape: tuple[Any, ...], what: str = "shape") -> tuple[int, ...]:
     """A shape given as ``(2, 3)`` or ``((2, 3),)``, as plain ints."""
-    if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
+    if len(shape) == 1 and is_sequence(shape[0]):
         shape = tuple(shape[0])
     for n in shape:
         if isinstance(n, bool) or not hasattr(n, "__index__"):

@@ -72,7 +72,7 @@ class ArrayPrimitives:
 
     def special(self, name: str) -> Any:
         """A special function of SciPy (or of CuPy's copy of it), imported at first use."""
-        import scipy.special
+        import scipy.special  # pyright: ignore[reportMissingTypeStubs]  (SciPy has none)
 
         return getattr(scipy.special, name)
 
