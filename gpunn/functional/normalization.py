@@ -203,16 +203,14 @@ def _second(
     return ddy, dx, None if w is None else dy * from_g
 
 
-_VECTORS = ("running_mean", "running_var", "weight", "bias")
-
-
 def _check(name: str, x: Tensor, channels: int, *vectors: Tensor | None) -> None:
     """Raise unless ``x`` is a float and each vector has one element per channel."""
     if x.data.dtype.kind != "f":
         raise NotImplementedError(
             f"{name!r} not implemented for {dtype_of(x).name}: expected a floating-point tensor"
         )
-    for argument, vector in zip(_VECTORS, vectors, strict=True):
+    names = "running_mean", "running_var", "weight", "bias"
+    for argument, vector in zip(names, vectors, strict=True):
         if vector is None:
             continue
         if vector.data.size != channels:
@@ -371,7 +369,9 @@ def group_norm(
         raise RuntimeError(
             f"Expected at least 2 dimensions for input tensor but received {len(shape)}"
         )
-    if num_groups <= 0 or shape[1] % num_groups:
+    if num_groups <= 0:
+        raise RuntimeError(f"Expected num groups to be greater than 0, got {num_groups}")
+    if shape[1] % num_groups:
         raise RuntimeError(
             "Expected number of channels in input to be divisible by num_groups, but got input of "
             f"shape {list(shape)} and num_groups={num_groups}"

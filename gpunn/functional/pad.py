@@ -6,9 +6,12 @@ import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy
+
 from gpunn.autograd.variable import Array
 from gpunn.backends import type2backend
-from gpunn.ops.common import Op
+from gpunn.dtype import dtype
+from gpunn.ops.common import Op, dtype_of
 from gpunn.ops.shape import cat, expand, flip, narrow
 
 if TYPE_CHECKING:
@@ -50,10 +53,7 @@ def pad(
         _check_size(shape, _crops(widths), 0, "narrow(): length must be non-negative")
         if not any(a or b for a, b in widths):
             return input.clone()
-        fill: Any = 0 if value is None else value
-        if input.data.dtype.kind in "iu":
-            fill = int(fill)
-        return Pad.apply(input, widths, fill)
+        return Pad.apply(input, widths, _fill(value, dtype_of(input)))
     if mode not in _PIECES:
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     if value is not None and value != 0:
@@ -64,6 +64,19 @@ def pad(
             f"Padding size {len(pad)} is not supported for {len(shape)}D input tensor."
         )
     return _pad_from_input(input, widths, n, mode)
+
+
+def _fill(value: float | None, of: dtype) -> float:
+    """The number to pad with. Raises RuntimeError where an integer dtype cannot hold it."""
+    if not value:
+        return 0
+    if of.numpy.kind in "iu":
+        limits = numpy.iinfo(of.name)
+        if not limits.min <= value <= limits.max:
+            kind = "int" if of.name == "int32" else f"{of.name}_t"
+            raise RuntimeError(f"value cannot be converted to type {kind} without overflow")
+        return int(value)
+    return value
 
 
 def _widths(pad: Sequence[int], ndim: int) -> Widths:

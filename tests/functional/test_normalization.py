@@ -286,6 +286,7 @@ def test_instance_norm_takes_and_refuses_as_pytorch(scenario: Any):
     lambda lib: lib.nn.functional.layer_norm(lib.ones(2, 3), (3,), lib.ones(2)),
     lambda lib: lib.nn.functional.layer_norm(lib.ones(2, 3), (3,), None, lib.ones(2)),
     lambda lib: lib.nn.functional.group_norm(lib.ones(2, 3), 2),
+    lambda lib: lib.nn.functional.group_norm(lib.ones(2, 3), -1),
     lambda lib: lib.nn.functional.group_norm(lib.ones(3), 2),
     lambda lib: lib.nn.functional.group_norm(lib.ones(2, 4), 2, lib.ones(3)),
     lambda lib: lib.nn.functional.group_norm(lib.ones(1, 2, 1), 2),

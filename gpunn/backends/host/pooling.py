@@ -43,7 +43,7 @@ class HostPooling(PoolingPrimitives):
             number += differs
         # A window's start lies in the padded plane; from there the step to the tap leads back.
         pitch = [d * math.prod(size[i + 1 :]) for i, d in enumerate(dilation)]
-        steps = numpy.array([numpy.dot(tap, pitch) for tap, _, _ in reached])
+        steps = numpy.array([numpy.dot(tap, pitch) for tap, _, _ in reached], numpy.int64)
         starts = [numpy.arange(m) * s - p for m, s, p in zip(out, stride, padding, strict=True)]
         found = steps[number]
         found += flat_index(numpy, starts, size)
