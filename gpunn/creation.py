@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy
 
-from gpunn.autograd.variable import Variable, wrap
+from gpunn.autograd.variable import Variable, is_sequence, wrap
 from gpunn.backends import Backend, backend_of, type2backend
 from gpunn.device import device as Device
 from gpunn.dtype import (
@@ -19,7 +19,7 @@ from gpunn.dtype import (
     int64,
     scalar_dtype,
 )
-from gpunn.ops.common import broadcast_shapes, dtype_of, is_sequence
+from gpunn.ops.common import broadcast_shapes, dtype_of
 from gpunn.ops.shape import sizes_of
 from gpunn.random import Generator, default_generator
 from gpunn.tensor import Tensor
@@ -52,9 +52,9 @@ def tensor(
     kind = None if dtype is None else as_dtype(dtype)
     if isinstance(data, Variable):
         device = data.device if device is None else device  # type: ignore[attr-defined]
-        data = data.data
+        data = data._data
     where, target = _place(device)
-    if type(data) is not numpy.ndarray and not isinstance(data, numpy.generic):
+    if not issubclass(data.__class__, (numpy.ndarray, numpy.generic)):
         if data.__class__.__module__.partition(".")[0] == "cupy":
             source = type2backend[type(data)]
             where = source.device(data) if device is None else where
@@ -110,7 +110,7 @@ def _first_scalar(data: Any) -> Any:
     stack = [data]
     while stack:
         item = stack.pop()
-        if isinstance(item, list):
+        if is_sequence(item):
             stack.extend(item)
         elif type(item) is float:
             return item
@@ -249,7 +249,7 @@ def full(
     requires_grad: bool = False,
 ) -> Tensor:
     """``fill_value`` everywhere, in the dtype it stands for unless one is named."""
-    value = fill_value.item() if isinstance(fill_value, Variable) else fill_value  # type: ignore[attr-defined]
+    value: Any = fill_value.data.item() if isinstance(fill_value, Variable) else fill_value
     kind = scalar_dtype(value) if dtype is None else dtype
     return _filled("full", (tuple(size),), kind, device, requires_grad, value)
 
@@ -373,7 +373,7 @@ def randn(
 def randint(
     low: int,
     high: Any = None,
-    size: Sequence[int] | None = None,
+    size: Any = None,
     *,
     generator: Generator | None = None,
     dtype: Any = None,
@@ -383,15 +383,15 @@ def randint(
     """Integers in [low, high), or ``randint(high, size)`` in [0, high); int64."""
     if size is None:
         low, high, size = 0, low, high
-    if isinstance(high, (tuple, list)):
-        low, high, size = 0, low, high  # type: ignore[assignment]
-    if size is None or isinstance(size, int):
+    if is_sequence(high):
+        low, high, size = 0, low, high
+    if not is_sequence(size):
         raise TypeError("randint(): argument 'size' must be a tuple of ints")
     if high <= low:
         raise RuntimeError(
             f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
         )
-    shape = sizes_of((tuple(size),), "size")
+    shape = sizes_of((size,), "size")
     n = math.prod(shape)
     where, backend = _place(device)
     seed, offset = (generator or default_generator).reserve(-(-n // 4))

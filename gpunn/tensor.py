@@ -59,7 +59,8 @@ class Size(tuple[int, ...]):
         return Size((*self, *other))
 
     def __getitem__(self, index: Any) -> Any:
-        part: Any = super().__getitem__(index)
+        get: Callable[[Any], Any] = super().__getitem__
+        part = get(index)
         return Size(part) if isinstance(index, slice) else part
 
     def numel(self) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpunn.autograd.function import Edge, Function
 from gpunn.autograd.grad_mode import quiet, state
-from gpunn.autograd.variable import Array, Hook, Variable, wrap
+from gpunn.autograd.variable import Array, Hook, Variable, is_sequence, wrap
 from gpunn.backends import type2backend
 
 if TYPE_CHECKING:
@@ -159,10 +159,8 @@ class _Walk:
             dys.append(dy)
         if self.useful is not None and node not in self.useful:
             return
-        dxs: Any = node.backward(node, *dys)
-        if not isinstance(dxs, (tuple, list)):
-            dxs = (dxs,)
-        given: Sequence[Any] = dxs
+        dxs = node.backward(node, *dys)
+        given = dxs if is_sequence(dxs) else (dxs,)
         edges = node.edges
         if len(given) != len(edges) and (
             len(given) < len(edges) or any(dx is not None for dx in given[len(edges) :])

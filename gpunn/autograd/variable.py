@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeGuard
 
 import numpy
 
@@ -294,15 +294,19 @@ def steps(way: Way) -> list[tuple[type[View], tuple[Any, ...]]]:
 
 def wrap(array: Array) -> Tensor:
     """A tensor that holds ``array``; NumPy scalars, which its reductions return, become 0-d."""
-    if type(array) is not numpy.ndarray:
-        scalar = isinstance(array, numpy.generic)
-        array = numpy.asarray(array) if scalar else array
+    if type(array) is not numpy.ndarray and issubclass(array.__class__, numpy.generic):
+        array = numpy.asarray(array)
     tensor = object.__new__(Variable._concrete)
     _init(tensor, array)
     return tensor
 
 
 _init = Variable.__init__  # without what a subclass's constructor adds
+
+
+def is_sequence(obj: object) -> TypeGuard[Sequence[Any]]:
+    """Whether ``obj`` is a list, tuple or range."""
+    return isinstance(obj, (list, tuple, range))
 
 
 def recording(*variables: object) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy
 
@@ -73,11 +73,6 @@ def need_tensor(name: str, value: object, argument: str = "input", position: int
             f"{name}(): argument '{argument}' (position {position}) must be Tensor, "
             f"not {type(value).__name__}"
         )
-
-
-def is_sequence(obj: object) -> TypeGuard[Sequence[Any]]:
-    """Whether ``obj`` is a list, tuple or range."""
-    return isinstance(obj, (list, tuple, range))
 
 
 def is_tensor(obj: object) -> bool:

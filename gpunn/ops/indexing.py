@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
-from gpunn.autograd.variable import Array, Variable, wrap
+from gpunn.autograd.variable import Array, Variable, is_sequence, wrap
 from gpunn.backends import type2backend
-from gpunn.ops.common import Number, Op, as_tensor_like, canonical_dim, is_sequence, xp_of
+from gpunn.ops.common import Number, Op, as_tensor_like, canonical_dim, xp_of
 from gpunn.ops.pointwise import Masked, logical_not
 from gpunn.ops.shape import ViewOp
 
@@ -137,7 +137,7 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
     """``input[index] = value``: in place, broadcast, cast to ``input``'s dtype."""
     basic, advanced = _split_index(input, index)
     place = input if basic is None else _slice(input, basic)
-    if is_sequence(value) or isinstance(value, numpy.ndarray):
+    if is_sequence(value) or issubclass(value.__class__, numpy.ndarray):
         value = wrap(type2backend[type(input.data)].from_numpy(numpy.asarray(value)))
     else:
         value = as_tensor_like(value, input)
@@ -174,7 +174,7 @@ def _numpy_errors(apply: Any, x: Tensor, index: tuple[Any, ...]) -> Tensor:
 
 def _split_index(x: Tensor, index: Any) -> tuple[tuple[Any, ...] | None, tuple[Any, ...] | None]:
     """``index`` as a basic part (a view) and then an advanced part (integer arrays and ``:``)."""
-    items: tuple[Any, ...] = index if isinstance(index, tuple) else (index,)
+    items: tuple[Any, ...] = index if issubclass(index.__class__, tuple) else (index,)
     if all(type(i) is int or i is None or i is Ellipsis for i in items):
         return items, None
     xp = xp_of(x)
@@ -254,7 +254,7 @@ def _index_part(part: Any, xp: Any) -> Any:
         return slice(*ends)
     if isinstance(part, Variable):
         part = part._data
-    if isinstance(part, (int, numpy.integer)):
+    if issubclass(part.__class__, (int, numpy.integer)):
         return int(part)
     if is_sequence(part):
         items = [i.data.item() if isinstance(i, Variable) else i for i in part]

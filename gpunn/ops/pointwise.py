@@ -312,7 +312,8 @@ class Pow(Pointwise):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         saved_x, saved_y, result = ctx.saved_tensors
         base, exponent = ctx.scalars
-        x, y = (saved_x if base is None else base), (saved_y if exponent is None else exponent)
+        x: Any = saved_x if base is None else base
+        y: Any = saved_y if exponent is None else exponent
         dx = dlog = None
         if ctx.needs_input_grad[0]:
             if exponent is not None:
@@ -324,7 +325,7 @@ class Pow(Pointwise):
                 # x**y is 0 for x == 0 and y >= 0, whatever y: the derivative there is 0.
                 dlog = dy * where((x == 0) & (y >= 0), 0.0, result * log(x))
             elif x == 0:
-                dlog = dy * where(y >= 0, 0.0, result * -math.inf)
+                dlog = dy * where(ge(y, 0), 0.0, result * -math.inf)
             else:
                 dlog = dy * result * (math.log(x) if x > 0 else math.nan)
         return dx, dlog

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.function import View
-from gpunn.autograd.variable import Array, Variable
+from gpunn.autograd.variable import Array, Variable, is_sequence
 from gpunn.backends import type2backend
 from gpunn.ops.common import (
     Op,
     broadcast_shapes,
     canonical_dim,
     canonical_dims,
-    is_sequence,
     result_type,
     xp_of,
 )
