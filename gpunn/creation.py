@@ -50,8 +50,8 @@ def tensor(
     Python floats become the default dtype, ints int64; arrays keep theirs.
     """
     kind = None if dtype is None else as_dtype(dtype)
-    if isinstance(data, Variable):
-        device = data.device if device is None else device  # type: ignore[attr-defined]
+    if issubclass(data.__class__, Variable):
+        device = data.device if device is None else device
         data = data._data
     where, target = _place(device)
     if not issubclass(data.__class__, (numpy.ndarray, numpy.generic)):
