@@ -11,8 +11,9 @@ import numpy
 from gpunn.autograd.variable import Array
 from gpunn.backends import type2backend
 from gpunn.dtype import dtype
-from gpunn.ops.common import Op, dtype_of
-from gpunn.ops.shape import cat, expand, flip, narrow
+from gpunn.ops.common import Op, dtype_of, need_tensor
+from gpunn.ops.joining import cat, flip, narrow
+from gpunn.ops.shape import expand
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -47,6 +48,7 @@ def pad(
     RuntimeError where a width is larger than the input provides for.
     As ``torch.nn.functional.pad``.
     """
+    need_tensor("pad", input)
     shape = input.data.shape
     widths = _widths(pad, len(shape))
     if mode == "constant":
