@@ -31,7 +31,17 @@ from gpunn.dtype import (
     int64,
     uint8,
 )
-from gpunn.ops import conversion, indexing, pointwise, reduction
+from gpunn.ops import (
+    arithmetic,
+    comparison,
+    conversion,
+    gathering,
+    indexing,
+    joining,
+    order,
+    pointwise,
+    reduction,
+)
 from gpunn.ops import matmul as products  # inside the class these names mean methods
 from gpunn.ops import shape as shapes
 from gpunn.ops import softmax as softmaxes
@@ -293,13 +303,13 @@ class Tensor(Variable):
     def __iter__(self) -> Iterator[Tensor]:
         if not self._data.ndim:
             raise TypeError("iteration over a 0-d tensor")
-        return iter(shapes.unbind(self))
+        return iter(joining.unbind(self))
 
     def __reversed__(self) -> Tensor:
-        return shapes.flip(self, 0) if self._data.ndim else self
+        return joining.flip(self, 0) if self._data.ndim else self
 
     def __contains__(self, element: Operand) -> bool:
-        return builtins.bool(pointwise.eq(self, element)._data.any())
+        return builtins.bool(comparison.eq(self, element)._data.any())
 
     def __format__(self, spec: str) -> str:
         if not spec:
@@ -421,13 +431,13 @@ class Tensor(Variable):
             self._rebase(new)
         return self
 
-    add_ = _in_place(pointwise.add)
-    sub_ = _in_place(pointwise.sub)
-    mul_ = _in_place(pointwise.mul)
-    div_ = _in_place(pointwise.div)
-    pow_ = _in_place(pointwise.pow)
-    floor_divide_ = _in_place(pointwise.floor_divide)
-    remainder_ = _in_place(pointwise.remainder)
+    add_ = _in_place(arithmetic.add)
+    sub_ = _in_place(arithmetic.sub)
+    mul_ = _in_place(arithmetic.mul)
+    div_ = _in_place(arithmetic.div)
+    pow_ = _in_place(arithmetic.pow)
+    floor_divide_ = _in_place(arithmetic.floor_divide)
+    remainder_ = _in_place(arithmetic.remainder)
     neg_ = _in_place(pointwise.neg)
     abs_ = _in_place(pointwise.abs)
     exp_ = _in_place(pointwise.exp)
@@ -442,12 +452,12 @@ class Tensor(Variable):
     round_ = _in_place(pointwise.round)
     floor_ = _in_place(pointwise.floor)
     ceil_ = _in_place(pointwise.ceil)
-    clamp_ = _in_place(pointwise.clamp)
-    masked_fill_ = _in_place(indexing.masked_fill)
-    scatter_ = _in_place(indexing.scatter)
-    scatter_add_ = _in_place(indexing.scatter_add)
-    index_add_ = _in_place(indexing.index_add)
-    index_put_ = _in_place(indexing.index_put)
+    clamp_ = _in_place(arithmetic.clamp)
+    masked_fill_ = _in_place(gathering.masked_fill)
+    scatter_ = _in_place(gathering.scatter)
+    scatter_add_ = _in_place(gathering.scatter_add)
+    index_add_ = _in_place(gathering.index_add)
+    index_put_ = _in_place(gathering.index_put)
 
     def copy_(self, src: Tensor, non_blocking: bool = False) -> Tensor:
         """Take over the values of ``src``, broadcast and cast; also from another device."""
@@ -479,11 +489,11 @@ class Tensor(Variable):
     __ifloordiv__ = _operator(floor_divide_)
     __imod__ = _operator(remainder_)
     __ipow__ = _operator(pow_)
-    __iand__ = _operator(_in_place(pointwise.bitwise_and))
-    __ior__ = _operator(_in_place(pointwise.bitwise_or))
-    __ixor__ = _operator(_in_place(pointwise.bitwise_xor))
-    __ilshift__ = _operator(_in_place(pointwise.bitwise_left_shift))
-    __irshift__ = _operator(_in_place(pointwise.bitwise_right_shift))
+    __iand__ = _operator(_in_place(comparison.bitwise_and))
+    __ior__ = _operator(_in_place(comparison.bitwise_or))
+    __ixor__ = _operator(_in_place(comparison.bitwise_xor))
+    __ilshift__ = _operator(_in_place(comparison.bitwise_left_shift))
+    __irshift__ = _operator(_in_place(comparison.bitwise_right_shift))
 
     # Random values in place -----------------------------------------------------------------
 
@@ -663,20 +673,20 @@ class Tensor(Variable):
 
     # The families ---------------------------------------------------------------------------
 
-    __add__ = _operator(pointwise.Add.apply)
-    __radd__ = _operator(pointwise.Add.apply, swap=True)
-    __sub__ = _operator(pointwise.Sub.apply)
-    __rsub__ = _operator(pointwise.Sub.apply, swap=True)
-    __mul__ = _operator(pointwise.Mul.apply)
-    __rmul__ = _operator(pointwise.Mul.apply, swap=True)
-    __truediv__ = _operator(pointwise.Div.apply)
-    __rtruediv__ = _operator(pointwise.Div.apply, swap=True)
-    __floordiv__ = _operator(pointwise.floor_divide)
-    __rfloordiv__ = _operator(pointwise.floor_divide, swap=True)
-    __mod__ = _operator(pointwise.remainder)
-    __rmod__ = _operator(pointwise.remainder, swap=True)
-    __pow__ = _operator(pointwise.Pow.apply)
-    __rpow__ = _operator(pointwise.Pow.apply, swap=True)
+    __add__ = _operator(arithmetic.Add.apply)
+    __radd__ = _operator(arithmetic.Add.apply, swap=True)
+    __sub__ = _operator(arithmetic.Sub.apply)
+    __rsub__ = _operator(arithmetic.Sub.apply, swap=True)
+    __mul__ = _operator(arithmetic.Mul.apply)
+    __rmul__ = _operator(arithmetic.Mul.apply, swap=True)
+    __truediv__ = _operator(arithmetic.Div.apply)
+    __rtruediv__ = _operator(arithmetic.Div.apply, swap=True)
+    __floordiv__ = _operator(arithmetic.floor_divide)
+    __rfloordiv__ = _operator(arithmetic.floor_divide, swap=True)
+    __mod__ = _operator(arithmetic.remainder)
+    __rmod__ = _operator(arithmetic.remainder, swap=True)
+    __pow__ = _operator(arithmetic.Pow.apply)
+    __rpow__ = _operator(arithmetic.Pow.apply, swap=True)
     __matmul__ = _operator(products.matmul, numbers=False)
     __rmatmul__ = _operator(products.matmul, swap=True, numbers=False)
     if TYPE_CHECKING:  # elementwise, which object's do not foresee
@@ -685,22 +695,22 @@ class Tensor(Variable):
         def __ne__(self, other: Any) -> Any: ...
 
     else:
-        __eq__ = _operator(pointwise.eq)
-        __ne__ = _operator(pointwise.ne)
-    __lt__ = _operator(pointwise.lt)
-    __le__ = _operator(pointwise.le)
-    __gt__ = _operator(pointwise.gt)
-    __ge__ = _operator(pointwise.ge)
-    __and__ = _operator(pointwise.bitwise_and)
-    __rand__ = _operator(pointwise.bitwise_and, swap=True)
-    __or__ = _operator(pointwise.bitwise_or)
-    __ror__ = _operator(pointwise.bitwise_or, swap=True)
-    __xor__ = _operator(pointwise.bitwise_xor)
-    __rxor__ = _operator(pointwise.bitwise_xor, swap=True)
-    __lshift__ = _operator(pointwise.bitwise_left_shift)
-    __rlshift__ = _operator(pointwise.bitwise_left_shift, swap=True)
-    __rshift__ = _operator(pointwise.bitwise_right_shift)
-    __rrshift__ = _operator(pointwise.bitwise_right_shift, swap=True)
+        __eq__ = _operator(comparison.eq)
+        __ne__ = _operator(comparison.ne)
+    __lt__ = _operator(comparison.lt)
+    __le__ = _operator(comparison.le)
+    __gt__ = _operator(comparison.gt)
+    __ge__ = _operator(comparison.ge)
+    __and__ = _operator(comparison.bitwise_and)
+    __rand__ = _operator(comparison.bitwise_and, swap=True)
+    __or__ = _operator(comparison.bitwise_or)
+    __ror__ = _operator(comparison.bitwise_or, swap=True)
+    __xor__ = _operator(comparison.bitwise_xor)
+    __rxor__ = _operator(comparison.bitwise_xor, swap=True)
+    __lshift__ = _operator(comparison.bitwise_left_shift)
+    __rlshift__ = _operator(comparison.bitwise_left_shift, swap=True)
+    __rshift__ = _operator(comparison.bitwise_right_shift)
+    __rrshift__ = _operator(comparison.bitwise_right_shift, swap=True)
     __invert__ = pointwise.bitwise_not
     __neg__ = pointwise.neg
     __abs__ = pointwise.abs
@@ -709,17 +719,17 @@ class Tensor(Variable):
     def __pos__(self) -> Tensor:
         return self
 
-    add = pointwise.add
-    sub = pointwise.sub
-    mul = pointwise.mul
-    div = pointwise.div
-    floor_divide = pointwise.floor_divide
-    remainder = pointwise.remainder
-    fmod = pointwise.fmod
-    pow = pointwise.pow
-    maximum = pointwise.maximum
-    minimum = pointwise.minimum
-    clamp = pointwise.clamp
+    add = arithmetic.add
+    sub = arithmetic.sub
+    mul = arithmetic.mul
+    div = arithmetic.div
+    floor_divide = arithmetic.floor_divide
+    remainder = arithmetic.remainder
+    fmod = arithmetic.fmod
+    pow = arithmetic.pow
+    maximum = arithmetic.maximum
+    minimum = arithmetic.minimum
+    clamp = arithmetic.clamp
     neg = pointwise.neg
     abs = pointwise.abs
     sign = pointwise.sign
@@ -756,22 +766,22 @@ class Tensor(Variable):
     isinf = pointwise.isinf
     isfinite = pointwise.isfinite
     logical_not = pointwise.logical_not
-    logical_and = pointwise.logical_and
-    logical_or = pointwise.logical_or
-    logical_xor = pointwise.logical_xor
-    bitwise_and = pointwise.bitwise_and
-    bitwise_or = pointwise.bitwise_or
-    bitwise_xor = pointwise.bitwise_xor
+    logical_and = comparison.logical_and
+    logical_or = comparison.logical_or
+    logical_xor = comparison.logical_xor
+    bitwise_and = comparison.bitwise_and
+    bitwise_or = comparison.bitwise_or
+    bitwise_xor = comparison.bitwise_xor
     bitwise_not = pointwise.bitwise_not
-    eq = pointwise.eq
-    ne = pointwise.ne
-    lt = pointwise.lt
-    le = pointwise.le
-    gt = pointwise.gt
-    ge = pointwise.ge
-    isclose = pointwise.isclose
-    allclose = pointwise.allclose
-    equal = pointwise.equal
+    eq = comparison.eq
+    ne = comparison.ne
+    lt = comparison.lt
+    le = comparison.le
+    gt = comparison.gt
+    ge = comparison.ge
+    isclose = comparison.isclose
+    allclose = comparison.allclose
+    equal = comparison.equal
     sum = reduction.sum
     mean = reduction.mean
     prod = reduction.prod
@@ -779,19 +789,19 @@ class Tensor(Variable):
     std = reduction.std
     amax = reduction.amax
     amin = reduction.amin
-    max = reduction.max
-    min = reduction.min
-    argmax = reduction.argmax
-    argmin = reduction.argmin
+    max = order.max
+    min = order.min
+    argmax = order.argmax
+    argmin = order.argmin
     all = reduction.all
     any = reduction.any
     count_nonzero = reduction.count_nonzero
     cumsum = reduction.cumsum
     logsumexp = reduction.logsumexp
     norm = reduction.norm
-    sort = reduction.sort
-    argsort = reduction.argsort
-    topk = reduction.topk
+    sort = order.sort
+    argsort = order.argsort
+    topk = order.topk
     reshape = shapes.reshape
     view = shapes.view
     permute = shapes.permute
@@ -809,29 +819,29 @@ class Tensor(Variable):
     flatten = shapes.flatten
     unflatten = shapes.unflatten
     ravel = shapes.ravel
-    narrow = shapes.narrow
-    select = shapes.select
-    split = shapes.split
-    chunk = shapes.chunk
-    unbind = shapes.unbind
-    flip = shapes.flip
-    roll = shapes.roll
-    repeat = shapes.repeat
-    tile = shapes.tile
-    tril = shapes.tril
-    triu = shapes.triu
+    narrow = joining.narrow
+    select = joining.select
+    split = joining.split
+    chunk = joining.chunk
+    unbind = joining.unbind
+    flip = joining.flip
+    roll = joining.roll
+    repeat = joining.repeat
+    tile = joining.tile
+    tril = joining.tril
+    triu = joining.triu
     diagonal = shapes.diagonal
-    gather = indexing.gather
-    scatter = indexing.scatter
-    scatter_add = indexing.scatter_add
-    index_select = indexing.index_select
-    index_add = indexing.index_add
-    index_put = indexing.index_put
-    take_along_dim = indexing.take_along_dim
-    masked_fill = indexing.masked_fill
-    index_fill = indexing.index_fill
-    masked_select = indexing.masked_select
-    nonzero = indexing.nonzero
+    gather = gathering.gather
+    scatter = gathering.scatter
+    scatter_add = gathering.scatter_add
+    index_select = gathering.index_select
+    index_add = gathering.index_add
+    index_put = gathering.index_put
+    take_along_dim = gathering.take_along_dim
+    masked_fill = gathering.masked_fill
+    index_fill = gathering.index_fill
+    masked_select = gathering.masked_select
+    nonzero = gathering.nonzero
     matmul = products.matmul
     mm = products.mm
     bmm = products.bmm
@@ -839,28 +849,28 @@ class Tensor(Variable):
     mv = products.mv
     addmm = products.addmm
     outer = products.outer
-    multiply = pointwise.mul
-    divide = pointwise.div
+    multiply = arithmetic.mul
+    divide = arithmetic.div
     absolute = pointwise.abs
-    subtract = pointwise.sub
-    clip = pointwise.clamp
-    atan2 = pointwise.atan2
-    bitwise_left_shift = pointwise.bitwise_left_shift
-    bitwise_right_shift = pointwise.bitwise_right_shift
-    median = reduction.median
+    subtract = arithmetic.sub
+    clip = arithmetic.clamp
+    atan2 = arithmetic.atan2
+    bitwise_left_shift = comparison.bitwise_left_shift
+    bitwise_right_shift = comparison.bitwise_right_shift
+    median = order.median
     cumprod = reduction.cumprod
 
     def clamp_min(self, min: Operand) -> Tensor:
         """``clamp(min=min)``."""
-        return pointwise.clamp(self, min, None)
+        return arithmetic.clamp(self, min, None)
 
     def clamp_max(self, max: Operand) -> Tensor:
         """``clamp(max=max)``."""
-        return pointwise.clamp(self, None, max)
+        return arithmetic.clamp(self, None, max)
 
     def where(self, condition: Tensor, other: Operand) -> Tensor:
         """This tensor where ``condition``, else ``other``."""
-        return pointwise.where(condition, self, other)
+        return arithmetic.where(condition, self, other)
 
     def view_as(self, other: Tensor) -> Tensor:
         """``view`` with the shape of ``other``."""
