@@ -19,6 +19,7 @@ from gpunn.dtype import (
     int64,
     scalar_dtype,
 )
+from gpunn.ops.common import also_named
 from gpunn.ops.shape import sizes_of
 from gpunn.tensor import Tensor
 
@@ -217,6 +218,7 @@ def _not_negative(shape: Sequence[int]) -> None:
         )
 
 
+@also_named("size")
 def zeros(
     *size: Any, dtype: Any = None, device: Where = None, requires_grad: bool = False
 ) -> Tensor:
@@ -224,6 +226,7 @@ def zeros(
     return _filled("zeros", size, dtype, device, requires_grad)
 
 
+@also_named("size")
 def ones(
     *size: Any, dtype: Any = None, device: Where = None, requires_grad: bool = False
 ) -> Tensor:
@@ -231,6 +234,7 @@ def ones(
     return _filled("ones", size, dtype, device, requires_grad)
 
 
+@also_named("size")
 def empty(
     *size: Any, dtype: Any = None, device: Where = None, requires_grad: bool = False
 ) -> Tensor:

@@ -13,7 +13,7 @@ from gpunn.dtype import (
     get_default_dtype,
     int64,
 )
-from gpunn.ops.common import broadcast_shapes, dtype_of
+from gpunn.ops.common import also_named, broadcast_shapes, dtype_of
 from gpunn.ops.shape import sizes_of
 from gpunn.random import Generator, default_generator
 from gpunn.tensor import Tensor
@@ -40,6 +40,7 @@ def _random(
         return _finish(getattr(backend, draw)(seed, offset, shape, kind.numpy), requires_grad)
 
 
+@also_named("size")
 def rand(
     *size: Any,
     generator: Generator | None = None,
@@ -51,6 +52,7 @@ def rand(
     return _random("uniform", size, generator, dtype, device, requires_grad)
 
 
+@also_named("size")
 def randn(
     *size: Any,
     generator: Generator | None = None,
@@ -63,7 +65,7 @@ def randn(
 
 
 def randint(
-    low: int,
+    low: int = 0,
     high: Any = None,
     size: Any = None,
     *,
@@ -73,10 +75,10 @@ def randint(
     requires_grad: bool = False,
 ) -> Tensor:
     """Integers in [low, high), or ``randint(high, size)`` in [0, high); int64."""
-    if size is None:
-        low, high, size = 0, low, high
-    if is_sequence(high):
-        low, high, size = 0, low, high
+    if size is None or is_sequence(high):
+        high, size = None, high
+    if high is None:
+        low, high = 0, low
     if not is_sequence(size):
         raise TypeError("randint(): argument 'size' must be a tuple of ints")
     if high <= low:

@@ -54,10 +54,14 @@ def grad(
     grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
+    *,
     materialize_grads: bool = False,
 ) -> tuple[Any, ...]:
     """The gradients of ``outputs`` with respect to ``inputs``; touches no ``.grad``.
+
+    ``only_inputs`` stands in PyTorch's list of arguments, where it long has no effect.
 
     An input that the outputs do not depend on gives None with ``allow_unused``, zeros with
     ``materialize_grads``, and otherwise raises RuntimeError.

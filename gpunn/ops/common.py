@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 Number: TypeAlias = bool | int | float
+R = TypeVar("R")
 
 
 class Op(Function):
@@ -58,6 +60,26 @@ def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
                 )
             result[i] = b if a == 1 else a
     return tuple(result)
+
+
+def also_named(name: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """The function takes its ints one by one, ``f(x, 2, 3)``, or as ``f(x, name=(2, 3))``.
+
+    >>> import gpunn
+    >>> gpunn.zeros(size=(2, 3)).permute(dims=(1, 0)).shape
+    gpunn.Size([3, 2])
+    """
+
+    def decorate(function: Callable[..., R]) -> Callable[..., R]:
+        @functools.wraps(function)
+        def call(*args: Any, **keywords: Any) -> R:
+            if name in keywords:
+                args = (*args, keywords.pop(name))
+            return function(*args, **keywords)
+
+        return call
+
+    return decorate
 
 
 def not_implemented(name: str, x: Array) -> NotImplementedError:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gpunn.autograd.variable import Array, Variable
 from gpunn.ops.common import (
     Op,
+    also_named,
     canonical_dim,
     canonical_dims,
     result_type,
@@ -211,6 +212,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     return tuple(select(input, dim, i) for i in range(input.data.shape[dim]))
 
 
+@also_named("dims")
 def flip(input: Tensor, *dims: Any) -> Tensor:
     """The order along ``dims`` reversed (a copy)."""
     order = sizes_of(dims, "dims")
@@ -234,6 +236,7 @@ def roll(
     return Roll.apply(input, steps, tuple(canonical_dim(d, input.data.ndim) for d in places))
 
 
+@also_named("repeats")
 def repeat(input: Tensor, *repeats: Any) -> Tensor:
     """The whole tensor repeated ``repeats[d]`` times along each dimension."""
     counts, shape = sizes_of(repeats, "repeats"), input.data.shape
@@ -253,6 +256,7 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
     )
 
 
+@also_named("dims")
 def tile(input: Tensor, *dims: Any) -> Tensor:
     """As ``repeat``; missing leading counts are 1."""
     counts = sizes_of(dims, "dims")

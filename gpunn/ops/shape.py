@@ -11,6 +11,7 @@ from gpunn.autograd.variable import Array, is_sequence
 from gpunn.backends import type2backend
 from gpunn.ops.common import (
     Op,
+    also_named,
     broadcast_shapes,
     canonical_dim,
     canonical_dims,
@@ -142,11 +143,13 @@ def infer_size(shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
     raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {numel}")
 
 
+@also_named("shape")
 def reshape(input: Tensor, *shape: Any) -> Tensor:
     """The same elements in ``shape``, a view where strides allow it; one size may be -1."""
     return Reshape.apply(input, infer_size(sizes_of(shape), input.data.size))
 
 
+@also_named("size")
 def view(input: Tensor, *shape: Any) -> Tensor:
     """As ``reshape``, but never a copy: raises RuntimeError where strides do not allow it."""
     sizes = infer_size(sizes_of(shape), input.data.size)
@@ -159,6 +162,7 @@ def view(input: Tensor, *shape: Any) -> Tensor:
     return output
 
 
+@also_named("dims")
 def permute(input: Tensor, *dims: Any) -> Tensor:
     """Dimensions in the order ``dims``, a view."""
     order = sizes_of(dims, "dims")
@@ -235,6 +239,7 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
     return Reshape.apply(input, (*shape[:dim], 1, *shape[dim:]))
 
 
+@also_named("size")
 def expand(input: Tensor, *sizes: Any) -> Tensor:
     """Dimensions of size 1 repeated to ``sizes`` without memory (-1: as it is); a view."""
     wanted, shape = sizes_of(sizes, "sizes"), input.data.shape
