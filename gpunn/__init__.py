@@ -205,7 +205,8 @@ from gpunn.sampling import (
     randperm,
 )
 from gpunn.serialization import load, load_file, save, save_file
-from gpunn.tensor import Size, Tensor
+from gpunn.tensor import Tensor
+from gpunn.values import Size
 
 __version__ = "0.1.0"
 

@@ -1,4 +1,4 @@
-"""Tensor: the variable with operators and methods; each is a function of a family in ``ops``."""
+"""Tensor: operators and methods over the values; each is a function of a family in ``ops``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import builtins
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy
 
@@ -23,7 +23,6 @@ from gpunn.dtype import (
     float16,
     float32,
     float64,
-    from_numpy_dtype,
     get_default_dtype,
     int8,
     int16,
@@ -46,39 +45,13 @@ from gpunn.ops import matmul as products  # inside the class these names mean me
 from gpunn.ops import shape as shapes
 from gpunn.ops import softmax as softmaxes
 from gpunn.ops.common import as_tensor_like, dtype_of
-from gpunn.printing import format_tensor
+from gpunn.values import Values, rebuild
 
 if TYPE_CHECKING:
-    from gpunn.dtype import dtype as Dtype
+    pass
 
 Operand: TypeAlias = "Tensor | bool | int | float"
 _OPERANDS = (Variable, int, float, numpy.number, numpy.bool_)
-
-
-class Size(tuple[int, ...]):
-    """A shape: a tuple of ints.
-
-    >>> Size((2, 3)), Size((2, 3)).numel()
-    (gpunn.Size([2, 3]), 6)
-    """
-
-    def __repr__(self) -> str:
-        return f"gpunn.Size({list(self)})"
-
-    def __add__(self, other: Any) -> Any:
-        return Size((*self, *other))
-
-    def __getitem__(self, index: Any) -> Any:
-        get: Callable[[Any], Any] = super().__getitem__
-        part = get(index)
-        return Size(part) if isinstance(index, slice) else part
-
-    def numel(self) -> int:
-        """The product of the sizes."""
-        product = 1
-        for n in self:
-            product *= n
-        return product
 
 
 def _operator(
@@ -109,7 +82,7 @@ def _in_place(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return method
 
 
-class Tensor(Variable):
+class Tensor(Values):
     """An n-dimensional array on a device, whose operations are recorded for ``backward``.
 
     Make one with ``gpunn.tensor``, ``zeros``, ``rand``, ``from_numpy``...; ``data`` is the NumPy or
@@ -132,42 +105,7 @@ class Tensor(Variable):
             data = numpy.asarray(data, get_default_dtype().numpy)
         super().__init__(data)
 
-    # What it is -----------------------------------------------------------------------------
-
-    @property
-    def shape(self) -> Size:
-        """The sizes of the dimensions."""
-        return Size(self._data.shape)
-
-    @property
-    def dtype(self) -> Dtype:
-        """The element type."""
-        return from_numpy_dtype[self._data.dtype]
-
-    @property
-    def device(self) -> Device:
-        """Where the data lie."""
-        return type2backend[type(self._data)].device(self._data)
-
-    @property
-    def is_cuda(self) -> bool:
-        """Whether the data lie on a CUDA device."""
-        return self.device.type == "cuda"
-
-    @property
-    def ndim(self) -> int:
-        """The number of dimensions."""
-        return self._data.ndim
-
-    @property
-    def itemsize(self) -> int:
-        """Bytes per element."""
-        return self._data.dtype.itemsize
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all elements."""
-        return self._data.size * self._data.dtype.itemsize
+    # Parts and copies -----------------------------------------------------------------------
 
     @property
     def T(self) -> Tensor:  # noqa: N802
@@ -184,122 +122,6 @@ class Tensor(Variable):
             )
         return products.transposed(self)
 
-    def size(self, dim: int | None = None) -> Any:
-        """The shape, or the size of dimension ``dim``."""
-        if dim is None:
-            return self.shape
-        return self._data.shape[self._dim(dim)]
-
-    def _dim(self, dim: int) -> int:
-        if not self._data.ndim:
-            raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
-        return shapes.canonical_dim(dim, self._data.ndim)
-
-    def dim(self) -> int:
-        """The number of dimensions."""
-        return self._data.ndim
-
-    def numel(self) -> int:
-        """The number of elements."""
-        return self._data.size
-
-    nelement = numel
-
-    def element_size(self) -> int:
-        """Bytes per element."""
-        return self._data.dtype.itemsize
-
-    def stride(self, dim: int | None = None) -> Any:
-        """Steps between neighbours, in elements."""
-        strides = tuple(s // self._data.dtype.itemsize for s in self._data.strides)
-        return strides if dim is None else strides[self._dim(dim)]
-
-    def data_ptr(self) -> int:
-        """The address of the first element."""
-        if type(self._data) is numpy.ndarray:
-            return self._data.ctypes.data
-        return self._data.data.ptr
-
-    def is_contiguous(self) -> bool:
-        """Whether elements lie in memory in row-major order without gaps."""
-        return self._data.flags.c_contiguous
-
-    def is_floating_point(self) -> bool:
-        """Whether the dtype is a float."""
-        return self._data.dtype.kind == "f"
-
-    # Values ---------------------------------------------------------------------------------
-
-    def item(self) -> Any:
-        """The one element as a Python number."""
-        if self._data.size != 1:
-            raise RuntimeError(
-                f"a Tensor with {self._data.size} elements cannot be converted to Scalar"
-            )
-        return self._data.item()
-
-    def tolist(self) -> Any:
-        """Nested lists of Python numbers."""
-        return self._data.tolist()
-
-    def numpy(self, *, force: bool = False) -> numpy.ndarray[Any, Any]:
-        """The NumPy array that shares the memory; CPU tensors without gradient only.
-
-        With ``force``, ``self.detach().cpu().numpy()``.
-        """
-        if force:
-            return type2backend[type(self._data)].to_numpy(self._data)
-        if self.requires_grad:
-            raise RuntimeError(
-                "Can't call numpy() on Tensor that requires grad. "
-                "Use tensor.detach().numpy() instead."
-            )
-        if type(self._data) is not numpy.ndarray:
-            raise TypeError(
-                f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to "
-                "copy the tensor to host memory first."
-            )
-        return self._data
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> numpy.ndarray[Any, Any]:
-        return numpy.array(self.numpy(), dtype=dtype, copy=copy)
-
-    def __dlpack__(self, **kwargs: Any) -> Any:
-        if self.requires_grad:
-            raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
-        return self._data.__dlpack__(**kwargs)
-
-    def __dlpack_device__(self) -> Any:
-        return self._data.__dlpack_device__()
-
-    def __bool__(self) -> bool:
-        if self._data.size == 0:
-            raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
-        if self._data.size > 1:
-            raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
-        return builtins.bool(self._data.item())
-
-    def __int__(self) -> int:
-        return builtins.int(self._scalar())
-
-    def __float__(self) -> float:
-        return builtins.float(self._scalar())
-
-    def _scalar(self) -> Any:
-        if self._data.size != 1:
-            raise ValueError("only one element tensors can be converted to Python scalars")
-        return self._data.item()
-
-    def __index__(self) -> int:
-        if self._data.size != 1 or self._data.dtype.kind == "f":
-            raise TypeError("only integer tensors of a single element can be converted to an index")
-        return builtins.int(self.item())
-
-    def __len__(self) -> int:
-        if not self._data.ndim:
-            raise TypeError("len() of a 0-d tensor")
-        return self._data.shape[0]
-
     def __iter__(self) -> Iterator[Tensor]:
         if not self._data.ndim:
             raise TypeError("iteration over a 0-d tensor")
@@ -311,46 +133,13 @@ class Tensor(Variable):
     def __contains__(self, element: Operand) -> bool:
         return builtins.bool(comparison.eq(self, element)._data.any())
 
-    def __format__(self, spec: str) -> str:
-        if not spec:
-            return repr(self)
-        if self._data.ndim:
-            raise TypeError("unsupported format string passed to Tensor.__format__")
-        return format(self._data.item(), spec)
-
-    def __repr__(self) -> str:
-        notes: list[str] = []
-        try:
-            if self.grad_fn is not None:
-                notes.append(f"grad_fn=<{self.grad_fn.name}>")
-        except RuntimeError:  # a view whose history is lost
-            notes.append("grad_fn=<Invalid>")
-        if not notes and self._requires_grad:
-            notes.append("requires_grad=True")
-        host = type2backend[type(self._data)].to_numpy(self._data)
-        return format_tensor(host, str(self.device), notes)
-
-    def __hash__(self) -> int:
-        return id(self)
-
-    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
-        if self.grad_fn is not None:
-            raise RuntimeError(
-                "Only Tensors created explicitly by the user (graph leaves) can be pickled or deep "
-                "copied; call detach() first"
-            )
-        host = type2backend[type(self._data)].to_numpy(self._data)
-        return _rebuild, (type(self), host, str(self.device), self._requires_grad, self.__dict__)
-
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self.grad_fn is not None:
             raise RuntimeError(
                 "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
                 "protocol at the moment"
             )
-        copy = _rebuild(
-            type(self), type2backend[type(self._data)].copy(self._data), None, False, {}
-        )
+        copy = rebuild(type(self), type2backend[type(self._data)].copy(self._data), None, False, {})
         copy._requires_grad = self._requires_grad
         memo[id(self)] = copy
         if self._grad is not None:
@@ -697,6 +486,10 @@ class Tensor(Variable):
     else:
         __eq__ = _operator(comparison.eq)
         __ne__ = _operator(comparison.ne)
+
+    def __hash__(self) -> int:  # which __eq__ has taken away
+        return id(self)
+
     __lt__ = _operator(comparison.lt)
     __le__ = _operator(comparison.le)
     __gt__ = _operator(comparison.gt)
@@ -881,12 +674,4 @@ class Tensor(Variable):
         return shapes.reshape(self, *other._data.shape)
 
 
-def _rebuild(
-    cls: type[Tensor], array: Array, where: str | None, requires_grad: bool, state: dict[str, Any]
-) -> Tensor:
-    """A tensor of class ``cls`` from what ``__reduce_ex__`` took apart."""
-    tensor = object.__new__(cls)
-    Variable.__init__(tensor, array if where in (None, "cpu") else wrap(array).to(where)._data)
-    tensor._requires_grad = requires_grad
-    tensor.__dict__.update(state)
-    return tensor
+Variable._concrete = Tensor

@@ -63,7 +63,7 @@ class Variable:
         "_view",
     )
 
-    _concrete: ClassVar[type[Tensor]]
+    _concrete: ClassVar[type[Tensor]]  # set where Tensor is defined
 
     def __init__(self, data: Array) -> None:
         self._data: Array = data
@@ -76,10 +76,6 @@ class Variable:
         self._view: Way | str = ""
         self._seen = 0
         self._hooks: OrderedDict[int, Hook] | None = None
-
-    def __init_subclass__(cls) -> None:
-        if not hasattr(Variable, "_concrete"):
-            Variable._concrete = cls  # type: ignore[assignment]
 
     # Data ---------------------------------------------------------------------------------
 
