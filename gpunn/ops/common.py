@@ -91,9 +91,14 @@ def not_implemented(name: str, x: Array) -> NotImplementedError:
 def need_tensor(name: str, value: object, argument: str = "input", position: int = 1) -> None:
     """Raise TypeError unless ``value`` is a tensor."""
     if not isinstance(value, Variable):
+        kind = type(value)
+        given, fix = kind.__name__, ""
+        if kind in type2backend:
+            given = f"{kind.__module__}.{given}"
+            fix = "; gpunn.as_tensor(...) makes it one, and of x.data x.detach() is the tensor"
         raise TypeError(
             f"{name}(): argument '{argument}' (position {position}) must be Tensor, "
-            f"not {type(value).__name__}"
+            f"not {given}{fix}"
         )
 
 

@@ -10,7 +10,7 @@ import numpy
 from gpunn.autograd.variable import Array, wrap
 from gpunn.dtype import as_dtype
 from gpunn.ops.arithmetic import maximum, minimum, where
-from gpunn.ops.common import canonical_dim, canonical_dims, xp_of
+from gpunn.ops.common import canonical_dim, canonical_dims, need_tensor, xp_of
 from gpunn.ops.gathering import gather
 from gpunn.ops.reduction import Extremum, any
 from gpunn.ops.shape import squeeze
@@ -54,6 +54,7 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
 
 
 def _max_or_min(input: Tensor, dim: Any, keepdim: bool, name: str) -> Any:
+    need_tensor(name, input)
     if dim is None:
         if not input.data.size:
             raise RuntimeError(
@@ -86,6 +87,7 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
 
 
 def _arg(input: Tensor, dim: int | None, keepdim: bool, method: str, name: str) -> Tensor:
+    need_tensor(name, input)
     data = input.data
     if data.dtype.kind == "b" and name.startswith("arg"):
         raise RuntimeError(f"{name}(): does not support bool input")
@@ -148,6 +150,7 @@ def topk(
     input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
 ) -> ValuesAndIndices:
     """The ``k`` largest (or smallest) elements along ``dim``, in order, and their indices."""
+    need_tensor("topk", input)
     dim = canonical_dim(dim, input.data.ndim)
     size = input.data.shape[dim] if input.data.ndim else 1
     if not 0 <= k <= size:

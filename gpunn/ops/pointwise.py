@@ -166,8 +166,10 @@ erf = _unary(
     "erf", "The error function 2/√π ∫₀ˣ exp(-t²) dt", _special("erf"),
     lambda dy, x: dy * exp(-x * x) * _TWO_OVER_ROOT_PI,
 )  # fmt: skip
+# As in PyTorch, NaN hands its gradient on.
 relu = _unary(
-    "relu", "max(x, 0)", _relu, lambda dy, y: Masked.apply(dy, wrap(y._data > 0)), integers=True,
+    "relu", "max(x, 0)", _relu, lambda dy, y: Masked.apply(dy, wrap(~(y._data <= 0))),
+    integers=True,
 )  # fmt: skip
 _whole: dict[str, Any] = {"integers": True, "refuses": "b"}
 floor = _unary("floor", "The largest integer <= x", lambda xp, x: xp.floor(x), _zero, **_whole)

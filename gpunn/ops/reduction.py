@@ -13,7 +13,7 @@ import numpy
 from gpunn.autograd.variable import Array, wrap
 from gpunn.dtype import as_dtype, dtype, get_default_dtype
 from gpunn.ops.arithmetic import where
-from gpunn.ops.common import Op, canonical_dim, canonical_dims, dtype_of, xp_of
+from gpunn.ops.common import Op, canonical_dim, canonical_dims, dtype_of, need_tensor, xp_of
 from gpunn.ops.joining import flip, stack
 from gpunn.ops.pointwise import exp, log, sqrt
 from gpunn.ops.shape import Expand, Reshape
@@ -133,6 +133,7 @@ def sum(
     input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None
 ) -> Tensor:
     """The sum over ``dim`` (None: all). Integers and bools sum to int64."""
+    need_tensor("sum", input)
     input = _cast(input, dtype)
     wide = None if dtype is None else input.data.dtype
     return Sum.apply(input, canonical_dims(dim, input.data.ndim), keepdim, wide)
@@ -142,6 +143,7 @@ def mean(
     input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None
 ) -> Tensor:
     """The mean over ``dim`` (None: all). Integers raise RuntimeError; of nothing it is NaN."""
+    need_tensor("mean", input)
     input = _cast(input, dtype)
     _need_float("mean", input)
     dims = canonical_dims(dim, input.data.ndim)
@@ -153,6 +155,7 @@ def prod(
     input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: dtype | None = None
 ) -> Tensor:
     """The product over ``dim`` (None: all). The gradient is exact where factors are zero."""
+    need_tensor("prod", input)
     input = _cast(input, dtype)
     wide = None if dtype is None else input.data.dtype
     return Prod.apply(input, canonical_dims(dim, input.data.ndim), keepdim, wide)
@@ -167,6 +170,7 @@ def var(
     correction: float | None = None,
 ) -> Tensor:
     """The variance Σ(x - mean)² / (n - correction); correction 1 unless given."""
+    need_tensor("var", input)
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     if input.data.dtype.kind != "f":
@@ -285,6 +289,7 @@ def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) ->
 
 def norm(input: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The p-norm (Σ|x|ᵖ)^(1/p) over ``dim``; "fro" is 2, inf the largest |x|, 0 counts."""
+    need_tensor("norm", input)
     if input.data.dtype.kind != "f":
         raise RuntimeError(
             "linalg.vector_norm: Expected a floating point or complex tensor as input. "

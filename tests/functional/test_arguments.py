@@ -37,9 +37,24 @@ ROWS, IMAGES = np.ones((2, 3), "f4"), np.ones((1, 3, 5, 5), "f4")
     (lambda: F.gelu(ROWS), "gelu"),
     (lambda: F.sigmoid(ROWS), "sigmoid"),
     (lambda: F.pad(ROWS, (1, 1)), "pad"),
+    (lambda: gpunn.max(ROWS, 1), "max"),
+    (lambda: gpunn.argmax(ROWS), "argmax"),
+    (lambda: gpunn.sum(ROWS), "sum"),
+    (lambda: gpunn.mean(ROWS), "mean"),
+    (lambda: gpunn.std(ROWS), "var"),
+    (lambda: gpunn.norm(ROWS), "norm"),
+    (lambda: gpunn.topk(ROWS, 1), "topk"),
+    (lambda: gpunn.matmul(gpunn.tensor(ROWS), ROWS.T), "matmul"),
     (lambda: F.embedding([1], gpunn.ones(2, 2)), "embedding"),
     (lambda: F.cross_entropy(gpunn.tensor(ROWS), [0, 1]), "cross_entropy"),
 ])  # fmt: skip
 def test_an_array_is_no_tensor(call: Callable[[], Any], name: str):
     with pytest.raises(TypeError, match=rf"{name}\(\): argument '\w+' \(position \d\) must be T"):
         call()
+
+
+def test_of_an_array_the_error_names_the_fix():
+    with pytest.raises(
+        TypeError, match=r"not numpy\.ndarray; gpunn\.as_tensor\(...\) makes it one"
+    ):
+        gpunn.max(gpunn.tensor(ROWS).data, 1)
