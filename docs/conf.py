@@ -18,8 +18,9 @@ html_theme = "furo"
 html_title = f"gpunn {version}"
 
 default_role = "code"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
 python_use_unqualified_type_names = True
+suppress_warnings = ["ref.python"]  # `device` in an annotation: gpunn.device or gpunn.cuda.device
 toc_object_entries_show_parents = "hide"
 
 

@@ -13,6 +13,7 @@ from gpunn.autograd.variable import Variable, wrap
 from gpunn.backends import Backend, backend_of, type2backend
 from gpunn.device import device as Device
 from gpunn.dtype import as_dtype, from_numpy_dtype, get_default_dtype, scalar_dtype
+from gpunn.ops.common import broadcast_shapes, dtype_of
 from gpunn.ops.shape import sizes_of
 from gpunn.random import Generator, default_generator
 from gpunn.tensor import Tensor
@@ -54,8 +55,16 @@ def tensor(
             target, data = backend_of(where), source.to_numpy(data)
         else:
             data = _array_of(data, default_float=kind is None)
+            if kind is not None and kind.kind == 1 and data.size and data.dtype.kind in "iu":
+                limits = numpy.iinfo(kind.name)
+                if data.min() < limits.min or data.max() > limits.max:
+                    raise RuntimeError(
+                        f"value cannot be converted to type {kind.name} without overflow"
+                    )
     array = numpy.array(data, dtype=None if kind is None else kind.numpy, order="C")
     _supported(array)
+    if requires_grad and array.dtype.kind != "f":
+        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
     with target.on(where):
         return _finish(target.from_numpy(array), requires_grad)
 
@@ -69,12 +78,9 @@ def _array_of(data: Any, default_float: bool) -> Any:
     try:
         array = numpy.array(plain)
     except ValueError:
-        raise ValueError(f"expected sequences of equal length, got {_ragged(plain)}") from None
-    if array.dtype == object or array.dtype.kind in "USOMm":
-        odd = _odd(plain)
-        if isinstance(odd, int):
-            raise RuntimeError(f"Overflow when unpacking long: {odd} does not fit int64")
-        raise TypeError(f"new(): invalid data type '{type(odd).__name__}': expected numbers")
+        raise _ragged(plain, 1) from None
+    if array.dtype.kind not in "biuf" or array.dtype == numpy.uint64:
+        raise _odd(plain) or TypeError(f"expected numbers, got {array.dtype}")
     if default_float and (not array.size or array.dtype == numpy.float64):
         scalar = _first_scalar(plain)
         if scalar is None or type(scalar) is float:
@@ -109,25 +115,42 @@ def _first_scalar(data: Any) -> Any:
     return first
 
 
-def _odd(data: Any) -> Any:
+def _odd(data: Any, depth: int = 0) -> Exception | None:
+    """The error for the first element that is no number that a tensor holds."""
     if isinstance(data, list):
-        return next((o for o in map(_odd, data) if o is not None), None)
-    good = isinstance(data, (bool, float, numpy.ndarray, numpy.generic)) or (
-        isinstance(data, int) and -(2**63) <= data < 2**63
+        return next((e for e in (_odd(d, depth + 1) for d in data) if e is not None), None)
+    if isinstance(data, int) and not -(2**63) <= data < 2**63:
+        return ValueError(f"Overflow when unpacking long long: {data} does not fit int64")
+    if isinstance(data, (bool, int, float, numpy.ndarray, numpy.generic)):
+        return None
+    if isinstance(data, str) and depth:
+        return ValueError("too many dimensions 'str'")
+    if isinstance(data, str):
+        return TypeError("new(): invalid data type 'str'")
+    return RuntimeError(f"Could not infer dtype of {type(data).__name__}")
+
+
+def _ragged(data: list[Any], dim: int) -> Exception:
+    """The error for sequences of unequal lengths."""
+    sizes = [len(d) if hasattr(d, "__len__") else None for d in data]
+    for size in sizes[1:]:
+        if size is None or sizes[0] is None:
+            if size is not sizes[0]:
+                return TypeError(f"expected sequences of equal depth at dim {dim}: {data!r:.80}")
+        elif size != sizes[0]:
+            return ValueError(f"expected sequence of length {sizes[0]} at dim {dim} (got {size})")
+    return next(
+        (_ragged(list(d), dim + 1) for d in data if hasattr(d, "__len__") and len(d)),
+        ValueError("expected sequences of equal lengths"),
     )
-    return None if good else data
-
-
-def _ragged(data: Any) -> str:
-    lengths = [len(d) if hasattr(d, "__len__") else 0 for d in data]
-    return f"lengths {lengths[:8]} at dim 1"
 
 
 def _supported(array: Any) -> None:
     if array.dtype not in from_numpy_dtype:
         names = ", ".join(t.name for t in dtypes.DTYPES)
         raise TypeError(
-            f"can't convert np.ndarray of type {array.dtype}. The only supported types are: {names}."
+            f"can't convert np.ndarray of type {array.dtype}. The only supported types are: "
+            f"{names}."
         )
 
 
@@ -177,13 +200,17 @@ def _filled(
 ) -> Tensor:
     where, backend = _place(device)
     shape = sizes_of(size, "size")
+    _not_negative(shape)
+    kind = get_default_dtype() if dtype is None else as_dtype(dtype)
+    with backend.on(where):
+        return _finish(getattr(backend.xp, make)(shape, *fill, dtype=kind.numpy), requires_grad)
+
+
+def _not_negative(shape: Sequence[int]) -> None:
     if any(n < 0 for n in shape):
         raise RuntimeError(
             f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}"
         )
-    kind = get_default_dtype() if dtype is None else as_dtype(dtype)
-    with backend.on(where):
-        return _finish(getattr(backend.xp, make)(shape, *fill, dtype=kind.numpy), requires_grad)
 
 
 def zeros(
@@ -305,8 +332,9 @@ def _random(
     where, backend = _place(device)
     kind = get_default_dtype() if dtype is None else as_dtype(dtype)
     if not kind.is_floating_point:
-        raise RuntimeError(f'"{draw}" not implemented for {kind!r}: expected a float dtype')
+        raise NotImplementedError(f"\"{draw}_{where.type}\" not implemented for '{kind.title}'")
     shape = sizes_of(size, "size")
+    _not_negative(shape)
     n = math.prod(shape)
     blocks = backend.random_blocks(n + n % 2, kind.numpy)
     seed, offset = (generator or default_generator).reserve(blocks)
@@ -371,8 +399,7 @@ def randperm(
     n: int, *, generator: Generator | None = None, dtype: Any = None, device: Where = None
 ) -> Tensor:
     """0 to ``n - 1`` in random order (int64)."""
-    if n < 0:
-        raise RuntimeError(f"n must be non-negative, got {n}")
+    _not_negative([n])
     where, backend = _place(device)
     seed, offset = (generator or default_generator).reserve(-(-n // 4))
     kind = dtypes.int64 if dtype is None else as_dtype(dtype)
@@ -381,19 +408,35 @@ def randperm(
 
 
 def normal(
-    mean: float,
-    std: float,
-    size: Sequence[int],
+    mean: Tensor | float,
+    std: Tensor | float = 1.0,
+    size: Sequence[int] | None = None,
     *,
     generator: Generator | None = None,
+    dtype: Any = None,
     device: Where = None,
+    requires_grad: bool = False,
 ) -> Tensor:
-    """Normal with ``mean`` and standard deviation ``std``."""
-    return empty(*size, device=device).normal_(mean, std, generator=generator)
+    """Normal with ``mean`` and standard deviation ``std``: numbers with a ``size``, or tensors that
+    broadcast."""
+    given = [x for x in (mean, std) if isinstance(x, Variable)]
+    if not given:
+        if size is None:
+            raise TypeError("normal() of two numbers needs a size, as normal(0.0, 1.0, (2, 3))")
+        drawn = empty(*size, dtype=dtype, device=device).normal_(mean, std, generator=generator)
+        return drawn.requires_grad_(requires_grad)
+    shape = broadcast_shapes(*[x.data.shape for x in given])
+    if isinstance(std, Variable) and bool((std.data < 0).any()):
+        raise RuntimeError("normal expects all elements of std >= 0.0")
+    like = given[0]
+    drawn = randn(*shape, generator=generator, dtype=dtype_of(like), device=like.device)
+    return (drawn * std + mean).detach()
 
 
 def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
     """1 with the probability that stands in ``input``, else 0."""
+    if not bool(((input.data >= 0) & (input.data <= 1)).all()):
+        raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
     draw = rand(*input.shape, generator=generator, device=input.device)
     return (draw < input.detach()).to(input.dtype)
 

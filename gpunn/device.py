@@ -40,7 +40,8 @@ class device:  # noqa: N801  (PyTorch's name)
         if match[2] is not None:
             if index is not None:
                 raise RuntimeError(
-                    f"type (string) must not include an index because index was passed explicitly: {type}"
+                    "type (string) must not include an index because index was passed explicitly: "
+                    f"{type}"
                 )
             index = int(match[2])
         if index is not None and index < 0:

@@ -8,13 +8,14 @@ import numpy as np
 class dtype:  # noqa: N801  (PyTorch's name)
     """An element type, as ``gpunn.float32``; ``numpy`` is the NumPy dtype of the arrays."""
 
-    __slots__ = ("is_floating_point", "itemsize", "kind", "name", "numpy")
+    __slots__ = ("is_floating_point", "itemsize", "kind", "name", "numpy", "title")
 
     # Defined below, one object each; the class holds no others.
     is_complex = False
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, title: str) -> None:
         self.name = name
+        self.title = title  # PyTorch's other name: FloatTensor, "not implemented for 'Float'"
         self.numpy: np.dtype[np.generic] = np.dtype(name)
         self.itemsize = self.numpy.itemsize
         # Promotion looks at the category first: bool (0) < integer (1) < float (2).
@@ -32,15 +33,15 @@ class dtype:  # noqa: N801  (PyTorch's name)
         return as_dtype, (self.name,)
 
 
-bool_ = dtype("bool")
-uint8 = dtype("uint8")
-int8 = dtype("int8")
-int16 = short = dtype("int16")
-int32 = int_ = dtype("int32")
-int64 = long = dtype("int64")
-float16 = half = dtype("float16")
-float32 = float_ = dtype("float32")
-float64 = double = dtype("float64")
+bool_ = dtype("bool", "Bool")
+uint8 = dtype("uint8", "Byte")
+int8 = dtype("int8", "Char")
+int16 = short = dtype("int16", "Short")
+int32 = int_ = dtype("int32", "Int")
+int64 = long = dtype("int64", "Long")
+float16 = half = dtype("float16", "Half")
+float32 = float_ = dtype("float32", "Float")
+float64 = double = dtype("float64", "Double")
 
 DTYPES = (bool_, uint8, int8, int16, int32, int64, float16, float32, float64)
 from_numpy_dtype: dict[np.dtype[np.generic], dtype] = {t.numpy: t for t in DTYPES}

@@ -29,11 +29,11 @@ class Generator:
         self._offset = 0
 
     def manual_seed(self, seed: int) -> Generator:
-        """Begin the stream of ``seed`` anew. Raises RuntimeError outside [-2**63, 2**64)."""
+        """Begin the stream of ``seed`` anew. Raises ValueError outside [-2**63, 2**64)."""
         seed = int(seed)
         if not -(2**63) <= seed < 2**64:
-            raise RuntimeError(
-                f"Overflow when unpacking long: seed {seed} is not in [-2**63, 2**64)"
+            raise ValueError(
+                f"Overflow when unpacking long long: seed {seed} is not in [-2**63, 2**64)"
             )
         self._seed, self._offset = seed % 2**64, 0
         return self

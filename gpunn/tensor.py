@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
 
 import numpy
@@ -40,6 +41,13 @@ class Size(tuple[int, ...]):
     def __repr__(self) -> str:
         return f"gpunn.Size({list(self)})"
 
+    def __add__(self, other: tuple[int, ...]) -> Size:  # type: ignore[override]
+        return Size(super().__add__(other))
+
+    def __getitem__(self, index: Any) -> Any:
+        part = super().__getitem__(index)
+        return Size(part) if isinstance(index, slice) else part
+
     def numel(self) -> int:
         """The product of the sizes."""
         product = 1
@@ -48,11 +56,14 @@ class Size(tuple[int, ...]):
         return product
 
 
-def _operator(apply: Callable[..., Any], swap: bool = False) -> Callable[[Tensor, Any], Tensor]:
+def _operator(
+    apply: Callable[..., Any], swap: bool = False, numbers: bool = True
+) -> Callable[[Tensor, Any], Tensor]:
     """A binary operator; NotImplemented, as Python wants it, for what is no operand."""
+    kinds = _OPERANDS if numbers else Variable
 
     def operator(self: Tensor, other: Any) -> Any:
-        if not isinstance(other, _OPERANDS):
+        if not isinstance(other, kinds):
             if not isinstance(other, numpy.ndarray):
                 return NotImplemented
             other = wrap(other)
@@ -82,7 +93,14 @@ class Tensor(Variable):
 
     __array_priority__ = 1000  # numpy_array * tensor is the tensor's business
 
-    def __init__(self, data: Any = ()) -> None:
+    def __init__(self, *data: Any) -> None:
+        """As ``gpunn.tensor(data)`` in the default float, or uninitialised: ``Tensor(2, 3)``."""
+        if data and builtins.all(isinstance(n, builtins.int) for n in data):
+            super().__init__(numpy.empty(data, dtypes.get_default_dtype().numpy))
+            return
+        if len(data) > 1:
+            raise TypeError(f"Tensor() expected data, or sizes as ints, got {data!r:.80}")
+        data = data[0] if data else ()
         if isinstance(data, Variable):
             data = data._data
         elif not isinstance(data, numpy.ndarray) and type(data) not in type2backend:
@@ -151,9 +169,12 @@ class Tensor(Variable):
         """The shape, or the size of dimension ``dim``."""
         if dim is None:
             return self.shape
+        return self._data.shape[self._dim(dim)]
+
+    def _dim(self, dim: int) -> int:
         if not self._data.ndim:
             raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
-        return self._data.shape[shapes.canonical_dim(dim, self._data.ndim)]
+        return shapes.canonical_dim(dim, self._data.ndim)
 
     def dim(self) -> int:
         """The number of dimensions."""
@@ -163,6 +184,8 @@ class Tensor(Variable):
         """The number of elements."""
         return self._data.size
 
+    nelement = numel
+
     def element_size(self) -> int:
         """Bytes per element."""
         return self._data.dtype.itemsize
@@ -170,7 +193,7 @@ class Tensor(Variable):
     def stride(self, dim: int | None = None) -> Any:
         """Steps between neighbours, in elements."""
         strides = tuple(s // self._data.dtype.itemsize for s in self._data.strides)
-        return strides if dim is None else strides[dim]
+        return strides if dim is None else strides[self._dim(dim)]
 
     def data_ptr(self) -> int:
         """The address of the first element."""
@@ -209,12 +232,13 @@ class Tensor(Variable):
             return type2backend[type(self._data)].to_numpy(self._data)
         if self.requires_grad:
             raise RuntimeError(
-                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+                "Can't call numpy() on Tensor that requires grad. "
+                "Use tensor.detach().numpy() instead."
             )
         if type(self._data) is not numpy.ndarray:
             raise TypeError(
-                f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy "
-                "the tensor to host memory first."
+                f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to "
+                "copy the tensor to host memory first."
             )
         return self._data
 
@@ -237,10 +261,15 @@ class Tensor(Variable):
         return builtins.bool(self._data.item())
 
     def __int__(self) -> int:
-        return builtins.int(self.item())
+        return builtins.int(self._scalar())
 
     def __float__(self) -> float:
-        return builtins.float(self.item())
+        return builtins.float(self._scalar())
+
+    def _scalar(self) -> Any:
+        if self._data.size != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        return self._data.item()
 
     def __index__(self) -> int:
         if self._data.size != 1 or self._data.dtype.kind == "f":
@@ -257,11 +286,18 @@ class Tensor(Variable):
             raise TypeError("iteration over a 0-d tensor")
         return iter(shapes.unbind(self))
 
+    def __reversed__(self) -> Tensor:
+        return shapes.flip(self, 0) if self._data.ndim else self
+
     def __contains__(self, element: Operand) -> bool:
         return builtins.bool((self == element)._data.any())
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and not self._data.ndim else repr(self)
+        if not spec:
+            return repr(self)
+        if self._data.ndim:
+            raise TypeError("unsupported format string passed to Tensor.__format__")
+        return format(self._data.item(), spec)
 
     def __repr__(self) -> str:
         notes: list[str] = []
@@ -297,9 +333,10 @@ class Tensor(Variable):
             type(self), type2backend[type(self._data)].copy(self._data), None, False, {}
         )
         copy._requires_grad = self._requires_grad
+        memo[id(self)] = copy
         if self._grad is not None:
             copy._grad = self._grad.detach().clone()
-        memo[id(self)] = copy
+        copy.__dict__.update(deepcopy(self.__dict__, memo))
         return copy
 
     # Gradient -------------------------------------------------------------------------------
@@ -350,11 +387,15 @@ class Tensor(Variable):
             )
         if not can_cast(dtype_of(new), self.dtype):
             raise RuntimeError(
-                f"result type {reduction._TITLES[new.dtype.name]} can't be cast to the desired "
-                f"output type {reduction._TITLES[self.dtype.name]}"
+                f"result type {new.dtype.title} can't be cast to the desired "
+                f"output type {self.dtype.title}"
             )
-        if 0 in target.strides and builtins.any(
-            s == 0 and n > 1 for s, n in zip(target.strides, target.shape, strict=True)
+        if (
+            target.size
+            and 0 in target.strides
+            and builtins.any(
+                s == 0 and n > 1 for s, n in zip(target.strides, target.shape, strict=True)
+            )
         ):
             raise RuntimeError(
                 "unsupported operation: more than one element of the written-to tensor refers to a "
@@ -429,6 +470,11 @@ class Tensor(Variable):
     __ifloordiv__ = _operator(floor_divide_)
     __imod__ = _operator(remainder_)
     __ipow__ = _operator(pow_)
+    __iand__ = _operator(_in_place(pointwise.bitwise_and))
+    __ior__ = _operator(_in_place(pointwise.bitwise_or))
+    __ixor__ = _operator(_in_place(pointwise.bitwise_xor))
+    __ilshift__ = _operator(_in_place(pointwise.bitwise_left_shift))
+    __irshift__ = _operator(_in_place(pointwise.bitwise_right_shift))
 
     # Random values in place -----------------------------------------------------------------
 
@@ -486,6 +532,27 @@ class Tensor(Variable):
             draw, backend.random_blocks(self._data.size, numpy.dtype("float32")), generator
         )
 
+    def random_(self, *bounds: int, generator: random.Generator | None = None) -> Tensor:
+        """Integers: ``random_()`` below the largest the dtype counts to, ``random_(to)`` in
+        [0, to), ``random_(from, to)`` in [from, to)."""
+        kind = self._data.dtype
+        # Floats count exactly to 2 ** (digits of the mantissa).
+        limit = 2 ** (numpy.finfo(kind).nmant + 1) + 1 if kind.kind == "f" else None
+        if limit is None:
+            limit = 2 if kind.kind == "b" else min(numpy.iinfo(kind).max, 2**63 - 2) + 1
+        low, high = (0, *bounds, limit)[:2] if len(bounds) < 2 else bounds
+        if high <= low:
+            raise RuntimeError(
+                f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
+            )
+        backend, size = type2backend[type(self._data)], self._data.size
+        shape = self._data.shape
+
+        def draw(seed: int, offset: int) -> Array:
+            return backend.integers(seed, offset, low, high, size).reshape(shape)
+
+        return self._draw(draw, -(-size // 4), generator)
+
     # New tensors like this one --------------------------------------------------------------
 
     def _new(self, make: str, size: tuple[Any, ...], dtype: Any, device: Any, *fill: Any) -> Tensor:
@@ -513,6 +580,13 @@ class Tensor(Variable):
         """``fill_value`` everywhere, with this tensor's dtype and device."""
         return self._new("full", (tuple(size),), dtype, device, fill_value)
 
+    def new_tensor(self, data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+        """A tensor of ``data`` (numbers, sequences, arrays) with this one's dtype and device."""
+        kind = self.dtype if dtype is None else as_dtype(dtype)
+        made = self._new("empty", (0,), kind, device)
+        host = numpy.asarray(data, kind.numpy).copy()
+        return wrap(type2backend[type(made._data)].from_numpy(host))
+
     # Copies and casts -----------------------------------------------------------------------
 
     clone = conversion.clone
@@ -535,7 +609,7 @@ class Tensor(Variable):
     def type(self, dtype: Any = None) -> Any:
         """Cast to ``dtype``; without one, the name of the type."""
         if dtype is None:
-            return f"gpunn.{reduction._TITLES[self.dtype.name]}Tensor"
+            return f"gpunn.{self.dtype.title}Tensor"
         return self.to(as_dtype(dtype))
 
     def type_as(self, other: Tensor) -> Tensor:
@@ -557,6 +631,14 @@ class Tensor(Variable):
     def long(self) -> Tensor:
         """Cast to int64."""
         return self.to(dtypes.int64)
+
+    def char(self) -> Tensor:
+        """Cast to int8."""
+        return self.to(dtypes.int8)
+
+    def short(self) -> Tensor:
+        """Cast to int16."""
+        return self.to(dtypes.int16)
 
     def half(self) -> Tensor:
         """Cast to float16."""
@@ -586,8 +668,8 @@ class Tensor(Variable):
     __rmod__ = _operator(pointwise.remainder, swap=True)
     __pow__ = _operator(pointwise.Pow.apply)
     __rpow__ = _operator(pointwise.Pow.apply, swap=True)
-    __matmul__ = _operator(products.matmul)
-    __rmatmul__ = _operator(products.matmul, swap=True)
+    __matmul__ = _operator(products.matmul, numbers=False)
+    __rmatmul__ = _operator(products.matmul, swap=True, numbers=False)
     __eq__ = _operator(pointwise.eq)  # type: ignore[assignment]
     __ne__ = _operator(pointwise.ne)  # type: ignore[assignment]
     __lt__ = _operator(pointwise.lt)
@@ -600,6 +682,10 @@ class Tensor(Variable):
     __ror__ = _operator(pointwise.bitwise_or, swap=True)
     __xor__ = _operator(pointwise.bitwise_xor)
     __rxor__ = _operator(pointwise.bitwise_xor, swap=True)
+    __lshift__ = _operator(pointwise.bitwise_left_shift)
+    __rlshift__ = _operator(pointwise.bitwise_left_shift, swap=True)
+    __rshift__ = _operator(pointwise.bitwise_right_shift)
+    __rrshift__ = _operator(pointwise.bitwise_right_shift, swap=True)
     __invert__ = pointwise.bitwise_not
     __neg__ = pointwise.neg
     __abs__ = pointwise.abs
@@ -693,6 +779,8 @@ class Tensor(Variable):
     view = shapes.view
     permute = shapes.permute
     transpose = shapes.transpose
+    swapaxes = shapes.transpose
+    swapdims = shapes.transpose
     t = shapes.t
     movedim = shapes.movedim
     squeeze = shapes.squeeze
@@ -724,6 +812,7 @@ class Tensor(Variable):
     index_put = indexing.index_put
     take_along_dim = indexing.take_along_dim
     masked_fill = indexing.masked_fill
+    index_fill = indexing.index_fill
     masked_select = indexing.masked_select
     nonzero = indexing.nonzero
     matmul = products.matmul
@@ -736,7 +825,21 @@ class Tensor(Variable):
     multiply = pointwise.mul
     divide = pointwise.div
     absolute = pointwise.abs
+    subtract = pointwise.sub
     clip = pointwise.clamp
+    atan2 = pointwise.atan2
+    bitwise_left_shift = pointwise.bitwise_left_shift
+    bitwise_right_shift = pointwise.bitwise_right_shift
+    median = reduction.median
+    cumprod = reduction.cumprod
+
+    def clamp_min(self, min: Operand) -> Tensor:
+        """``clamp(min=min)``."""
+        return pointwise.clamp(self, min, None)
+
+    def clamp_max(self, max: Operand) -> Tensor:
+        """``clamp(max=max)``."""
+        return pointwise.clamp(self, None, max)
 
     def where(self, condition: Tensor, other: Operand) -> Tensor:
         """This tensor where ``condition``, else ``other``."""

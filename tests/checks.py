@@ -114,3 +114,62 @@ def _gradients(function: Callable[..., Any], inputs: Sequence[Any], device: str)
     total = sum((o * o).sum() for o in outputs if o.requires_grad)
     total.backward()
     return [to_numpy(leaf.grad) for leaf in leaves if leaf.grad is not None]
+
+
+def same_as_torch(
+    function: Callable[..., Any], *args: Any, tolerance: float | None = None, text: bool = True
+) -> None:
+    """Check that ``function(gpunn, *args)`` is ``function(torch, *args)``; arrays become tensors.
+
+    Same values and dtypes, or the same exception, whose sentences begin alike (unless not
+    ``text``). Needs PyTorch.
+    """
+    import torch
+
+    outcomes: list[tuple[Any, Exception | None]] = []
+    for module in (torch, gpunn):
+        tensors = [module.tensor(a) if isinstance(a, np.ndarray) else a for a in args]
+        try:
+            outcomes.append((_arrays(function(module, *tensors)), None))
+        except Exception as error:
+            outcomes.append((None, error))
+    (expected, refusal), (got, error) = outcomes
+    shown = [f"{a.dtype}{list(a.shape)}" if isinstance(a, np.ndarray) else repr(a) for a in args]
+    what = f"{', '.join(shown)}: "
+    if refusal is not None or error is not None:
+        assert refusal is not None, f"{what}{error!r}, while PyTorch computes"
+        assert error is not None, f"{what}PyTorch raises {refusal!r}"
+        assert isinstance(error, type(refusal)), f"{what}{error!r}, PyTorch: {refusal!r}"
+        sentence = str(refusal).replace("torch.", "gpunn.")[:40]
+        assert not text or str(error).startswith(sentence), f"{what}{error}, PyTorch: {refusal}"
+        return
+    assert len(got) == len(expected), what
+    for g, e in zip(got, expected, strict=True):
+        if not isinstance(e, np.ndarray):
+            assert g == e, f"{what}{g!r}, expected {e!r}"
+            continue
+        small = {"float16": 4e-3, "float32": 1e-5, "float64": 1e-10}.get(e.dtype.name, 0.0)
+        compare(g, e, what, tolerance or small, tolerance or small)
+
+
+def _arrays(result: Any) -> list[Any]:
+    results = result if isinstance(result, (tuple, list)) else [result]
+    return [to_numpy(r) if hasattr(r, "detach") else r for r in results]
+
+
+DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
+
+
+def draw(
+    shape: tuple[int, ...], dtype: str = "float64", *, zeros: bool = True, seed: int = 0
+) -> Any:
+    """An array of small numbers of ``dtype``, the same each time; without ``zeros`` if asked."""
+    random = np.random.default_rng(seed)
+    if dtype == "bool":
+        array = random.random(shape) > 0.4
+    elif dtype.startswith(("int", "uint")):
+        array = random.integers(0 if dtype == "uint8" else -5, 9, shape)
+    else:
+        array = random.standard_normal(shape) * 2
+    array = np.asarray(array).astype(dtype)
+    return array if zeros else np.asarray(np.where(array == 0, np.array(1, dtype), array))

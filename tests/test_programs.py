@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import gpunn.nn.functional as F
 import numpy as np
 import pytest
 
 import gpunn as torch
 import gpunn.nn as nn
+import gpunn.nn.functional as F
 from gpunn.autograd import Function, gradcheck, gradgradcheck
 from gpunn.backends import type2backend
+from gpunn.examples import own_function, two_ways
+from gpunn.examples.own_function import Sine
+from gpunn.examples.two_ways import FunctionalCNN, LayerCNN, copy_parameters
 
 # 1 ------------------------------------------------------------------------------------------
 
@@ -119,43 +122,10 @@ def test_a_sequential_is_trained_and_evaluated(device):
 # 4 ------------------------------------------------------------------------------------------
 
 
-class LayerCNN(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv1 = nn.Conv2d(1, 16, 5)
-        self.relu = nn.ReLU()
-        self.pool = nn.MaxPool2d(2)
-        self.conv2 = nn.Conv2d(16, 32, 5)
-        self.fc = nn.Linear(4 * 4 * 32, 10)
-
-    def forward(self, x):
-        out = self.pool(self.relu(self.conv1(x)))
-        out = self.pool(self.relu(self.conv2(out)))
-        return self.fc(out.reshape(out.size(0), -1))
-
-
-class FunctionalCNN(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.weight1 = nn.Parameter(torch.rand(16, 1, 5, 5))
-        self.bias1 = nn.Parameter(torch.rand(16))
-        self.weight2 = nn.Parameter(torch.rand(32, 16, 5, 5))
-        self.bias2 = nn.Parameter(torch.rand(32))
-        self.weight3 = nn.Parameter(torch.rand(10, 4 * 4 * 32))
-        self.bias3 = nn.Parameter(torch.rand(10))
-
-    def forward(self, x):
-        out = F.max_pool2d(F.relu(F.conv2d(x, self.weight1, self.bias1)), 2)
-        out = F.max_pool2d(F.relu(F.conv2d(out, self.weight2, self.bias2)), 2)
-        return F.linear(out.reshape(out.size(0), -1), self.weight3, self.bias3)
-
-
 def test_layers_and_functions_train_alike(device):
     layers, functions = LayerCNN().to(device), FunctionalCNN().to(device)
-    with torch.no_grad():
-        for a, b in zip(functions.parameters(), layers.parameters(), strict=True):
-            assert a.shape == b.shape
-            a.copy_(b)
+    assert [p.shape for p in layers.parameters()] == [p.shape for p in functions.parameters()]
+    copy_parameters(layers, functions)
     x = torch.rand(16, 1, 28, 28, device=device)
     y = torch.randint(0, 10, (16,), device=device)
     runs = []
@@ -218,32 +188,6 @@ def test_three_ways_to_drop(kind, device):
 # 6 ------------------------------------------------------------------------------------------
 
 
-class Sine(Function):
-    @staticmethod
-    def forward(ctx, x):
-        backend = type2backend[type(x.data)]
-        ctx.save_for_backward(x)
-        return backend.xp.sin(x.data)
-
-    @staticmethod
-    def backward(ctx, dy):
-        (x,) = ctx.saved_tensors
-        return dy * Cosine.apply(x)
-
-
-class Cosine(Function):
-    @staticmethod
-    def forward(ctx, x):
-        backend = type2backend[type(x.data)]
-        ctx.save_for_backward(x)
-        return backend.xp.cos(x.data)
-
-    @staticmethod
-    def backward(ctx, dy):
-        (x,) = ctx.saved_tensors
-        return -dy * Sine.apply(x)
-
-
 class Correlate(Function):
     """A user's convolution over the backend's own primitives."""
 
@@ -251,7 +195,7 @@ class Correlate(Function):
     def forward(ctx, x, weight):
         backend = type2backend[type(x.data)]
         ctx.save_for_backward(x, weight)
-        return backend.conv(x.data, weight.data, (1, 1), (0, 0), (1, 1), 1)
+        return backend.conv(x.data, weight.data, None, (1, 1), (0, 0), (1, 1), 1)
 
     @staticmethod
     def backward(ctx, dy):
@@ -276,3 +220,13 @@ def test_a_users_convolution_over_the_backend():
     w = torch.randn(4, 3, 3, 3, dtype=torch.float64, requires_grad=True)
     assert torch.allclose(Correlate.apply(x, w), F.conv2d(x, w))
     assert gradcheck(Correlate.apply, (x, w))
+
+
+def test_the_examples_print_what_they_teach(capsys):
+    two_ways.main()
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert len(rows) == 10
+    assert all(a == b for _, a, b in rows)
+    assert float(rows[-1][1]) < float(rows[0][1])
+    own_function.main()
+    assert "gradcheck True gradgradcheck True" in capsys.readouterr().out

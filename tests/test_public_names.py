@@ -6,7 +6,17 @@ from types import ModuleType
 
 import pytest
 
-NAMESPACES = ["gpunn", "gpunn.nn", "gpunn.functional", "gpunn.optim", "gpunn.data"]
+NAMESPACES = [
+    "gpunn",
+    "gpunn.autograd",
+    "gpunn.data",
+    "gpunn.functional",
+    "gpunn.nn",
+    "gpunn.nn.utils",
+    "gpunn.optim",
+    "gpunn.optim.lr_scheduler",
+    "gpunn.serialization",
+]
 
 
 @pytest.fixture(params=NAMESPACES)

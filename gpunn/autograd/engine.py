@@ -133,6 +133,8 @@ class _Walk:
             node = heapq.heappop(self.heap)[1]
             self._visit(node, self.pending.pop(node), keep_graph)
         for key, (leaf, arrived) in self.leaves.items():
+            if leaf.grad_fn is not None:
+                raise RuntimeError("leaf variable has been moved into the graph interior")
             if leaf._hooks:
                 arrived = _hooked(leaf._hooks, arrived)
                 self.leaves[key] = leaf, arrived

@@ -240,8 +240,8 @@ def _check_version(node: Function, variable: Variable, expected: int) -> None:
         raise RuntimeError(
             "one of the variables needed for gradient computation has been modified by an inplace "
             f"operation: [{variable._data.dtype} {shape}], saved by {node.name}, is at version "
-            f"{variable._version_box[0]}; expected version {expected} instead. Use the out-of-place "
-            "form of the operation that changed it, or change a clone()"
+            f"{variable._version_box[0]}; expected version {expected} instead. Use the "
+            "out-of-place form of the operation that changed it, or change a clone()"
         )
 
 
@@ -259,7 +259,8 @@ def _output(ctx: Function, result: Any, args: tuple[Any, ...]) -> Any:
             a._data is result or (output._data.base is not None and _shares(output, a))
         ):
             output._version_box = a._version_box
-            output._base = a if a._base is None else a._base
+            leaf = a._requires_grad and a._grad_fn is None
+            output._base = a if leaf or a._base is None else a._base
             output._seen = a._version_box[0]
             output._view = (
                 f"Output of {ctx.name} is a view of its input, created inside a Function,"
@@ -361,10 +362,10 @@ class View(Function):
         output: Variable = super().apply(*args)
         if output._base is not None:
             x: Variable = args[0]
-            if x._base is not None and isinstance(x._view, str):
+            if output._base is not x and isinstance(x._view, str):
                 output._view = x._view
             elif state.enabled:
-                output._view = (None if x._base is None else x._view, cls, args[1:])
+                output._view = (None if output._base is x else x._view, cls, args[1:])
             else:
                 output._view = NO_GRAD_VIEW
         return output

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from types import TracebackType
-from typing import ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 import numpy
 
@@ -25,16 +26,43 @@ state = _State()
 
 
 class _Switch:
-    """Sets ``state`` on entry, restores it on exit; usable as a decorator."""
+    """Sets ``state`` on entry, restores it on exit; usable as a decorator, of generators too."""
 
     def __init__(self) -> None:
         self._previous: list[bool] = []
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        if inspect.isgeneratorfunction(function):
+            return self._of_generator(function)
+
         @functools.wraps(function)
         def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
             with self._copy():
                 return function(*args, **kwargs)
+
+        return wrapped
+
+    def _of_generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The switch acts while the generator runs, not while its caller does."""
+
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+            generator = function(*args, **kwargs)
+            proceed: Callable[[], Any] = functools.partial(next, generator)
+            while True:
+                try:
+                    with self._copy():
+                        value = proceed()
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    sent = yield value
+                    proceed = functools.partial(generator.send, sent)
+                except GeneratorExit:
+                    generator.close()
+                    raise
+                except BaseException as error:
+                    proceed = functools.partial(generator.throw, error)
 
         return wrapped
 
@@ -57,14 +85,25 @@ class _Switch:
         state.enabled = self._previous.pop()
 
 
-class no_grad(_Switch):  # noqa: N801
+class _PlainSwitch(_Switch):
+    """A switch without arguments: ``@no_grad`` decorates as ``@no_grad()`` does."""
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        switch = super().__new__(cls)
+        if function is None:
+            return switch
+        switch.__init__()
+        return switch(function)
+
+
+class no_grad(_PlainSwitch):  # noqa: N801
     """Record nothing inside: results do not require gradients."""
 
     def _value(self) -> bool:
         return False
 
 
-class enable_grad(_Switch):  # noqa: N801
+class enable_grad(_PlainSwitch):  # noqa: N801
     """Record inside, also within ``no_grad``."""
 
     def _value(self) -> bool:

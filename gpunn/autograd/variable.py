@@ -120,7 +120,10 @@ class Variable:
     def _sync(self) -> None:
         """Derive a view's history anew if its memory has changed in place since."""
         base = self._base
-        if base is None or self._seen == self._version_box[0] or not base._requires_grad:
+        if base is None or self._seen == self._version_box[0]:
+            return
+        base._sync()  # it may itself be a view, that was made a leaf
+        if not base._requires_grad:
             return
         if isinstance(self._view, str):
             if base._grad_fn is not None:
@@ -170,8 +173,6 @@ class Variable:
                 "only Tensors of floating point dtype can require gradients, "
                 f"got {self._data.dtype}"
             )
-        if value and not self._requires_grad:
-            self._base = None  # a view that becomes a leaf begins a history of its own
         self._requires_grad = bool(value)
 
     @property
@@ -205,7 +206,7 @@ class Variable:
         if base is not None and isinstance(self._view, str):
             if recorded or base._requires_grad:
                 raise RuntimeError(self._view + _MODIFIED_VIEW)
-        elif recorded:
+        elif recorded or (base is not None and base._requires_grad):
             for variable, article in ((self, "a "), (base, "a view of a ")):
                 if variable is not None and variable._requires_grad and variable.is_leaf:
                     raise RuntimeError(article + _LEAF_IN_PLACE)

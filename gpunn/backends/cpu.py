@@ -7,11 +7,14 @@ from typing import Any
 import numpy
 
 from gpunn.backends.base import Backend
+from gpunn.backends.host.convolution import HostConvolution
+from gpunn.backends.host.pooling import HostPooling
+from gpunn.backends.host.reduction import HostReduction
 
 _TILE = 65536  # elements
 
 
-class CpuBackend(Backend):
+class CpuBackend(HostConvolution, HostPooling, HostReduction, Backend):
     """The reference, with NumPy's own compiled forms where it has them."""
 
     def random_words(self, seed: int, offset: int, n: int) -> Any:

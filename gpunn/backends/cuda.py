@@ -3,12 +3,15 @@
 Imported at the first use of a CUDA device, through ``gpunn.backends``.
 """
 
+# pyright: basic, reportMissingImports=false
+# CuPy has no types, and need not be there.
+
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
-import cupy  # type: ignore[import-not-found]
+import cupy
 import numpy
 
 from gpunn.backends.base import Backend
@@ -50,7 +53,7 @@ class CudaBackend(Backend):
         cupy.cuda.get_current_stream().synchronize()
 
     def special(self, name: str) -> Any:
-        import cupyx.scipy.special  # type: ignore[import-not-found]
+        import cupyx.scipy.special
 
         return getattr(cupyx.scipy.special, name)
 

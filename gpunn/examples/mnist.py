@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import gpunn
 from gpunn import nn
@@ -27,7 +27,7 @@ from gpunn.serialization import CorruptFileError, RefusedFileError
 if TYPE_CHECKING:
     from types import ModuleType
 
-DEFAULTS = {"epochs": 8, "batch_size": 64, "lr": 0.05, "seed": 0}
+DEFAULTS: dict[str, Any] = {"epochs": 8, "batch_size": 64, "lr": 0.05, "seed": 0}
 FULL_EPOCHS = 4  # with --data: 60,000 digits need fewer rounds
 
 
@@ -63,10 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             try:
                 run.load(state)
             except CheckpointError as error:
-                raise _Mistake(f"{checkpoint}: {error}") from None
+                raise _MistakeError(f"{checkpoint}: {error}") from None
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         return _train(run, checkpoint, _command(argv), tqdm, plot)
-    except _Mistake as mistake:
+    except _MistakeError as mistake:
         print(f"mnist: {mistake}", file=sys.stderr)
         return 2
     except OSError as error:
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _Mistake(Exception):
+class _MistakeError(Exception):
     """Something the user can mend; the message is one line."""
 
 
@@ -128,7 +128,7 @@ def _need(module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise _Mistake(
+        raise _MistakeError(
             f"{error}; install what the examples need: pip install 'gpunn[demo]'"
         ) from None
 
@@ -139,7 +139,7 @@ def _device(name: str) -> str:
     try:
         gpunn.zeros(1, device=name)
     except RuntimeError as error:
-        raise _Mistake(f"--device {name}: {error}") from None
+        raise _MistakeError(f"--device {name}: {error}") from None
     return name
 
 
@@ -149,7 +149,7 @@ def _digits(folder: str | None) -> tuple[Pair, Pair]:
             MNIST10k(train) if folder is None else MNIST(folder, train) for train in (True, False)
         ]
     except DataFileError as error:
-        raise _Mistake(str(error)) from None
+        raise _MistakeError(str(error)) from None
     mean, deviation = 0.1307, 0.3081  # of MNIST's training pixels
     pairs = [part.tensors() for part in parts]
     train, held_out = [((images - mean) / deviation, labels) for images, labels in pairs]
@@ -158,14 +158,16 @@ def _digits(folder: str | None) -> tuple[Pair, Pair]:
 
 def _read_checkpoint(path: Path) -> dict[str, Any]:
     try:
-        state = gpunn.load(path, map_location="cpu")
+        state: Any = gpunn.load(path, map_location="cpu")
     except FileNotFoundError:
-        raise _Mistake(f"{path}: no such checkpoint; start without --resume") from None
+        raise _MistakeError(f"{path}: no such checkpoint; start without --resume") from None
     except (CorruptFileError, RefusedFileError) as error:
-        raise _Mistake(str(error)) from None
-    if not isinstance(state, dict) or not isinstance(state.get("settings"), dict):
-        raise _Mistake(f"{path}: not a checkpoint of this program")
-    return state
+        raise _MistakeError(str(error)) from None
+    if isinstance(state, dict):
+        checkpoint = cast("dict[str, Any]", state)
+        if isinstance(checkpoint.get("settings"), dict):
+            return checkpoint
+    raise _MistakeError(f"{path}: not a checkpoint of this program")
 
 
 def _settings(args: argparse.Namespace, state: dict[str, Any] | None, train: Pair) -> Settings:
@@ -186,12 +188,12 @@ def _seeded_model(args: argparse.Namespace, state: dict[str, Any] | None) -> nn.
 
 def _train(run: Run, checkpoint: Path, again: str, tqdm: Any, plot: ModuleType) -> int:
     epochs, started, trained = run.settings.epochs, time.perf_counter(), 0
-    print(f"training on {len(run.loader.dataset):,} digits, device {run.device}", flush=True)
+    print(f"training on {run.samples:,} digits, device {run.device}", flush=True)
     with ctrl_c_stops() as stop:
         while not run.done:
             p = run.progress
             label = f"epoch {p.epoch + 1}/{epochs}"
-            total = len(run.loader.dataset)
+            total = run.samples
             with tqdm(total=total, initial=p.seen, desc=label, unit=" samples") as bar:
 
                 def report(samples: int, loss: float, accuracy: float) -> None:

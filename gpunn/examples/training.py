@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -57,6 +57,7 @@ class Run:
         self.settings, self.progress, self.device = settings, Progress(), device
         self.model = model.to(device)
         self.held_out = tuple(t.to(device) for t in held_out)
+        self.samples = len(train[1])
         self.loss_fn = nn.CrossEntropyLoss()
         self.loader = DataLoader(
             TensorDataset(*(t.to(device) for t in train)),
@@ -169,7 +170,7 @@ class Stop:
 
 
 @contextlib.contextmanager
-def ctrl_c_stops() -> Iterator[Stop]:
+def ctrl_c_stops() -> Generator[Stop]:
     """Inside, Ctrl-C asks for a stop after the current batch, so that no state is half-changed."""
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():

@@ -14,10 +14,7 @@ from gpunn.functional.activation import (
     softplus,
     threshold,
 )
-from gpunn.functional.classification import (
-    cross_entropy,
-    nll_loss,
-)
+from gpunn.functional.classification import cross_entropy, nll_loss
 from gpunn.functional.conv import conv1d, conv2d, conv3d
 from gpunn.functional.dropout import dropout, dropout1d, dropout2d, dropout3d
 from gpunn.functional.linear import embedding, linear, one_hot
@@ -30,7 +27,7 @@ from gpunn.functional.loss import (
     mse_loss,
     smooth_l1_loss,
 )
-from gpunn.functional.normalization import batch_norm, group_norm, layer_norm
+from gpunn.functional.normalization import batch_norm, group_norm, instance_norm, layer_norm
 from gpunn.functional.pad import pad
 from gpunn.functional.pooling import (
     adaptive_avg_pool1d,
@@ -71,6 +68,7 @@ __all__ = [
     "group_norm",
     "hardtanh",
     "huber_loss",
+    "instance_norm",
     "kl_div",
     "l1_loss",
     "layer_norm",

@@ -6,22 +6,20 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
-import numpy
-
 from gpunn.autograd.variable import Array
 from gpunn.backends import type2backend
 from gpunn.dtype import dtype
 from gpunn.ops import pointwise
 from gpunn.ops.common import Op, canonical_dim, dtype_of, xp_of
 from gpunn.ops.conversion import to
-from gpunn.ops.pointwise import Masked, erf, exp, expm1, log1p, sigmoid, tanh, where
+from gpunn.ops.pointwise import Masked, exp, expm1, log1p, sigmoid, tanh, where
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 _ROOT_HALF = math.sqrt(0.5)
 _ROOT_TWO_OVER_PI = math.sqrt(2 / math.pi)
-_CUBIC = 0.044715
+_ONE_OVER_ROOT_TWO_PI = 1 / math.sqrt(2 * math.pi)
 
 
 class LeakyReLU(Op):
@@ -56,35 +54,21 @@ class Hardtanh(Op):
         return Masked.apply(dy, ctx.saved_tensors[0]), None, None
 
 
-class Gelu(Op):
-    """x Φ(x), where Φ is the normal distribution or its approximation by tanh."""
+class NormalCdf(Op):
+    """Φ(x) = (1 + erf(x / √2)) / 2, whose derivative is exp(-x² / 2) / √(2π)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, approximate: str) -> Array:
-        ctx.approximate = approximate
+    def forward(ctx: Any, x: Tensor) -> Array:
         ctx.save_for_backward(x)
-        data, xp = x.data, xp_of(x)
-        if data.dtype == numpy.float16:
-            data = data.astype("f4")
-        if approximate == "none":
-            y = type2backend[type(data)].special("erf")(data * data.dtype.type(_ROOT_HALF))
-        else:
-            y = xp.tanh(data * (data * data * _CUBIC + 1) * _ROOT_TWO_OVER_PI)
-        y += 1
-        y *= data
+        y = type2backend[type(x.data)].special("erf")(x.data * _ROOT_HALF)
         y *= 0.5
-        return y.astype(x.data.dtype, copy=False)
+        y += 0.5
+        return y
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, dy: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        if ctx.approximate == "none":
-            slope = exp(x * x * -0.5) * x * _ROOT_TWO_OVER_PI + erf(x * _ROOT_HALF)
-        else:
-            square = x * x * _CUBIC
-            t = tanh(x * (square + 1) * _ROOT_TWO_OVER_PI)
-            slope = (1 - t * t) * x * (square * 3 + 1) * _ROOT_TWO_OVER_PI + t
-        return dy * ((slope + 1) * 0.5), None
+        return dy * (exp(x * x * -0.5) * _ONE_OVER_ROOT_TWO_PI)
 
 
 class LogSigmoid(Op):
@@ -235,7 +219,12 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
             f"approximate argument must be either none or tanh. (got {approximate!r})"
         )
     _need_float("gelu", input)
-    return Gelu.apply(input, approximate)
+    x = input.float() if input.data.dtype.itemsize == 2 else input
+    if approximate == "none":
+        y = x * NormalCdf.apply(x)
+    else:
+        y = x * (tanh(x * (x * x * 0.044715 + 1) * _ROOT_TWO_OVER_PI) * 0.5 + 0.5)
+    return y if x is input else to(y, input.dtype)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:

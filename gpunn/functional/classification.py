@@ -9,10 +9,10 @@ import numpy
 from gpunn.autograd.variable import Array, recording, wrap
 from gpunn.backends import type2backend
 from gpunn.functional.activation import LogSoftmax, LogSoftmaxInput, log_softmax
-from gpunn.functional.loss import reduced, reduction_of
-from gpunn.ops.common import Op, dtype_of, xp_of
+from gpunn.functional.loss import need_tensors, reduced, reduction_of, total_of
+from gpunn.ops.common import Op, dtype_of, not_implemented, xp_of
 from gpunn.ops.pointwise import Masked
-from gpunn.ops.reduction import _TITLES, sum
+from gpunn.ops.reduction import sum
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -31,7 +31,8 @@ def _choose(x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int)
     """The choice of checked shapes. Raises IndexError for a class that is not there."""
     xp, data = xp_of(x), x.data
     dim = _class_dim(x)
-    classes = xp.asarray(target.data).reshape(data.shape[:dim] + data.shape[dim + 1 :])
+    classes = xp.asarray(target.data, numpy.int64)
+    classes = classes.reshape(data.shape[:dim] + data.shape[dim + 1 :])
     kept = classes != ignore_index
     bad = kept & ((classes < 0) | (classes >= data.shape[dim]))
     if bool(bad.any()):
@@ -41,7 +42,7 @@ def _choose(x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int)
         classes = xp.where(kept, classes, 0)
     counts = None if weight is None else weight.data[classes]
     if not whole:
-        counts = xp.where(kept, data.dtype.type(1) if counts is None else counts, 0)
+        counts = kept.astype(data.dtype) if counts is None else xp.where(kept, counts, 0)
     grid = [
         xp.arange(n).reshape((n,) + (1,) * (classes.ndim - 1 - d))
         for d, n in enumerate(classes.shape)
@@ -50,17 +51,12 @@ def _choose(x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int)
         places=(*grid[:dim], classes, *grid[dim:]),
         kept=None if whole else kept,
         weight=counts,
-        total=float(classes.size) if counts is None else _sum(counts),
+        total=float(classes.size) if counts is None else total_of(counts),
     )
 
 
 def _class_dim(x: Tensor) -> int:
     return 1 if x.data.ndim > 1 else 0
-
-
-def _sum(x: Array) -> Array:
-    """The sum of all; of float16 in float32."""
-    return x.sum(dtype=numpy.float32 if x.dtype.itemsize == 2 else x.dtype)
 
 
 def _forward(y: Array, choice: _Choice, reduction: str, xp: Any) -> Array:
@@ -72,16 +68,16 @@ def _forward(y: Array, choice: _Choice, reduction: str, xp: Any) -> Array:
         loss = xp.where(choice.kept, loss, 0)
     if reduction == "none":
         return loss.astype(y.dtype)
-    total = _sum(loss)
+    total = total_of(loss)
     return xp.asarray(total / choice.total if reduction == "mean" else total).astype(y.dtype)
 
 
-def _backward(dy: Array, choice: _Choice, reduction: str, xp: Any) -> Array:
-    """The gradient of y[target]: one for each target, or one for all."""
-    dchosen = -dy / choice.total if reduction == "mean" else -dy
+def _shares(dy: Array, choice: _Choice, reduction: str, xp: Any) -> Array:
+    """What of ``dy`` comes to each target; a single number where that is the same for all."""
+    shares = dy / choice.total if reduction == "mean" else dy
     if choice.weight is not None:
-        dchosen = dchosen * choice.weight
-    return dchosen if choice.kept is None else xp.where(choice.kept, dchosen, 0)
+        shares = shares * choice.weight
+    return xp.asarray(shares if choice.kept is None else xp.where(choice.kept, shares, 0))
 
 
 class Nll(Op):
@@ -110,7 +106,7 @@ class NllInput(Op):
     ) -> Array:
         ctx.args, xp = args, xp_of(dy)
         dx = xp.zeros(shape, dy.data.dtype)
-        dx[choice.places] = _backward(dy.data, choice, args[-1], xp)
+        dx[choice.places] = _shares(-dy.data, choice, args[-1], xp)
         return dx
 
     @staticmethod
@@ -151,8 +147,8 @@ class CrossEntropyInput(Op):
         xp = xp_of(y)
         dx = xp.exp(y.data)
         dx[choice.places] -= 1
-        dchosen = xp.asarray(_backward(dy.data, choice, reduction, xp))
-        dx *= -(xp.expand_dims(dchosen, _class_dim(y)) if dchosen.ndim else dchosen)
+        shares = _shares(dy.data, choice, reduction, xp)
+        dx *= xp.expand_dims(shares, _class_dim(y)) if shares.ndim else shares
         return dx
 
 
@@ -182,13 +178,20 @@ def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None) -> None
         raise RuntimeError(f"size mismatch (got input: {list(shape)} , target: {list(wanted)}")
     if len(shape) > 2 and wanted != expected:
         raise RuntimeError(f"Expected target size {list(expected)}, got {list(wanted)}")
+    if input.data.dtype.kind != "f":
+        raise not_implemented("nll_loss", input.data)
     if target.data.dtype not in (numpy.int64, numpy.uint8):
-        title = _TITLES[dtype_of(target).name]
+        title = dtype_of(target).title
         raise RuntimeError(f"expected target dtype to be Long or Byte, but got {title}")
     _check_weight("", input, weight)
     if weight is not None and weight.data.dtype != input.data.dtype:
-        titles = [_TITLES[dtype_of(x).name] for x in (input, weight)]
+        titles = [dtype_of(x).title for x in (input, weight)]
         raise RuntimeError(f"expected scalar type {titles[0]} but found {titles[1]}")
+    if recording(weight):
+        raise RuntimeError(
+            "The function 'nll_loss_forward' is not differentiable with respect to argument "
+            "'weight'. This input cannot have requires_grad True."
+        )
 
 
 def _check_weight(prefix: str, input: Tensor, weight: Tensor | None) -> None:
@@ -219,6 +222,7 @@ def nll_loss(
     Raises IndexError for a class out of bounds, ValueError or RuntimeError for shapes and dtypes
     that do not fit.
     """
+    need_tensors("nll_loss", input, target)
     reduction = reduction_of(size_average, reduce, reduction)
     _check_classes(input, target, weight)
     return Nll.apply(input, target, weight, ignore_index, reduction)
@@ -244,6 +248,7 @@ def cross_entropy(
     Raises as ``nll_loss``, and RuntimeError for ``label_smoothing`` outside [0, 1] or
     ``ignore_index`` with probabilities.
     """
+    need_tensors("cross_entropy", input, target)
     reduction = reduction_of(size_average, reduce, reduction)
     if not 0 <= label_smoothing <= 1:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
@@ -286,7 +291,7 @@ def _soft_cross_entropy(
     if target.data.dtype.kind != "f":
         raise RuntimeError(
             "Expected floating point type for target with class probabilities, got "
-            f"{_TITLES[dtype_of(target).name]}"
+            f"{dtype_of(target).title}"
         )
     if ignore_index >= 0:
         raise RuntimeError("ignore_index is not supported for floating point target")

@@ -10,7 +10,6 @@ from gpunn.backends.reference.window import output_size
 from gpunn.functional.arguments import Ints, per_dimension
 from gpunn.functional.pad import pad
 from gpunn.ops.common import Op, dtype_of
-from gpunn.ops.reduction import _TITLES
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -241,8 +240,8 @@ def _check(
         raise NotImplementedError(f"\"conv{n}d\" not implemented for 'Bool'")
     if weight.data.dtype != x.data.dtype:
         raise RuntimeError(
-            f"expected scalar type {_TITLES[dtype_of(x).name]} but found "
-            f"{_TITLES[dtype_of(weight).name]} (conv{n}d: the dtypes of input and weight)"
+            f"expected scalar type {dtype_of(x).title} but found "
+            f"{dtype_of(weight).title} (conv{n}d: the dtypes of input and weight)"
         )
     if bias is not None and bias.data.dtype != x.data.dtype:
         raise RuntimeError(

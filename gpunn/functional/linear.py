@@ -30,7 +30,7 @@ class Linear(Op):
         half = rows.dtype == numpy.float16
         if half:  # added in float32, rounded once
             rows, weight = rows.astype("f4"), weight.astype("f4")
-        y = rows @ weight.T
+        y = xp_of(x).matmul(rows, weight.T)
         if b is not None:
             y += b.data
         if half:
@@ -86,14 +86,10 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if w.ndim == 1:
         y = Linear.apply(input, weight.reshape(1, -1), None).squeeze(-1)
         return y if bias is None else y + bias
-    if bias is not None and bias.data.shape != w.shape[:1]:
-        return _plus(Linear.apply(input, weight, None), bias)
+    if bias is not None and bias.data.shape != w.shape[:1]:  # unusual, but it may broadcast
+        y = Linear.apply(input, weight, None)
+        return y + bias.expand(*y.data.shape)
     return Linear.apply(input, weight, bias)
-
-
-def _plus(y: Tensor, bias: Tensor) -> Tensor:
-    """``y + bias`` for a bias of an unusual shape, which must broadcast to ``y``'s."""
-    return y + bias.expand(*y.data.shape)
 
 
 class Embedding(Op):
@@ -145,11 +141,14 @@ def embedding(
     if weight.data.ndim != 2:
         raise RuntimeError(f"'weight' must be 2-D, got shape {list(weight.data.shape)}")
     padding_idx = padding_row(padding_idx, n)
-    wrong = index[(index < 0) | (index >= n)]
-    if wrong.size:
-        raise IndexError(
-            f"index out of range in self: embedding got {int(wrong[0])}, expected 0 <= index < {n}"
-        )
+    backend = type2backend[type(index)]
+    with backend.on(backend.device(index)):
+        wrong = index[(index < 0) | (index >= n)]
+        if wrong.size:
+            raise IndexError(
+                f"index out of range in self: embedding got {int(wrong[0])}, "
+                f"expected 0 <= index < {n}"
+            )
     if max_norm is not None:
         _renormalize(weight, index, max_norm, norm_type)
     return Embedding.apply(weight, input, padding_idx, scale_grad_by_freq)
@@ -187,19 +186,19 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
             "one_hot is only applicable to index tensor of type LongTensor. "
             f"(got {tensor.type()}; convert it with .long())"
         )
-    if data.size:
-        low, high = int(data.min()), int(data.max())
-        if low < 0:
-            raise RuntimeError(f"Class values must be non-negative. (got {low})")
-        if num_classes == -1:
-            num_classes = high + 1
-        elif high >= num_classes:
-            raise RuntimeError(
-                f"Class values must be smaller than num_classes. (got {high} >= {num_classes})"
-            )
-    elif num_classes <= 0:
-        raise RuntimeError("Can not infer total number of classes from empty tensor.")
     backend = type2backend[type(data)]
     with backend.on(backend.device(data)):
+        if data.size:
+            low, high = int(data.min()), int(data.max())
+            if low < 0:
+                raise RuntimeError(f"Class values must be non-negative. (got {low})")
+            if num_classes == -1:
+                num_classes = high + 1
+            elif high >= num_classes:
+                raise RuntimeError(
+                    f"Class values must be smaller than num_classes. (got {high} >= {num_classes})"
+                )
+        elif num_classes <= 0:
+            raise RuntimeError("Can not infer total number of classes from empty tensor.")
         classes = backend.xp.arange(num_classes)
         return wrap((data[..., None] == classes).astype(data.dtype))

@@ -5,11 +5,20 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import numpy
+
 from gpunn.autograd.variable import Array
 from gpunn.functional.activation import logsigmoid
-from gpunn.ops.common import Op, dtype_of, xp_of
+from gpunn.ops.common import (
+    Op,
+    Pointwise,
+    dtype_of,
+    need_tensor,
+    not_implemented,
+    operands,
+    xp_of,
+)
 from gpunn.ops.pointwise import abs, clamp, exp, log, log1p, square, where
-from gpunn.ops.reduction import _TITLES
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -33,11 +42,22 @@ def reduction_of(size_average: bool | None, reduce: bool | None, reduction: str)
     return reduction
 
 
+def need_tensors(name: str, input: object, target: object) -> None:
+    """Raise TypeError unless both are tensors: a list or a NumPy array has to be made one."""
+    need_tensor(name, input)
+    need_tensor(name, target, "target", 2)
+
+
 def reduced(loss: Tensor, reduction: str) -> Tensor:
     """``loss`` itself, its mean or its sum."""
     if reduction == "none":
         return loss
     return loss.mean() if reduction == "mean" else loss.sum()
+
+
+def total_of(y: Array) -> Array:
+    """The sum of all elements; of float16 in float32."""
+    return y.sum(dtype=numpy.float32 if y.dtype.itemsize == 2 else y.dtype)
 
 
 # Numbers --------------------------------------------------------------------------------------
@@ -65,6 +85,32 @@ def _averaged(loss: Tensor, weight: Tensor | None, reduction: str, over_weights:
     return reduced(loss * weight, reduction)
 
 
+class MseLoss(Pointwise):
+    """(x - target)² and its reduction in one: the commonest of regressions."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, target: Tensor, reduction: str) -> Array:
+        ctx.reduction = reduction
+        ctx.save_for_backward(x, target)
+        (a, b), xp = operands(x, target)
+        if a.dtype.kind != "f":
+            raise not_implemented("mse", a)
+        y = a - b
+        y = y * y
+        if reduction == "none":
+            return y
+        total = total_of(y)
+        return xp.asarray(total / y.size if reduction == "mean" else total).astype(y.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, target = ctx.saved_tensors
+        error = x - target
+        count = error.data.size if ctx.reduction == "mean" else 1
+        dx = error * (dy * (2 / count if count else 0.0))
+        return dx, -dx if ctx.needs_input_grad[1] else None, None
+
+
 def mse_loss(
     input: Tensor,
     target: Tensor,
@@ -77,8 +123,11 @@ def mse_loss(
 
     ``weight``, of the same shape, multiplies it; the mean then divides by the sum of the weights.
     """
+    need_tensors("mse_loss", input, target)
     reduction = reduction_of(size_average, reduce, reduction)
     _warn_of_broadcasting(input, target)
+    if weight is None:
+        return MseLoss.apply(input, target, reduction)
     return _averaged(square(input - target), weight, reduction, over_weights=True)
 
 
@@ -94,6 +143,7 @@ def l1_loss(
 
     Shapes that differ broadcast, with a warning. ``weight`` as in ``mse_loss``.
     """
+    need_tensors("l1_loss", input, target)
     reduction = reduction_of(size_average, reduce, reduction)
     _warn_of_broadcasting(input, target)
     return _averaged(abs(input - target), weight, reduction, over_weights=True)
@@ -112,6 +162,7 @@ def smooth_l1_loss(
     Shapes that differ broadcast, with a warning. RuntimeError for a negative ``beta``; 0 gives
     ``l1_loss``.
     """
+    need_tensors("smooth_l1_loss", input, target)
     reduction = reduction_of(size_average, reduce, reduction)
     _warn_of_broadcasting(input, target)
     if beta < 0:
@@ -134,6 +185,7 @@ def huber_loss(
     Shapes that differ broadcast, with a warning. ``weight``, of the same shape, multiplies it; the
     mean is over all elements. RuntimeError unless ``delta`` is positive.
     """
+    need_tensors("huber_loss", input, target)
     reduction = reduction_of(None, None, reduction)
     _warn_of_broadcasting(input, target)
     if delta <= 0:
@@ -178,6 +230,7 @@ def binary_cross_entropy(
     The logarithms are cut off at -100, so that no loss is infinite. ``weight`` broadcasts.
     Raises ValueError for shapes that differ, RuntimeError for values outside [0, 1].
     """
+    need_tensors("binary_cross_entropy", input, target)
     reduction = reduction_of(size_average, reduce, reduction)
     if input.data.shape != target.data.shape:
         raise ValueError(
@@ -185,7 +238,7 @@ def binary_cross_entropy(
             f"({input.shape}) is deprecated. Please ensure they have the same size."
         )
     if input.data.dtype != target.data.dtype:
-        titles = [_TITLES[dtype_of(x).name] for x in (target, input)]
+        titles = [dtype_of(x).title for x in (target, input)]
         raise RuntimeError(f"Found dtype {titles[0]} but expected {titles[1]}")
     for name, x in (("input", input), ("target", target)):
         if not bool(((x.data >= 0) & (x.data <= 1)).all()):
@@ -208,6 +261,7 @@ def binary_cross_entropy_with_logits(
     ``-w (pos_weight t log p + (1 - t) log(1 - p))``; both weights broadcast. Raises ValueError for
     shapes that differ.
     """
+    need_tensors("binary_cross_entropy_with_logits", input, target)
     reduction = reduction_of(size_average, reduce, reduction)
     if input.data.shape != target.data.shape:
         raise ValueError(
@@ -233,6 +287,7 @@ def kl_div(
     ``log_target``: ``target`` holds log t. ``reduction``: beside "none", "sum" and "mean" (over
     all elements, with a warning) "batchmean", the divergence of one distribution on average.
     """
+    need_tensors("kl_div", input, target)
     batchmean = reduction == "batchmean"
     if not batchmean:
         reduction = reduction_of(size_average, reduce, reduction)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
+from gpunn.autograd.grad_mode import no_grad
 from gpunn.autograd.variable import Array
 from gpunn.backends import type2backend
 from gpunn.ops.common import Op, dtype_of
@@ -18,23 +19,40 @@ if TYPE_CHECKING:
 
 
 class BatchNorm(Op):
-    """y, and the batch's mean and biased variance per channel, which carry no gradient."""
+    """y by the batch's statistics, which also move the running ones, if given, in place."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
-    ) -> tuple[Array, ...]:
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        momentum: float,
+        eps: float,
+    ) -> Array:
         ctx.eps = eps
         y, mean, var = type2backend[type(x.data)].batch_norm(
             x.data, _data(weight), _data(bias), eps
         )
         ctx.save_for_backward(x, weight, mean, var)
-        ctx.mark_non_differentiable(mean, var)
-        return y, mean, var
+        if running_mean is not None and running_var is not None and x.data.size:
+            count = x.data.size // x.data.shape[1]
+            _move(running_mean, mean, momentum)
+            _move(running_var, var * (count / (count - 1)), momentum)
+        return y
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
-        return *BatchNormInput.apply(dy, *ctx.saved_tensors, ctx.eps), None
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return *BatchNormInput.apply(dy, *ctx.saved_tensors, ctx.eps), None, None, None, None
+
+
+def _move(running: Tensor, batch: Array, momentum: float) -> None:
+    data = running.data
+    data *= 1 - momentum
+    data += momentum * batch
+    running._version_box[0] += 1
 
 
 class BatchNormInput(Op):
@@ -253,18 +271,54 @@ def batch_norm(
         if running_mean is None or running_var is None:
             raise RuntimeError("running_mean must be defined in evaluation mode")
         return BatchNormEval.apply(input, weight, bias, running_mean, running_var, eps)
-    y, mean, var = BatchNorm.apply(input, weight, bias, eps)
-    if running_mean is not None and running_var is not None and count:
-        _move(running_mean, mean.data, momentum)
-        _move(running_var, var.data * (count / (count - 1)), momentum)
-    return y
+    return BatchNorm.apply(input, weight, bias, running_mean, running_var, momentum, eps)
 
 
-def _move(running: Tensor, batch: Array, momentum: float) -> None:
-    data = running.data
-    data *= 1 - momentum
-    data += momentum * batch
-    running._version_box[0] += 1
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-05,
+) -> Tensor:
+    """Batch norm of every image by itself: ``(N, C, ...) -> (N, C, ...)``.
+
+    Running statistics, if given, move by the mean of the images' own; without ``use_input_stats``
+    they are what is normalized by. Raises ValueError for one value per channel.
+    D. Ulyanov, A. Vedaldi and V. Lempitsky, "Instance normalization", 2016.
+    """
+    if not use_input_stats:
+        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    n, c, *spatial = input.data.shape
+    if math.prod(spatial) == 1:
+        raise ValueError(
+            f"Expected more than 1 spatial element when training, got input size {input.shape!r}"
+        )
+    _check(
+        "instance_norm",
+        input,
+        c,
+        running_mean=running_mean,
+        running_var=running_var,
+        weight=weight,
+        bias=bias,
+    )
+    with no_grad():
+        mean, var = _repeated(running_mean, n), _repeated(running_var, n)
+    images = input.reshape(1, n * c, *spatial)
+    y = batch_norm(images, mean, var, _repeated(weight, n), _repeated(bias, n), True, momentum, eps)
+    with no_grad():
+        for running, moved in ((running_mean, mean), (running_var, var)):
+            if running is not None and moved is not None and n:
+                running.copy_(moved.reshape(n, c).mean(0))
+    return y.reshape(*input.data.shape)
+
+
+def _repeated(vector: Tensor | None, n: int) -> Tensor | None:
+    return None if vector is None else vector.repeat(n)
 
 
 def layer_norm(

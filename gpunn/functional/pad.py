@@ -117,7 +117,7 @@ def _crops(widths: Widths) -> Widths:
 
 def _check_size(shape: tuple[int, ...], widths: Widths, least: int, problem: str) -> None:
     for d, (n, (a, b)) in enumerate(zip(shape, widths, strict=True)):
-        if n + a + b < least:
+        if min(a, b) < 0 and n + a + b < least:
             raise RuntimeError(f"{problem}: padding ({a}, {b}) at dimension {d} of {list(shape)}")
 
 

@@ -10,7 +10,6 @@ from gpunn.backends.reference.window import output_size as windows_along
 from gpunn.functional.arguments import Ints, ntuple, per_dimension
 from gpunn.ops.common import Op, dtype_of
 from gpunn.ops.indexing import gather
-from gpunn.ops.reduction import _TITLES
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -424,6 +423,6 @@ def _adaptive_size(n: int, name: str, x: Tensor, output_size: OutputSize) -> Int
 
 def _not_implemented(name: str, x: Tensor) -> NotImplementedError:
     return NotImplementedError(
-        f"\"{name}\" not implemented for '{_TITLES[dtype_of(x).name]}'; convert the input, for "
+        f"\"{name}\" not implemented for '{dtype_of(x).title}'; convert the input, for "
         "example with .float()"
     )

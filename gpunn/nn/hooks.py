@@ -143,7 +143,10 @@ class _Backward:
         watched = _watch(_tuple(result), self._output_gradients, zeros=False)
         if watched is None:
             return result
-        return watched if isinstance(result, tuple) else watched[0]
+        if not isinstance(result, tuple):
+            return watched[0]
+        named = getattr(cast("object", result), "_make", None)
+        return watched if named is None else named(watched)
 
     def _output_gradients(self, gradients: Gradients) -> Gradients:
         for hook in self.pre_hooks:

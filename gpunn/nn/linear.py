@@ -23,6 +23,8 @@ class Linear(Module):
     begin uniform within ±1/√in_features.
     """
 
+    bias: Parameter | None
+
     def __init__(
         self,
         in_features: int,
@@ -34,9 +36,8 @@ class Linear(Module):
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
         self.weight = Parameter(empty(out_features, in_features, device=device, dtype=dtype))
-        self.bias = Parameter(empty(out_features, device=device, dtype=dtype)) if bias else None
-        if self.bias is None:
-            self.register_parameter("bias", None)
+        made = Parameter(empty(out_features, device=device, dtype=dtype)) if bias else None
+        self.register_parameter("bias", made)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

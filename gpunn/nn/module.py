@@ -86,7 +86,7 @@ class Module:
         try:
             if not mode_of_thread.quiet:
                 with quiet():  # once for the model, not in every operation
-                    return self(*args, **kwargs)
+                    return Module.__call__(self, *args, **kwargs)
             if (
                 self._forward_hooks
                 or self._forward_pre_hooks
@@ -403,13 +403,15 @@ class Module:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set the gradients of all parameters to None, or to zeros."""
         for parameter in self.parameters():
-            if parameter.grad is None:
+            gradient = parameter.grad
+            if gradient is None:
                 continue
             if set_to_none:
                 parameter.grad = None
             else:
-                parameter.grad = parameter.grad.detach()
-                parameter.grad.zero_()
+                if gradient.requires_grad:  # made with create_graph
+                    parameter.grad = gradient = gradient.detach()
+                gradient.zero_()
 
     # Moving and casting ---------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -35,8 +36,8 @@ class _Affine(Module):
             init.zeros_(self.bias)
 
 
-class _BatchNorm(_Affine):
-    """The layer for inputs of some ranks; the subclasses say which."""
+class _Tracking(_Affine):
+    """Running statistics, and a check of the input's rank; the subclasses say which."""
 
     _version: ClassVar[int] = 2
     _ranks: ClassVar[tuple[int, ...]]
@@ -80,20 +81,10 @@ class _BatchNorm(_Affine):
         self.reset_running_stats()
         super().reset_parameters()
 
-    def forward(self, input: Tensor) -> Tensor:
+    def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() not in self._ranks:
             ranks = " or ".join(f"{n}D" for n in self._ranks)
             raise ValueError(f"expected {ranks} input (got {input.dim()}D input)")
-        mean, var = self.running_mean, self.running_var
-        momentum = 0.0 if self.momentum is None else self.momentum
-        if self.training and not self.track_running_stats:
-            mean = var = None
-        elif self.training and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-            if self.momentum is None:
-                momentum = 1 / int(self.num_batches_tracked)
-        by_batch = self.training or (mean is None and var is None)
-        return F.batch_norm(input, mean, var, self.weight, self.bias, by_batch, momentum, self.eps)
 
     def extra_repr(self) -> str:
         return (
@@ -120,6 +111,21 @@ class _BatchNorm(_Affine):
         )
 
 
+class _BatchNorm(_Tracking):
+    def forward(self, input: Tensor) -> Tensor:
+        self._check_input_dim(input)
+        mean, var = self.running_mean, self.running_var
+        momentum = 0.0 if self.momentum is None else self.momentum
+        if self.training and not self.track_running_stats:
+            mean = var = None
+        elif self.training and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+            if self.momentum is None:
+                momentum = 1 / int(self.num_batches_tracked)
+        by_batch = self.training or (mean is None and var is None)
+        return F.batch_norm(input, mean, var, self.weight, self.bias, by_batch, momentum, self.eps)
+
+
 class BatchNorm1d(_BatchNorm):
     """Batch normalization of ``(N, C)`` or ``(N, C, L)``; see ``BatchNorm2d``."""
 
@@ -142,6 +148,74 @@ class BatchNorm3d(_BatchNorm):
     """Batch normalization of ``(N, C, D, H, W)``; see ``BatchNorm2d``."""
 
     _ranks = (5,)
+
+
+class _InstanceNorm(_Tracking):
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: Where = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(
+            num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias
+        )
+
+    def forward(self, input: Tensor) -> Tensor:
+        self._check_input_dim(input)
+        batched = input.dim() == self._ranks[-1]
+        channels = input.shape[int(batched)]
+        if channels != self.num_features:
+            where = f"input's size at dim={int(batched)}"
+            if self.affine:
+                raise ValueError(
+                    f"expected {where} to match num_features ({self.num_features}), "
+                    f"but got: {channels}."
+                )
+            warnings.warn(
+                f"{where} does not match num_features. You can silence this warning by not "
+                "passing in num_features, which is not used because affine=False",
+                stacklevel=2,
+            )
+        y = F.instance_norm(
+            input if batched else input.unsqueeze(0),
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training or not self.track_running_stats,
+            self.momentum if self.momentum is not None else 0.0,
+            self.eps,
+        )
+        return y if batched else y.squeeze(0)
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """Instance normalization of ``(N, C, L)`` or ``(C, L)``; see ``InstanceNorm2d``."""
+
+    _ranks = 2, 3
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """(x - mean) / √(var + eps) per image and channel of ``(N, C, H, W)`` or ``(C, H, W)``.
+
+    With ``affine``, times w plus b. With ``track_running_stats``, after ``eval()`` by the running
+    statistics. Raises ValueError for an input of another rank, and for one value per channel.
+    """
+
+    _ranks = 3, 4
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Instance normalization of ``(N, C, D, H, W)`` or without N; see ``InstanceNorm2d``."""
+
+    _ranks = 4, 5
 
 
 class LayerNorm(_Affine):

@@ -84,43 +84,68 @@ def overrides(module: Module, method: str) -> bool:
 # Giving back --------------------------------------------------------------------------------
 
 
+class _Loading:
+    """One ``load_state_dict``: what is found on the way through the modules, copies still to do."""
+
+    def __init__(self, metadata: Mapping[str, Any], assign: bool) -> None:
+        self.metadata = metadata
+        self.assign = assign
+        self.missing, self.unexpected, self.errors = list[str](), list[str](), list[str]()
+        self.copies: list[Callable[[], None]] = []
+        self.hooks: list[tuple[Module, Callable[..., Any]]] = []
+
+    def visit(self, module: Module, state_dict: OrderedDict[str, Any], prefix: str) -> None:
+        """Look at the part of ``state_dict`` for ``module`` and all below it."""
+        local = {**self.metadata.get(prefix[:-1], {}), "copies": self.copies}
+        if self.assign:
+            local["assign_to_params_buffers"] = True
+        module._load_from_state_dict(
+            state_dict, prefix, local, True, self.missing, self.unexpected, self.errors
+        )
+        for name, child in module._modules.items():
+            if child is not None:
+                start = f"{prefix}{name}."
+                part = ((k, v) for k, v in state_dict.items() if k.startswith(start))
+                self.visit(child, OrderedDict(part), start)
+        self.hooks.extend((module, hook) for hook in module._load_state_dict_post_hooks.values())
+
+    def refuse(self, module: Module, strict: bool) -> None:
+        """Raise RuntimeError where there is something to report."""
+        report = list(self.errors)
+        if strict and self.unexpected:
+            keys = ", ".join(f'"{k}"' for k in self.unexpected)
+            report.insert(0, f"Unexpected key(s) in state_dict: {keys}. ")
+        if strict and self.missing:
+            keys = ", ".join(f'"{k}"' for k in self.missing)
+            report.insert(0, f"Missing key(s) in state_dict: {keys}. ")
+        if report:
+            lines = "\n\t".join(report)
+            raise RuntimeError(
+                f"Error(s) in loading state_dict for {type(module).__name__}:\n\t{lines}"
+            )
+
+
 def load(
     module: Module, state_dict: Mapping[str, Any], strict: bool, assign: bool
 ) -> IncompatibleKeys:
     """``module.load_state_dict(state_dict)``: look at everything first, then copy."""
     if not isinstance(state_dict, Mapping):  # type: ignore[unreachable]
         raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
-    metadata: Mapping[str, Any] = getattr(state_dict, "_metadata", None) or {}
-    missing, unexpected, errors = list[str](), list[str](), list[str]()
-    copies: list[Callable[[], None]] = []
-    hooks: list[tuple[Module, Callable[..., Any]]] = []
-
-    def visit(module: Module, state_dict: OrderedDict[str, Any], prefix: str) -> None:
-        local = {**metadata.get(prefix[:-1], {}), "copies": copies}
-        if assign:
-            local["assign_to_params_buffers"] = True
-        module._load_from_state_dict(state_dict, prefix, local, True, missing, unexpected, errors)
-        for name, child in module._modules.items():
-            if child is not None:
-                start = f"{prefix}{name}."
-                part = ((k, v) for k, v in state_dict.items() if k.startswith(start))
-                visit(child, OrderedDict(part), start)
-        hooks.extend((module, hook) for hook in module._load_state_dict_post_hooks.values())
-
-    visit(module, OrderedDict(state_dict), "")
-    if errors or not hooks:
-        _refuse(module, strict, missing, unexpected, errors)
-    for copy in copies:
+    loading = _Loading(getattr(state_dict, "_metadata", None) or {}, assign)
+    loading.visit(module, OrderedDict(state_dict), "")
+    if loading.errors or not loading.hooks:
+        loading.refuse(module, strict)
+    for copy in loading.copies:
         copy()
-    found = IncompatibleKeys(missing, unexpected)
-    for owner, hook in hooks:  # these may take keys off the lists, and want the values in place
+    found = IncompatibleKeys(loading.missing, loading.unexpected)
+    for owner, hook in loading.hooks:  # may take keys off the lists, and want the values in place
         if hook(owner, found) is not None:
             raise AssertionError(
                 "Hooks registered with ``register_load_state_dict_post_hook`` are not expected to "
                 "return new values, if incompatible_keys need to be modified, it should be done "
                 "inplace."
             )
-    _refuse(module, strict, missing, unexpected, errors)
+    loading.refuse(module, strict)
     return found
 
 
@@ -209,21 +234,3 @@ def _copy(
             setattr(module, name, Parameter(value.detach(), target.requires_grad))
 
     return copy
-
-
-def _refuse(
-    module: Module, strict: bool, missing: list[str], unexpected: list[str], errors: list[str]
-) -> None:
-    """Raise RuntimeError where there is something to report."""
-    report = list(errors)
-    if strict and unexpected:
-        keys = ", ".join(f'"{k}"' for k in unexpected)
-        report.insert(0, f"Unexpected key(s) in state_dict: {keys}. ")
-    if strict and missing:
-        keys = ", ".join(f'"{k}"' for k in missing)
-        report.insert(0, f"Missing key(s) in state_dict: {keys}. ")
-    if report:
-        lines = "\n\t".join(report)
-        raise RuntimeError(
-            f"Error(s) in loading state_dict for {type(module).__name__}:\n\t{lines}"
-        )

@@ -31,6 +31,65 @@ class Op(Function):
         super().__init_subclass__(suffix=suffix, **kwargs)
 
 
+class Pointwise(Op):
+    """An Op whose operands broadcast."""
+
+    @classmethod
+    def _explain(cls, args: tuple[Any, ...]) -> None:
+        broadcast_shapes(*[a._data.shape for a in args if isinstance(a, Variable)])
+
+
+def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
+    """The shape to which ``shapes`` broadcast. Raises RuntimeError in PyTorch's words.
+
+    >>> broadcast_shapes((2, 1), (3,))
+    (2, 3)
+    """
+    result: list[int] = []
+    for shape in shapes:
+        lead = [1] * (len(shape) - len(result))
+        result = lead + result
+        for i in range(-1, -len(shape) - 1, -1):
+            a, b = result[i], shape[i]
+            if a != b and a != 1 and b != 1:
+                raise RuntimeError(
+                    f"The size of tensor a ({a}) must match the size of tensor b ({b}) at "
+                    f"non-singleton dimension {len(result) + i}"
+                )
+            result[i] = b if a == 1 else a
+    return tuple(result)
+
+
+def not_implemented(name: str, x: Array) -> NotImplementedError:
+    """The error for an element type that an operation does not take."""
+    where, kind = type2backend[type(x)].name, from_numpy_dtype[x.dtype].title
+    return NotImplementedError(f"\"{name}_{where}\" not implemented for '{kind}'")
+
+
+def need_tensor(name: str, value: object, argument: str = "input", position: int = 1) -> None:
+    """Raise TypeError unless ``value`` is a tensor."""
+    if not isinstance(value, Variable):
+        raise TypeError(
+            f"{name}(): argument '{argument}' (position {position}) must be Tensor, "
+            f"not {type(value).__name__}"
+        )
+
+
+def is_tensor(obj: object) -> bool:
+    """Whether ``obj`` is a tensor."""
+    return isinstance(obj, Variable)
+
+
+def is_floating_point(input: Tensor) -> bool:
+    """Whether the dtype of ``input`` is a float."""
+    return input.data.dtype.kind == "f"
+
+
+def numel(input: Tensor) -> int:
+    """The number of elements."""
+    return input.data.size
+
+
 def xp_of(x: Variable) -> Any:
     """numpy or cupy, whichever holds ``x``."""
     return type2backend[type(x._data)].xp

@@ -8,7 +8,7 @@ from gpunn.autograd.variable import Array
 from gpunn.backends import backend_of, type2backend
 from gpunn.device import device as _Device
 from gpunn.dtype import as_dtype
-from gpunn.ops.common import Op, xp_of
+from gpunn.ops.common import Op, Pointwise, xp_of
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -54,20 +54,20 @@ class Move(Op):
         return Move.apply(dy, ctx.source), None
 
 
-class Overwrite(Op):
+class Overwrite(Pointwise):
     """``values``, broadcast to the shape and cast to the dtype of ``x``, whose history ends."""
+
+    @classmethod
+    def _explain(cls, args: tuple[Any, ...]) -> None:
+        super()._explain(args)
+        shapes = [list(a.data.shape) for a in args]
+        raise RuntimeError(
+            f"output with shape {shapes[0]} doesn't match the broadcast shape {shapes[1]}"
+        )
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, values: Tensor) -> Array:
-        xp = xp_of(x)
-        try:
-            spread = xp.broadcast_to(values.data, x.data.shape)
-        except ValueError:
-            raise RuntimeError(
-                f"The size of tensor a {list(x.data.shape)} must match the size of tensor b "
-                f"{list(values.data.shape)}: shape mismatch, the value cannot be broadcast to the "
-                "place it is written to"
-            ) from None
+        spread = xp_of(x).broadcast_to(values.data, x.data.shape)
         return spread.astype(x.data.dtype)
 
     @staticmethod

@@ -159,7 +159,12 @@ def _numpy_errors(apply: Any, x: Tensor, index: tuple[Any, ...]) -> Tensor:
         return apply(x, index)
     except IndexError as error:
         text = str(error).replace("for axis", "for dimension")
-        if text.startswith("too many indices"):
+        if text.startswith("too many indices") and not x.data.ndim:
+            text = (
+                "invalid index of a 0-dim tensor. Use `tensor.item()` to convert a 0-dim tensor to "
+                "a number"
+            )
+        elif text.startswith("too many indices"):
             text = f"too many indices for tensor of dimension {x.data.ndim}"
         elif text.startswith("shape mismatch"):
             text = text.replace(
@@ -192,6 +197,9 @@ def _split_index(x: Tensor, index: Any) -> tuple[tuple[Any, ...] | None, tuple[A
         elif part is None:
             basic.append(None)
             advanced.append(slice(None))
+        elif _is_flag(part):  # x[True]: a new dimension of size 1, or 0
+            basic.append(None)
+            advanced.append(xp.zeros(int(part), numpy.int64))
         elif isinstance(part, int):
             basic.append(part)
             dim += 1
@@ -199,9 +207,6 @@ def _split_index(x: Tensor, index: Any) -> tuple[tuple[Any, ...] | None, tuple[A
             basic.append(part)
             advanced.append(slice(None))
             dim += 1
-        elif _is_flag(part):  # x[True]: a new dimension of size 1, or 0
-            basic.append(None)
-            advanced.append(xp.zeros(int(part), numpy.int64))
         elif _is_mask(part):
             _check_mask(x, part, dim)
             basic.extend([slice(None)] * part.ndim)
@@ -212,6 +217,8 @@ def _split_index(x: Tensor, index: Any) -> tuple[tuple[Any, ...] | None, tuple[A
             advanced.append(part)
             dim += 1
     if used > x.data.ndim:
+        if not x.data.ndim and any(isinstance(p, slice) for p in parts):
+            raise IndexError("slice() cannot be applied to a 0-dim tensor.")
         raise IndexError(f"too many indices for tensor of dimension {x.data.ndim}")
     if all(isinstance(a, slice) for a in advanced):
         return tuple(basic), None
@@ -253,7 +260,7 @@ def _index_part(part: Any, xp: Any) -> Any:
         items = [i.data.item() if isinstance(i, Variable) else i for i in part]
         part = xp.asarray(items) if items else xp.zeros(0, numpy.int64)
     if not hasattr(part, "dtype"):
-        raise TypeError(
+        raise IndexError(
             "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are "
             f"valid indices (got {type(part).__name__})"
         )
@@ -288,7 +295,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     Gradients of elements taken several times add up.
     """
     dim = canonical_dim(dim, input.data.ndim)
-    _check_gather("gather", input, dim, index, index)
+    _check_gather("gather", input, dim, index)
     if not input.data.ndim:
         return input.reshape(())
     return Index.apply(input, _along(input.data, dim, index.data, xp_of(input)))
@@ -310,7 +317,7 @@ def _scatter(
     dim = canonical_dim(dim, input.data.ndim)
     name = "scatter_add" if accumulate else "scatter"
     values = as_tensor_like(src, input)
-    _check_gather(name, input, dim, index, None)
+    _check_gather(name, input, dim, index)
     if not index.data.size:
         return input.clone()
     if isinstance(src, Variable):
@@ -328,30 +335,29 @@ def _scatter(
     return IndexPut.apply(input, values, full, accumulate)
 
 
-def _check_gather(
-    name: str, input: Tensor, dim: int, index: Tensor, bounded: Tensor | None
-) -> None:
+def _check_gather(name: str, input: Tensor, dim: int, index: Tensor) -> None:
     shape, wanted = input.data.shape, index.data.shape
-    if index.data.dtype != numpy.int64:
-        raise RuntimeError(f"{name}(): Expected dtype int64 for index, got {index.data.dtype}")
+    if index.data.dtype not in (numpy.int64, numpy.int32):
+        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
     if index.data.size and max(len(wanted), 1) != max(len(shape), 1):
         raise RuntimeError(
             f"Index tensor must have the same number of dimensions as input tensor: "
             f"{len(wanted)} and {len(shape)}"
         )
-    if index.data.size and any(
-        n > m for d, (n, m) in enumerate(zip(wanted, shape, strict=False)) if d != dim
-    ):
-        raise RuntimeError(
-            f"Size does not match at dimension {next(d for d, (n, m) in enumerate(zip(wanted, shape, strict=False)) if d != dim and n > m)} "
-            f"expected index {list(wanted)} to be no larger than self {list(shape)} apart from dimension {dim}"
-        )
+    if not index.data.size:
+        return
+    for d, (n, m) in enumerate(zip(wanted, shape, strict=False)):
+        if d != dim and n > m:
+            raise RuntimeError(
+                f"Size does not match at dimension {d} expected index {list(wanted)} to be no "
+                f"larger than self {list(shape)} apart from dimension {dim}"
+            )
     size = shape[dim] if shape else 1
     if index.data.size:
         low, high = int(index.data.min()), int(index.data.max())
         if low < 0 or high >= size:
             bad = low if low < 0 else high
-            raise IndexError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
+            raise RuntimeError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
 
 
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
@@ -394,6 +400,12 @@ def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
     mask = mask.expand(*shape)
     kept = Masked.apply(input.expand(*shape), logical_not(mask))
     return IndexPut.apply(kept, filler, (mask.data,), False)
+
+
+def index_fill(input: Tensor, dim: int, index: Tensor, value: Tensor | Number) -> Tensor:
+    """``input`` with ``value`` (a number or 0-d tensor) at ``index`` (a vector) of ``dim``."""
+    place = (slice(None),) * canonical_dim(dim, input.data.ndim) + (index.data.reshape(-1),)
+    return IndexPut.apply(input, as_tensor_like(value, input), place, False)
 
 
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:

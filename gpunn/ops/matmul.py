@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy
 
 from gpunn.autograd.variable import Array
-from gpunn.ops.common import Op, dtype_of, xp_of
-from gpunn.ops.shape import Permute
+from gpunn.ops.common import Op, broadcast_shapes, dtype_of, not_implemented, xp_of
+from gpunn.ops.shape import Permute, expand
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -60,6 +61,8 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     inner = b.shape[0] if b.ndim == 1 else b.shape[-2]
     if a.shape[-1] != inner:
         raise RuntimeError(_mismatch(a, b))
+    if a.dtype.kind == "b":
+        raise not_implemented("addmm_impl", a)
     if a.ndim == 1 and b.ndim == 1:
         return MatMul.apply(input.reshape(1, -1), other.reshape(-1, 1)).reshape(())
     if b.ndim == 1:
@@ -70,13 +73,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         rows = MatMul.apply(input.reshape(-1, inner), other) if a.size else None
         if rows is not None:
             return rows.reshape(*a.shape[:-1], b.shape[-1])
-    try:
-        numpy.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    except ValueError:
-        raise RuntimeError(
-            f"The size of the batch dimensions of tensor a {list(a.shape)} must match those of "
-            f"tensor b {list(b.shape)}"
-        ) from None
+    broadcast_shapes(a.shape[:-2], b.shape[:-2])
     return MatMul.apply(input, other)
 
 
@@ -87,10 +84,11 @@ def _mismatch(a: Array, b: Array) -> str:
             f"[{a.shape[0]}] and src [{b.shape[0]}] to have the same number of elements, but got "
             f"{a.shape[0]} and {b.shape[0]} elements respectively"
         )
-    if b.ndim == 1 and a.ndim == 2:
-        return f"size mismatch, got input ({a.shape[0]}), mat ({a.shape[0]}x{a.shape[1]}), vec ({b.shape[0]})"
-    if a.ndim <= 2 and b.ndim <= 2:
-        rows = "x".join(map(str, a.shape if a.ndim == 2 else (1, *a.shape)))
+    rows = math.prod(a.shape[:-1])
+    if b.ndim == 1:
+        return f"size mismatch, got input ({rows}), mat ({rows}x{a.shape[-1]}), vec ({b.shape[0]})"
+    if b.ndim == 2:
+        rows = f"{rows}x{a.shape[-1]}"
         columns = "x".join(map(str, b.shape))
         return f"mat1 and mat2 shapes cannot be multiplied ({rows} and {columns})"
     return f"matmul: cannot multiply shapes {list(a.shape)} and {list(b.shape)}"
@@ -131,7 +129,7 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
     """A matrix times a vector."""
     if input.data.ndim != 2 or vec.data.ndim != 1:
         raise RuntimeError(
-            f"vector + matrix @ vector expected, got {input.data.ndim}, {vec.data.ndim}"
+            f"vector + matrix @ vector expected, got 1, {input.data.ndim}, {vec.data.ndim}"
         )
     return matmul(input, vec)
 
@@ -142,6 +140,7 @@ def addmm(
     """``beta * input + alpha * (mat1 @ mat2)``."""
     product = mm(mat1, mat2)
     product = product if alpha == 1 else product * alpha
+    input = expand(input, *product.data.shape)
     if beta == 0:
         return product
     return product + (input if beta == 1 else input * beta)
@@ -149,8 +148,7 @@ def addmm(
 
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """``input[i] * vec2[j]`` of two vectors."""
-    if input.data.ndim != 1 or vec2.data.ndim != 1:
-        raise RuntimeError(
-            f"outer: Expected 1-D argument self, but got {input.data.ndim}-D and {vec2.data.ndim}-D"
-        )
+    for name, x in (("self", input), ("vec2", vec2)):
+        if x.data.ndim != 1:
+            raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {x.data.ndim}-D")
     return input.reshape(-1, 1) * vec2.reshape(1, -1)

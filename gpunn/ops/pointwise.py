@@ -7,9 +7,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.function import Function
-from gpunn.autograd.variable import Array, Variable
+from gpunn.autograd.variable import Array, Variable, wrap
 from gpunn.backends import type2backend
-from gpunn.ops.common import Number, Op, float_array, operands, xp_of
+from gpunn.ops.common import (
+    Number,
+    Op,
+    Pointwise,
+    float_array,
+    need_tensor,
+    not_implemented,
+    operands,
+    xp_of,
+)
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -28,10 +37,14 @@ class _UnaryOp(Op):
     derivative: Callable[..., Tensor]
     saves: str
     integers: bool
+    refuses: str
+    label: str
 
     @classmethod
     def forward(cls, ctx: Any, x: Tensor) -> Array:
         data = x.data if cls.integers else float_array(x)
+        if data.dtype.kind in cls.refuses:
+            raise not_implemented(cls.label, data)
         y = cls.compute(xp_of(x), data)
         if cls.saves:
             ctx.save_for_backward(x if cls.saves == "x" else y)
@@ -49,19 +62,25 @@ def _unary(
     derivative: Callable[..., Tensor] | None = None,
     *,
     integers: bool = False,
+    refuses: str = "",
 ) -> Unary:
-    """A function of one tensor. ``integers``: it takes integers as they are, else as floats."""
+    """A function of one tensor. ``integers``: it takes integers as they are, else as floats;
+    it raises for the kinds of dtypes in ``refuses``."""
     code = getattr(derivative, "__code__", None)
     body = {
         "compute": staticmethod(compute),
         "derivative": staticmethod(derivative or _zero),
         "saves": "".join(code.co_varnames[1 : code.co_argcount]) if code else "",
         "integers": integers,
+        "refuses": refuses,
+        "label": name,
         "__module__": __name__,
     }
     op = type(name.title().replace("_", ""), (_UnaryOp,), body)
 
     def function(input: Tensor) -> Tensor:
+        if not isinstance(input, Variable):
+            need_tensor(name, input)
         return op.apply(input)
 
     function.__name__ = function.__qualname__ = name
@@ -84,6 +103,31 @@ def _sigmoid(xp: Any, x: Array) -> Array:
     return (1 / y).astype(x.dtype, copy=False)
 
 
+def _negative(xp: Any, x: Array) -> Array:
+    if x.dtype.kind == "b":
+        raise RuntimeError(
+            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
+            "invert a mask, use the `~` or `logical_not()` operator instead."
+        )
+    return -x
+
+
+def _sign(xp: Any, x: Array) -> Array:
+    if x.dtype.kind == "b":
+        return x.copy()
+    return xp.sign(xp.where(x == x, x, x.dtype.type(0)))  # PyTorch's sign of NaN is 0
+
+
+def _square(xp: Any, x: Array) -> Array:
+    return x.astype("int64") if x.dtype.kind == "b" else x * x
+
+
+def _relu(xp: Any, x: Array) -> Array:
+    if x.dtype.kind == "b":
+        raise RuntimeError("Boolean inputs not supported for relu")
+    return xp.maximum(x, 0)
+
+
 def _round(xp: Any, x: Array) -> Array:
     return xp.rint(x) if x.dtype.kind == "f" else x.copy()
 
@@ -91,13 +135,13 @@ def _round(xp: Any, x: Array) -> Array:
 _TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
 
 # name, formula, NumPy's or CuPy's way, dx from dy and x or y
-neg = _unary("neg", "-x", lambda xp, x: -x, lambda dy: -dy, integers=True)
+neg = _unary("neg", "-x", _negative, lambda dy: -dy, integers=True)
 abs = _unary(
     "abs", "The absolute value |x|", lambda xp, x: xp.abs(x), lambda dy, x: dy * sign(x),
-    integers=True,
+    integers=True, refuses="b",
 )  # fmt: skip
-sign = _unary("sign", "-1, 0 or 1", lambda xp, x: xp.sign(x), _zero, integers=True)
-square = _unary("square", "x²", lambda xp, x: x * x, lambda dy, x: dy * 2 * x, integers=True)
+sign = _unary("sign", "-1, 0 or 1", _sign, _zero, integers=True)
+square = _unary("square", "x²", _square, lambda dy, x: dy * 2 * x, integers=True)
 exp = _unary("exp", "eˣ", lambda xp, x: xp.exp(x), lambda dy, y: dy * y)
 exp2 = _unary("exp2", "2ˣ", lambda xp, x: xp.exp2(x), lambda dy, y: dy * y * math.log(2))
 expm1 = _unary("expm1", "eˣ - 1", lambda xp, x: xp.expm1(x), lambda dy, y: dy * (y + 1))
@@ -123,20 +167,20 @@ erf = _unary(
     lambda dy, x: dy * exp(-x * x) * _TWO_OVER_ROOT_PI,
 )  # fmt: skip
 relu = _unary(
-    "relu", "max(x, 0)", lambda xp, x: xp.maximum(x, 0), lambda dy, y: Masked.apply(dy, y > 0),
-    integers=True,
+    "relu", "max(x, 0)", _relu, lambda dy, y: Masked.apply(dy, y > 0), integers=True,
 )  # fmt: skip
-floor = _unary("floor", "The largest integer <= x", lambda xp, x: xp.floor(x), _zero, integers=True)
-ceil = _unary("ceil", "The smallest integer >= x", lambda xp, x: xp.ceil(x), _zero, integers=True)
-trunc = _unary("trunc", "x without its fraction", lambda xp, x: xp.trunc(x), _zero, integers=True)
-round = _unary("round", "The nearest integer, ties to the even one", _round, _zero, integers=True)
+_whole = {"integers": True, "refuses": "b"}
+floor = _unary("floor", "The largest integer <= x", lambda xp, x: xp.floor(x), _zero, **_whole)
+ceil = _unary("ceil", "The smallest integer >= x", lambda xp, x: xp.ceil(x), _zero, **_whole)
+trunc = _unary("trunc", "x without its fraction", lambda xp, x: xp.trunc(x), _zero, **_whole)
+_nearest = _unary("round", "The nearest integer", _round, _zero, **_whole)
 isnan = _unary("isnan", "Whether x is NaN", lambda xp, x: xp.isnan(x), integers=True)
 isinf = _unary("isinf", "Whether x is infinite", lambda xp, x: xp.isinf(x), integers=True)
 isfinite = _unary("isfinite", "Whether x is finite", lambda xp, x: xp.isfinite(x), integers=True)
 logical_not = _unary("logical_not", "x == 0", lambda xp, x: xp.logical_not(x), integers=True)
 
 
-class Masked(Op):
+class Masked(Pointwise):
     """``x`` where ``mask``, else exactly 0 (also for NaN and infinity)."""
 
     @staticmethod
@@ -152,7 +196,7 @@ class Masked(Op):
 # Arithmetic ---------------------------------------------------------------------------------
 
 
-class Add(Op):
+class Add(Pointwise):
     @staticmethod
     def forward(ctx: Any, x: Any, y: Any) -> Array:
         (a, b), _ = operands(x, y)
@@ -163,14 +207,20 @@ class Add(Op):
         return dy, dy
 
 
-class Sub(Op):
+class Sub(Pointwise):
     @staticmethod
     def forward(ctx: Any, x: Any, y: Any) -> Array:
         (a, b), _ = operands(x, y)
-        if getattr(a, "dtype", None) == bool and getattr(b, "dtype", None) == bool:
+        bools = [v for v in (x, y) if _is_bool(v)]
+        if len(bools) == 2:
             raise RuntimeError(
                 "Subtraction, the `-` operator, with two bool tensors is not supported. "
                 "Use the `^` or `logical_xor()` operator instead."
+            )
+        if bools:
+            raise RuntimeError(
+                "Subtraction, the `-` operator, with a bool tensor is not supported. If you are "
+                "trying to invert a mask, use the `~` or `logical_not()` operator instead."
             )
         return a - b
 
@@ -179,7 +229,7 @@ class Sub(Op):
         return dy, -dy if ctx.needs_input_grad[1] else None
 
 
-class Mul(Op):
+class Mul(Pointwise):
     @staticmethod
     def forward(ctx: Any, x: Any, y: Any) -> Array:
         _save_factors(ctx, x, y)
@@ -193,7 +243,7 @@ class Mul(Op):
         return dy * y if need_x else None, dy * x if need_y else None
 
 
-class Div(Op):
+class Div(Pointwise):
     @staticmethod
     def forward(ctx: Any, x: Any, y: Any) -> Array:
         ctx.scalars = [None if isinstance(v, Variable) else v for v in (x, y)]
@@ -210,6 +260,10 @@ class Div(Op):
         x, y = _factors(ctx)
         need_x, need_y = ctx.needs_input_grad
         return dy / y if need_x else None, -dy * (x / y) / y if need_y else None
+
+
+def _is_bool(x: Any) -> bool:
+    return x._data.dtype.kind == "b" if isinstance(x, Variable) else isinstance(x, bool)
 
 
 def _save_factors(ctx: Function, x: Any, y: Any) -> None:
@@ -229,17 +283,19 @@ def _factors(ctx: Any) -> tuple[Any, Any]:
     )
 
 
-class Pow(Op):
+class Pow(Pointwise):
     @staticmethod
     def forward(ctx: Any, x: Any, y: Any) -> Array:
         ctx.scalars = [None if isinstance(v, Variable) else v for v in (x, y)]
         (a, b), xp = operands(x, y)
-        if a is not x and getattr(a, "dtype", None) is not None and a.dtype.kind in "iu":
-            if _any_negative(b):
-                if not isinstance(y, Variable):
-                    raise RuntimeError("Integers to negative integer powers are not allowed.")
-                return _integer_power(xp, a, b)
-        result = a**b
+        kind = (b if isinstance(a, (int, float)) else a).dtype.kind
+        if kind == "b" and isinstance(y, Variable):
+            raise NotImplementedError("\"pow\" not implemented for 'Bool'")
+        if kind in "iu" and _any_negative(y.data if isinstance(y, Variable) else y):
+            if not isinstance(y, Variable):
+                raise RuntimeError("Integers to negative integer powers are not allowed.")
+            return _integer_power(xp, a, b)
+        result = a**b if kind != "b" else a | (not b)
         ctx.save_for_backward(
             x if isinstance(x, Variable) and any(ctx.needs_input_grad) else None,
             y if isinstance(y, Variable) and any(ctx.needs_input_grad) else None,
@@ -280,7 +336,7 @@ def _integer_power(xp: Any, a: Array, b: Array) -> Array:
     return xp.where(b < 0, xp.where(xp.abs(a) == 1, ones, 0), positive).astype(a.dtype)
 
 
-class Maximum(Op):
+class Maximum(Pointwise):
     """The larger of two; a tie shares the gradient."""
 
     compute = "maximum"
@@ -303,7 +359,22 @@ class Minimum(Maximum):
     compute = "minimum"
 
 
-class Where(Op):
+class Atan2(Pointwise):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor) -> Array:
+        ctx.save_for_backward(x, y)
+        (a, b), xp = operands(x, y, to_float=True)
+        return xp.arctan2(a, b)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, y = ctx.saved_tensors
+        need_x, need_y = ctx.needs_input_grad
+        scaled = dy / (x * x + y * y)
+        return scaled * y if need_x else None, -scaled * x if need_y else None
+
+
+class Where(Pointwise):
     @staticmethod
     def forward(ctx: Any, condition: Tensor, x: Any, y: Any) -> Array:
         ctx.save_for_backward(condition)
@@ -326,36 +397,51 @@ class Where(Op):
         )
 
 
-class Clamp(Op):
+class Clamp(Pointwise):
+    """min(max(x, low), high); the gradient goes to whichever of the three is the result."""
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, low: Number | None, high: Number | None) -> Array:
+    def forward(ctx: Any, x: Tensor, low: Any, high: Any) -> Array:
         (a, *bounds), xp = operands(x, *[v for v in (low, high) if v is not None])
-        y, inside = a, xp.ones(a.shape, bool)
+        under, over = None, None
+        y = a
         if low is not None:
             bound = bounds.pop(0)
-            y, inside = xp.maximum(y, bound), inside & (a >= bound)
+            y, under = xp.maximum(y, bound), a < bound
         if high is not None:
             bound = bounds.pop(0)
-            y, inside = xp.minimum(y, bound), inside & (a <= bound)
-        ctx.save_for_backward(inside)
+            over = y > bound
+            under = under if under is None else under & ~over
+            y, over = xp.minimum(y, bound), over
+        ctx.save_for_backward(under, over)
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return Masked.apply(dy, ctx.saved_tensors[0]), None, None
+        under, over = ctx.saved_tensors
+        dx: Tensor | None = None
+        need_x, need_low, need_high = ctx.needs_input_grad
+        if need_x:
+            dx = dy
+            for outside in (under, over):
+                dx = dx if outside is None else Masked.apply(dx, logical_not(outside))
+        return (
+            dx,
+            Masked.apply(dy, under) if need_low else None,
+            Masked.apply(dy, over) if need_high else None,
+        )
 
 
-class Rounded(Op):
+class Rounded(Pointwise):
     """Division that rounds: floor_divide and trunc; no gradient flows."""
 
     @staticmethod
     def forward(ctx: Any, x: Any, y: Any, mode: str) -> Array:
         (a, b), xp = operands(x, y)
-        if a.dtype.kind in "iu" and bool((xp.asarray(b) == 0).any()):
-            raise RuntimeError("ZeroDivisionError")
+        kind = _divisible(f"div_{mode}", a, b)
         if mode == "floor":
             return xp.floor_divide(a, b)
-        if a.dtype.kind == "f":
+        if kind == "f":
             return xp.trunc(a / b)
         return (xp.sign(a) * xp.sign(b) * (xp.abs(a) // xp.abs(b))).astype(a.dtype)
 
@@ -364,14 +450,24 @@ class Rounded(Op):
         return dy * 0, dy * 0, None
 
 
-class Remainder(Op):
+def _divisible(name: str, a: Any, b: Any) -> str:
+    """The kind of the operands' dtype. Raises for bools, and for integers divided by zero."""
+    array = b if isinstance(a, (int, float)) else a
+    kind: str = array.dtype.kind
+    if kind == "b":
+        raise not_implemented(name, array)
+    if kind != "f" and array.size and bool(b == 0 if isinstance(b, int) else (b == 0).any()):
+        raise RuntimeError("ZeroDivisionError")
+    return kind
+
+
+class Remainder(Pointwise):
     """x - y * round(x / y), with the sign of y (floor) or of x (trunc, fmod)."""
 
     @staticmethod
     def forward(ctx: Any, x: Any, y: Any, mode: str) -> Array:
         (a, b), xp = operands(x, y)
-        if a.dtype.kind in "iu" and bool((xp.asarray(b) == 0).any()):
-            raise RuntimeError("ZeroDivisionError")
+        _divisible("remainder" if mode == "floor" else "fmod", a, b)
         ctx.mode, ctx.scalars = mode, [None if isinstance(v, Variable) else v for v in (x, y)]
         ctx.save_for_backward(*[v if isinstance(v, Variable) else None for v in (x, y)])
         return xp.remainder(a, b) if mode == "floor" else xp.fmod(a, b)
@@ -383,14 +479,34 @@ class Remainder(Op):
         return dy, -dy * div(x, y, rounding_mode=ctx.mode) if need_y else None, None
 
 
+def round(input: Tensor, *, decimals: int = 0) -> Tensor:
+    """The nearest number of ``decimals`` decimals, ties to the even one, elementwise."""
+    if not decimals:
+        return _nearest(input)
+    if input.data.dtype.kind != "f":
+        raise not_implemented("round_decimals", input.data)
+    return _nearest(input * 10.0**decimals) / 10.0**decimals
+
+
 def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
     """``input + alpha * other``, broadcasting."""
-    return Add.apply(input, other if alpha == 1 else mul(other, alpha))
+    return Add.apply(input, other if alpha == 1 else _scaled(input, other, alpha))
+
+
+def _scaled(input: Any, other: Tensor | Number, alpha: Number) -> Any:
+    if isinstance(alpha, float) and not any(
+        isinstance(v, float) or (isinstance(v, Variable) and v._data.dtype.kind == "f")
+        for v in (input, other)
+    ):
+        raise RuntimeError(
+            "For integral input tensors, argument alpha must not be a floating point number."
+        )
+    return mul(other, alpha)
 
 
 def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
     """``input - alpha * other``, broadcasting. Bool tensors raise RuntimeError."""
-    return Sub.apply(input, other if alpha == 1 else mul(other, alpha))
+    return Sub.apply(input, other if alpha == 1 else _scaled(input, other, alpha))
 
 
 def mul(input: Tensor | Number, other: Tensor | Number) -> Any:
@@ -437,6 +553,11 @@ def pow(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
     return Pow.apply(input, exponent)
 
 
+def atan2(input: Tensor, other: Tensor) -> Tensor:
+    """The angle of the point (``other``, ``input``), in (-π, π], elementwise, broadcasting."""
+    return Atan2.apply(input, other)
+
+
 def maximum(input: Tensor, other: Tensor) -> Tensor:
     """The larger of two, elementwise; NaN wins, and a tie shares the gradient equally."""
     return Maximum.apply(input, other)
@@ -447,11 +568,20 @@ def minimum(input: Tensor, other: Tensor) -> Tensor:
     return Minimum.apply(input, other)
 
 
-def where(condition: Tensor, input: Tensor | Number, other: Tensor | Number) -> Tensor:
-    """``input`` where ``condition`` (bool), else ``other``; all three broadcast."""
+def where(
+    condition: Tensor, input: Tensor | Number | None = None, other: Tensor | Number | None = None
+) -> Any:
+    """``input`` where ``condition`` (bool), else ``other``; all three broadcast.
+
+    ``where(condition)`` alone: the indices of what is not 0, one tensor per dimension.
+    """
+    if input is None and other is None:
+        data = condition.data if condition.data.ndim else condition.data.reshape(1)
+        return tuple(wrap(i) for i in data.nonzero())
     if condition.data.dtype.kind != "b":
         raise RuntimeError(
-            f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype}"
+            "where expected condition to be a boolean tensor, but got a tensor with dtype "
+            f"{condition.dtype}"
         )
     return Where.apply(condition, input, other)
 
@@ -469,7 +599,7 @@ def clamp(
 
 
 def _binary(name: str, doc: str, compute: Callable[[Any, Any, Any], Array]) -> Callable[..., Any]:
-    class Compare(Op):
+    class Compare(Pointwise):
         @staticmethod
         def forward(ctx: Any, x: Any, y: Any) -> Array:
             (a, b), xp = operands(x, y)
@@ -487,8 +617,9 @@ def _binary(name: str, doc: str, compute: Callable[[Any, Any, Any], Array]) -> C
 
 def _bits(name: str) -> Callable[[Any, Any, Any], Array]:
     def compute(xp: Any, a: Any, b: Any) -> Array:
-        if a.dtype.kind == "f":
-            raise RuntimeError(f'"{name}_cpu" not implemented for {a.dtype}: expected integers')
+        array = b if isinstance(a, (int, float)) else a
+        if array.dtype.kind == "f":
+            raise not_implemented(name, array)
         return getattr(xp, name)(a, b)
 
     return compute
@@ -506,7 +637,9 @@ logical_xor = _binary("logical_xor", "One alone not 0", lambda xp, a, b: xp.logi
 bitwise_and = _binary("bitwise_and", "input & other", _bits("bitwise_and"))
 bitwise_or = _binary("bitwise_or", "input | other", _bits("bitwise_or"))
 bitwise_xor = _binary("bitwise_xor", "input ^ other", _bits("bitwise_xor"))
-bitwise_not = _unary("bitwise_not", "~x", lambda xp, x: xp.invert(x), integers=True)
+bitwise_left_shift = _binary("bitwise_left_shift", "input << other", _bits("left_shift"))
+bitwise_right_shift = _binary("bitwise_right_shift", "input >> other", _bits("right_shift"))
+bitwise_not = _unary("bitwise_not", "~x", lambda xp, x: xp.invert(x), integers=True, refuses="f")
 
 
 def isclose(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import builtins
 import math
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy
 
 from gpunn.autograd.variable import Array, wrap
-from gpunn.dtype import as_dtype, dtype
+from gpunn.dtype import as_dtype, dtype, get_default_dtype
 from gpunn.ops.common import Op, canonical_dim, canonical_dims, dtype_of, xp_of
 from gpunn.ops.indexing import gather
 from gpunn.ops.pointwise import exp, log, maximum, minimum, sqrt, where
@@ -31,26 +32,28 @@ class ValuesAndIndices(NamedTuple):
 
 class Sum(Op):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, dims: tuple[int, ...], keepdim: bool) -> Array:
+    def forward(
+        ctx: Any, x: Tensor, dims: tuple[int, ...], keepdim: bool, wide: Any = None
+    ) -> Array:
         ctx.shape, ctx.kept = x.data.shape, _kept(x.data.shape, dims)
         data = x.data
         if data.dtype == numpy.float16:  # as PyTorch: added in float32, rounded once
             return data.sum(dims, dtype=numpy.float32, keepdims=keepdim).astype(data.dtype)
-        wide = data.dtype if data.dtype.kind == "f" else numpy.int64
-        return data.sum(dims, dtype=wide, keepdims=keepdim)
+        return data.sum(dims, dtype=wide or _wide(data), keepdims=keepdim)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return Expand.apply(Reshape.apply(dy, ctx.kept), ctx.shape), None, None
+        return Expand.apply(Reshape.apply(dy, ctx.kept), ctx.shape), None, None, None
 
 
 class Prod(Op):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, dims: tuple[int, ...], keepdim: bool) -> Array:
+    def forward(
+        ctx: Any, x: Tensor, dims: tuple[int, ...], keepdim: bool, wide: Any = None
+    ) -> Array:
         ctx.dims = dims
         ctx.save_for_backward(x)
-        wide = x.data.dtype if x.data.dtype.kind == "f" else numpy.int64
-        return x.data.prod(dims, dtype=wide, keepdims=keepdim)
+        return x.data.prod(dims, dtype=wide or _wide(x.data), keepdims=keepdim)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
@@ -64,7 +67,7 @@ class Prod(Op):
         others = _exclusive_product(flat) * flip(_exclusive_product(flip(flat, -1)), -1)
         others = others.reshape(*(x.data.shape[d] for d in order))
         inverse = sorted(range(len(order)), key=order.__getitem__)
-        return dy * others.permute(inverse), None, None
+        return dy * others.permute(inverse), None, None, None
 
 
 def _exclusive_product(x: Tensor) -> Tensor:
@@ -94,11 +97,26 @@ class Extremum(Op):
         return Reshape.apply(dy, ctx.kept) * share, None, None, None
 
 
+class Median(Extremum):
+    """The lower middle element of all; elements that tie for it share the gradient evenly."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *_: Any) -> Array:
+        xp, flat = xp_of(x), x.data.reshape(-1)
+        y = xp.sort(flat)[(flat.size - 1) // 2]
+        if flat.dtype.kind == "f":
+            y = xp.where(xp.isnan(flat).any(), flat.dtype.type(math.nan), y)
+        ctx.dims = tuple(range(x.data.ndim))
+        ctx.kept = (1,) * x.data.ndim
+        ctx.save_for_backward(x, y)
+        return y
+
+
 class Cumsum(Op):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, dim: int) -> Array:
+    def forward(ctx: Any, x: Tensor, dim: int, wide: Any = None) -> Array:
         ctx.dim = dim
-        wide = x.data.dtype if x.data.dtype.kind == "f" else numpy.int64
+        wide = wide or _wide(x.data)
         if not x.data.ndim:
             return x.data.astype(wide)
         return x.data.cumsum(dim, dtype=wide)
@@ -106,12 +124,17 @@ class Cumsum(Op):
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         if not dy.data.ndim:
-            return dy, None
-        return flip(Cumsum.apply(flip(dy, ctx.dim), ctx.dim), ctx.dim), None
+            return dy, None, None
+        return flip(Cumsum.apply(flip(dy, ctx.dim), ctx.dim), ctx.dim), None, None
 
 
 def _kept(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(1 if d in dims else n for d, n in enumerate(shape))
+
+
+def _wide(data: Array) -> Any:
+    """The dtype in which ``data`` is added up or multiplied: int64 for integers and bools."""
+    return data.dtype if data.dtype.kind == "f" else numpy.int64
 
 
 def _cast(x: Tensor, to: dtype | None) -> Tensor:
@@ -122,14 +145,8 @@ def _need_float(name: str, x: Tensor) -> None:
     if x.data.dtype.kind != "f":
         raise RuntimeError(
             f"{name}(): could not infer output dtype. Input dtype must be either a floating point "
-            f"or complex dtype. Got: {_TITLES[dtype_of(x).name]}"
+            f"or complex dtype. Got: {dtype_of(x).title}"
         )
-
-
-_TITLES = {
-    "bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int",
-    "int64": "Long", "float16": "Half", "float32": "Float", "float64": "Double",
-}  # fmt: skip
 
 
 def sum(
@@ -137,7 +154,8 @@ def sum(
 ) -> Tensor:
     """The sum over ``dim`` (None: all). Integers and bools sum to int64."""
     input = _cast(input, dtype)
-    return Sum.apply(input, canonical_dims(dim, input.data.ndim), keepdim)
+    wide = None if dtype is None else input.data.dtype
+    return Sum.apply(input, canonical_dims(dim, input.data.ndim), keepdim, wide)
 
 
 def mean(
@@ -156,7 +174,8 @@ def prod(
 ) -> Tensor:
     """The product over ``dim`` (None: all). The gradient is exact where factors are zero."""
     input = _cast(input, dtype)
-    return Prod.apply(input, canonical_dims(dim, input.data.ndim), keepdim)
+    wide = None if dtype is None else input.data.dtype
+    return Prod.apply(input, canonical_dims(dim, input.data.ndim), keepdim, wide)
 
 
 def var(
@@ -170,11 +189,18 @@ def var(
     """The variance Σ(x - mean)² / (n - correction); correction 1 unless given."""
     if isinstance(dim, bool):
         dim, unbiased = None, dim
-    _need_float("var", input)
+    if input.data.dtype.kind != "f":
+        raise RuntimeError("std and var only support floating point and complex dtypes")
     if correction is None:
         correction = 1 if unbiased is None else int(unbiased)
     dims = canonical_dims(dim, input.data.ndim)
     count = math.prod(input.data.shape[d] for d in dims)
+    if count <= correction and input.data.size:
+        warnings.warn(
+            "var(): degrees of freedom is <= 0. Correction should be strictly less than the "
+            "reduction factor (input numel divided by output numel).",
+            stacklevel=2,
+        )
     apart = input - mean(input, dims, True)
     if not input.data.ndim:
         dims = ()
@@ -207,7 +233,7 @@ def amin(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
 def _extremum(input: Tensor, dim: Dims, keepdim: bool, name: str, method: str) -> Tensor:
     dims = canonical_dims(dim, input.data.ndim)
     if builtins.any(input.data.shape[d] == 0 for d in dims):
-        if dim is None:
+        if dim is None or dim == ():
             raise RuntimeError(
                 f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
                 "Specify the reduction dim with the 'dim' argument."
@@ -263,6 +289,8 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
 
 def _arg(input: Tensor, dim: int | None, keepdim: bool, method: str, name: str) -> Tensor:
     data = input.data
+    if data.dtype.kind == "b" and name.startswith("arg"):
+        raise RuntimeError(f"{name}(): does not support bool input")
     if dim is not None:
         dim = canonical_dim(dim, data.ndim)
         if data.ndim and data.shape[dim] == 0:
@@ -277,15 +305,21 @@ def _arg(input: Tensor, dim: int | None, keepdim: bool, method: str, name: str) 
 
 
 def all(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """Whether all elements over ``dim`` are not 0."""
-    dims = canonical_dims(dim, input.data.ndim)
-    return wrap(xp_of(input).asarray(input.data.all(dims, keepdims=keepdim)))
+    """Whether all elements over ``dim`` are not 0 (bool; uint8 of uint8)."""
+    return _logical(input, dim, keepdim, "all")
 
 
 def any(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """Whether any element over ``dim`` is not 0."""
-    dims = canonical_dims(dim, input.data.ndim)
-    return wrap(xp_of(input).asarray(input.data.any(dims, keepdims=keepdim)))
+    """Whether any element over ``dim`` is not 0 (bool; uint8 of uint8)."""
+    return _logical(input, dim, keepdim, "any")
+
+
+def _logical(input: Tensor, dim: Dims, keepdim: bool, name: str) -> Tensor:
+    data = input.data
+    dims = () if isinstance(dim, (tuple, list)) and not dim else canonical_dims(dim, data.ndim)
+    result = getattr(data, name)(dims, keepdims=keepdim)
+    kind = numpy.uint8 if data.dtype == numpy.uint8 else numpy.bool_
+    return wrap(xp_of(input).asarray(result, kind))
 
 
 def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
@@ -296,15 +330,57 @@ def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
 def cumsum(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
     """The running sum along ``dim``."""
     input = _cast(input, dtype)
-    return Cumsum.apply(input, canonical_dim(dim, input.data.ndim))
+    wide = None if dtype is None else input.data.dtype
+    return Cumsum.apply(input, canonical_dim(dim, input.data.ndim), wide)
+
+
+def cumprod(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
+    """The running product along ``dim``; its gradient, exact at zeros, is that of a loop."""
+    input = _cast(input, dtype)
+    dim = canonical_dim(dim, input.data.ndim)
+    if not input.data.size:
+        return input.clone()
+    if input.data.dtype.kind != "f" and dtype is None:
+        input = input.to(as_dtype("int64"))
+    running: list[Tensor] = []
+    for x in input.unbind(dim) if input.data.ndim else (input,):
+        running.append(running[-1] * x if running else x)
+    return stack(running, dim) if input.data.ndim else running[0].clone()
+
+
+def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The lower of the middle elements: of all, or along ``dim`` with its index; NaN wins."""
+    if dim is None:
+        if not input.data.size:
+            return input.new_full((), math.nan)
+        return Median.apply(input)
+    dim = canonical_dim(dim, input.data.ndim)
+    size = input.data.shape[dim] if input.data.ndim else 1
+    if not size:
+        raise IndexError(f"median(): Expected reduction dim {dim} to have non-zero size.")
+    order = argsort(input, dim)
+    indices = order if not order.data.ndim else order.narrow(dim, (size - 1) // 2, 1)
+    if input.data.dtype.kind == "f" and input.data.ndim:
+        missing = input.isnan()
+        first = _arg(missing.to(as_dtype("uint8")), dim, True, "argmax", "argmax")
+        indices = where(any(missing, dim, True), first, indices)
+    values = gather(input, dim, indices)
+    if not keepdim:
+        values, indices = _drop(values, dim), _drop(indices, dim)
+    return ValuesAndIndices(values, indices)
 
 
 def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
     """log Σ exp(x) over ``dim``, shifted by the maximum so that nothing overflows."""
     dims = canonical_dims(dim, input.data.ndim)
-    top = amax(input.detach(), dims, True)
-    top = where(top.isfinite(), top, 0.0)
-    result = log(sum(exp(input - top), dims, True)) + top
+    if input.data.dtype.kind != "f":
+        input = input.to(get_default_dtype())
+    if math.prod(input.data.shape[d] for d in dims):
+        top = amax(input.detach(), dims, True)
+        top = where(top.isfinite(), top, 0.0)
+        result = log(sum(exp(input - top), dims, True)) + top
+    else:
+        result = log(sum(exp(input), dims, True))
     if keepdim:
         return result
     return Reshape.apply(result, tuple(n for d, n in enumerate(result.data.shape) if d not in dims))
@@ -312,7 +388,11 @@ def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) ->
 
 def norm(input: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The p-norm (Σ|x|ᵖ)^(1/p) over ``dim``; "fro" is 2, inf the largest |x|, 0 counts."""
-    _need_float("norm", input)
+    if input.data.dtype.kind != "f":
+        raise RuntimeError(
+            "linalg.vector_norm: Expected a floating point or complex tensor as input. "
+            f"Got {dtype_of(input).title}"
+        )
     if p in ("fro", 2, 2.0):
         return _Norm2.apply(input, canonical_dims(dim, input.data.ndim), keepdim)
     size = input.abs()

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 from gpunn.autograd.function import View
 from gpunn.autograd.variable import Array, Variable
 from gpunn.backends import type2backend
-from gpunn.ops.common import Op, canonical_dim, canonical_dims, result_type, xp_of
+from gpunn.ops.common import (
+    Op,
+    broadcast_shapes,
+    canonical_dim,
+    canonical_dims,
+    result_type,
+    xp_of,
+)
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -170,9 +177,9 @@ def infer_size(shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
     unknown = shape.count(-1)
     if unknown > 1:
         raise RuntimeError("only one dimension can be inferred")
-    bad = next((n for n in shape if n < -1), None)
-    if bad is not None:
-        raise RuntimeError(f"invalid shape dimension {bad}")
+    for i, n in enumerate(shape):
+        if n < -1:
+            raise RuntimeError(f"invalid shape dimension {n} at index {i} of shape {list(shape)}")
     known = math.prod(n for n in shape if n != -1)
     if unknown:
         if known == 0:
@@ -211,9 +218,9 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
     ndim = input.data.ndim
     if len(order) != ndim:
         raise RuntimeError(
-            "permute(sparse_coo): number of dimensions in the tensor input does not match the "
-            f"length of the desired ordering of dimensions i.e. input.dim() = {ndim} is not equal "
-            f"to len(dims) = {len(order)}".replace("(sparse_coo)", "")
+            "permute: number of dimensions in the tensor input does not match the length of the "
+            f"desired ordering of dimensions i.e. input.dim() = {ndim} is not equal to len(dims) = "
+            f"{len(order)}"
         )
     order = tuple(canonical_dim(d, ndim) for d in order)
     if len(set(order)) != ndim:
@@ -243,13 +250,20 @@ def t(input: Tensor) -> Tensor:
 def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """Dimensions ``source`` moved to ``destination``, the others in their order; a view."""
     ndim = input.data.ndim
-    from_ = canonical_dims((source,) if isinstance(source, int) else source, ndim)
-    to = canonical_dims((destination,) if isinstance(destination, int) else destination, ndim)
-    if len(from_) != len(to):
+    sources = (source,) if isinstance(source, int) else tuple(source)
+    targets = (destination,) if isinstance(destination, int) else tuple(destination)
+    if len(sources) != len(targets):
         raise RuntimeError(
-            "movedim: Invalid source or destination dims: source "
-            f"({list(from_)} dims) should contain the same number of dims as destination ({list(to)} dims)"
+            f"movedim: Invalid source or destination dims: source ({list(sources)} dims) should "
+            f"contain the same number of dims as destination ({list(targets)} dims)"
         )
+    from_ = tuple(canonical_dim(d, ndim) for d in sources)
+    to = tuple(canonical_dim(d, ndim) for d in targets)
+    for name, given, dims in (("source", sources, from_), ("destination", targets, to)):
+        if len(set(dims)) < len(dims):
+            raise RuntimeError(f"movedim: repeated dim in `{name}` ({list(given)})")
+    if not ndim:
+        return input
     rest = iter(d for d in range(ndim) if d not in from_)
     place = dict(zip(to, from_, strict=True))
     return Permute.apply(input, tuple(place[d] if d in place else next(rest) for d in range(ndim)))
@@ -280,12 +294,13 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
     lead = len(wanted) - len(shape)
     if lead < 0:
         raise RuntimeError(
-            f"expand(gpunn.{input.dtype.name}{{{list(shape)}}}, size={list(wanted)}): the number of "
-            f"sizes provided ({len(wanted)}) must be greater or equal to the number of dimensions "
-            f"in the tensor ({len(shape)})"
+            f"expand(gpunn.{input.dtype.title}Tensor{{{list(shape)}}}, size={list(wanted)}): the "
+            f"number of sizes provided ({len(wanted)}) must be greater or equal to the number of "
+            f"dimensions in the tensor ({len(shape)})"
         )
-    full: list[int] = []
-    for d, n in enumerate(wanted):
+    full = list(wanted)
+    for d in range(len(wanted) - 1, -1, -1):
+        n = wanted[d]
         have = shape[d - lead] if d >= lead else None
         if n == -1:
             if have is None:
@@ -300,7 +315,7 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
                 f"non-singleton dimension {d}.  Target sizes: {list(wanted)}.  "
                 f"Tensor sizes: {list(shape)}"
             )
-        full.append(n)
+        full[d] = n
     return Expand.apply(input, tuple(full))
 
 
@@ -314,9 +329,21 @@ def expand_as(input: Tensor, other: Tensor) -> Tensor:
     return expand(input, *other.data.shape)
 
 
+def broadcast_or_none(*shapes: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The shape to which ``shapes`` broadcast, None if they do not."""
+    try:
+        return broadcast_shapes(*shapes)
+    except RuntimeError:
+        return None
+
+
 def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     """The sum over the dimensions that broadcasting ``size`` to this shape would repeat."""
     shape = sizes_of(size, "size")
+    if broadcast_or_none(shape, input.data.shape) != input.data.shape:
+        raise RuntimeError(
+            f"size {{{list(shape)}}} is not expandable to size {{{list(input.data.shape)}}}."
+        )
     return input if input.data.shape == shape else SumToSize.apply(input, shape)
 
 
@@ -335,6 +362,8 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """Dimension ``dim`` made several; one of ``sizes`` may be -1."""
     shape = input.data.shape
+    if not shape:
+        raise RuntimeError("unflatten: expected a tensor with dimensions, got a 0-dim tensor")
     dim = canonical_dim(dim, len(shape))
     try:
         inner = infer_size(tuple(sizes), shape[dim])
@@ -355,10 +384,11 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors joined along an existing dimension; other sizes must agree; dtypes promote."""
     if not isinstance(tensors, (tuple, list)):
         raise TypeError(
-            f"cat(): argument 'tensors' must be tuple of Tensors, not {type(tensors).__name__}"
+            "cat(): argument 'tensors' (position 1) must be tuple of Tensors, not "
+            f"{type(tensors).__name__}"
         )
     if not tensors:
-        raise RuntimeError("gpunn.cat(): expected a non-empty list of Tensors")
+        raise ValueError("gpunn.cat(): expected a non-empty list of Tensors")
     for i, x in enumerate(tensors):
         if not isinstance(x, Variable):
             raise TypeError(
@@ -367,9 +397,10 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     # PyTorch lets an empty 1-d tensor join anything.
     joined = [x for x in tensors if x.data.shape != (0,)] or [tensors[0]]
     first = joined[0].data.shape
-    if not first:
-        raise RuntimeError("zero-dimensional tensor (at position 0) cannot be concatenated")
-    dim = canonical_dim(dim, len(first))
+    for i, x in enumerate(tensors):
+        if not x.data.ndim:
+            raise RuntimeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated")
+    dim = 0 if first == (0,) else canonical_dim(dim, len(first))
     for i, x in enumerate(joined):
         shape = x.data.shape
         if len(shape) != len(first):
@@ -382,6 +413,9 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
                     f"Sizes of tensors must match except in dimension {dim}. "
                     f"Expected size {n} but got size {m} for tensor number {i} in the list."
                 )
+    if len(joined) < len(tensors):
+        kind = result_type(*tensors)
+        joined = [x.to(kind) for x in joined]
     return Cat.apply(dim, *joined)
 
 
@@ -390,18 +424,20 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     if not tensors:
         raise RuntimeError("stack expects a non-empty TensorList")
     shape = tensors[0].data.shape
+    dim = canonical_dim(dim, len(shape) + 1)
     for i, x in enumerate(tensors):
         if x.data.shape != shape:
             raise RuntimeError(
                 f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 "
                 f"and {list(x.data.shape)} at entry {i}"
             )
-    dim = canonical_dim(dim, len(shape) + 1)
     return cat([unsqueeze(x, dim) for x in tensors], dim)
 
 
 def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """``length`` elements of dimension ``dim`` from ``start`` on; a view."""
+    if not input.data.ndim:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     dim = canonical_dim(dim, input.data.ndim)
     size = input.data.shape[dim]
     if length < 0:
@@ -418,7 +454,14 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
 
 def select(input: Tensor, dim: int, index: int) -> Tensor:
     """Element ``index`` of dimension ``dim``, which goes; a view."""
-    dim = canonical_dim(dim, input.data.ndim)
+    if not input.data.ndim:
+        raise IndexError("select() cannot be applied to a 0-dim tensor.")
+    dim, shape = canonical_dim(dim, input.data.ndim), input.data.shape
+    if not -shape[dim] <= index < shape[dim]:
+        raise IndexError(
+            f"select(): index {index} out of range for tensor of size {list(shape)} at "
+            f"dimension {dim}"
+        )
     return input[(slice(None),) * dim + (index,)]
 
 
@@ -427,15 +470,19 @@ def split(
 ) -> tuple[Tensor, ...]:
     """Views of ``split_size`` elements each along ``dim`` (the last may be smaller), or of the
     sizes listed, which must add up."""
+    if not tensor.data.ndim:
+        raise RuntimeError("split expects at least a 1-dimensional tensor")
     dim = canonical_dim(dim, tensor.data.ndim)
     size = tensor.data.shape[dim]
     if isinstance(split_size_or_sections, int):
         step = split_size_or_sections
-        if step < 0 or (step == 0 and size):
+        if step < 0:
             raise RuntimeError(
                 f"split expects split_size be non-negative, but got split_size={step}"
-                if step < 0
-                else f"split_size can only be 0 if dimension size is 0, but got dimension size of {size}"
+            )
+        if step == 0 and size:
+            raise RuntimeError(
+                f"split_size can only be 0 if dimension size is 0, but got dimension size of {size}"
             )
         sizes = [min(step, size - i) for i in range(0, size, step)] if size else [0]
     else:
@@ -455,6 +502,8 @@ def split(
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most ``chunks`` views of equal size along ``dim`` (the last may be smaller)."""
+    if not input.data.ndim:
+        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
     if chunks <= 0:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
     size = input.data.shape[canonical_dim(dim, input.data.ndim)]
@@ -465,13 +514,16 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The elements of dimension ``dim``, each a view without it."""
+    if not input.data.ndim:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     dim = canonical_dim(dim, input.data.ndim)
     return tuple(select(input, dim, i) for i in range(input.data.shape[dim]))
 
 
 def flip(input: Tensor, *dims: Any) -> Tensor:
     """The order along ``dims`` reversed (a copy)."""
-    return Flip.apply(input, tuple(canonical_dim(d, input.data.ndim) for d in sizes_of(dims)))
+    order = sizes_of(dims, "dims")
+    return Flip.apply(input, canonical_dims(order, input.data.ndim)) if order else input.clone()
 
 
 def roll(
@@ -486,6 +538,8 @@ def roll(
         raise RuntimeError(
             f"shifts and dimensions must align. shifts: {len(steps)}, dims:{len(places)}"
         )
+    if not input.data.ndim:
+        raise IndexError(f"Dimension specified as {places[0]} but tensor has no dimensions")
     return Roll.apply(input, steps, tuple(canonical_dim(d, input.data.ndim) for d in places))
 
 
@@ -494,8 +548,11 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
     counts, shape = sizes_of(repeats, "repeats"), input.data.shape
     if len(counts) < len(shape):
         raise RuntimeError(
-            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
+            "Number of dimensions of repeat dims can not be smaller than number of dimensions of "
+            "tensor"
         )
+    if any(r < 0 for r in counts):
+        raise RuntimeError(f"Trying to repeat a negative number of times: {list(counts)}")
     shape = (1,) * (len(counts) - len(shape)) + shape
     # (n,) -> (r, n) -> (r * n,): each dimension gets a partner to be repeated along.
     apart = Reshape.apply(input, tuple(m for n in shape for m in (1, n)))

@@ -6,4 +6,4 @@ from gpunn.optim.optimizer import Optimizer
 from gpunn.optim.rmsprop import RMSprop
 from gpunn.optim.sgd import SGD
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "lr_scheduler"]
+__all__ = ["Adam", "AdamW", "Optimizer", "RMSprop", "SGD", "lr_scheduler"]

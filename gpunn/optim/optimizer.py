@@ -8,7 +8,7 @@ import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from gpunn.autograd.grad_mode import enable_grad, no_grad, quiet
 from gpunn.autograd.variable import Array, RemovableHandle, wrap
@@ -28,17 +28,24 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
         if self._stepping:
             return step(self, *args, **kwargs)
+        given: tuple[Any, ...] = (self, *args)  # as PyTorch has it
         for hook in list(self._pre_hooks.values()):
-            changed = hook(self, args, kwargs)
-            if changed is not None:
-                args, kwargs = changed
+            changed: Any = hook(self, given, kwargs)
+            if changed is None:
+                continue
+            if type(changed) is not tuple or len(cast("tuple[Any, ...]", changed)) != 2:
+                raise RuntimeError(
+                    f"{type(self).__name__}'s step pre-hook must return None or a tuple of "
+                    f"(new_args, new_kwargs), but got {changed}."
+                )
+            given, kwargs = cast("tuple[Any, Any]", changed)
         self._stepping = True
         try:
-            result = step(self, *args, **kwargs)
+            result = step(*given, **kwargs)
         finally:
             self._stepping = False
         for hook in list(self._post_hooks.values()):
-            hook(self, args, kwargs)
+            hook(self, given, kwargs)
         self._stepped = True  # a scheduler asks
         return result
 
@@ -160,7 +167,8 @@ class Optimizer:
                     p.grad.zero_()
 
     def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call ``hook(optimizer, args, kwargs)`` before each step; it may return new ones."""
+        """Call ``hook(optimizer, args, kwargs)`` before each step; it may return new
+        ``(args, kwargs)``. The first of ``args`` is the optimizer, as in PyTorch."""
         return RemovableHandle.add(self._pre_hooks, hook)
 
     def register_step_post_hook(self, hook: Callable[..., None]) -> RemovableHandle:

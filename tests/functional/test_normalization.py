@@ -175,6 +175,19 @@ def test_batch_norm_refuses_integers_and_mixed_dtypes():
     assert F.batch_norm(gpunn.rand(2, 3).half(), mean, var, training=True).dtype is gpunn.float16
 
 
+@pytest.mark.parametrize("shape", SHAPES[1:], ids=str)
+def test_instance_norm(shape: tuple[int, ...]):
+    def oracle(x: Any, w: Any, b: Any) -> Any:
+        return _norm(x, tuple(range(2, x.ndim)), _spread(w, x), _spread(b, x))
+
+    check_op(
+        lambda x, w, b: F.instance_norm(x, None, None, w, b),
+        [draw(*shape), draw(3), draw(3)],
+        oracle,
+        atol=1e-5,
+    )
+
+
 # layer_norm and group_norm ------------------------------------------------------------------
 
 

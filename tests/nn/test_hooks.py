@@ -1,6 +1,7 @@
 """Hooks on a module: what they get, what they may change, and their order; as PyTorch's."""
 
 import copy
+from typing import Any, NamedTuple
 
 import pytest
 from models import net, scale
@@ -177,6 +178,24 @@ def test_backward_hooks_with_several_inputs_and_outputs():
         return calls, text, a.grad, b.grad
 
     same(scenario)
+
+
+def test_a_named_tuple_stays_one():
+    class Pair(NamedTuple):
+        left: Any
+        right: Any
+
+    class Named(nn.Module):
+        def forward(self, x):
+            return Pair(x * 2, "text")
+
+    seen = []
+    m = Named()
+    m.register_full_backward_pre_hook(lambda mod, gy: seen.append(gy[1]))
+    output = m(gpunn.ones(1, requires_grad=True))
+    assert type(output) is Pair
+    output.left.sum().backward()
+    assert seen == [None]
 
 
 @pytest.mark.parametrize("kind", ["register_full_backward_hook", "register_full_backward_pre_hook"])

@@ -182,10 +182,22 @@ def test_requires_grad_and_zero_grad():
     assert not any(p.requires_grad for p in m.parameters())
     m.requires_grad_()
     m(gpunn.ones(2)).sum().backward()
+    kept = m.bias.grad
     m.zero_grad(set_to_none=False)
+    assert m.bias.grad is kept
     assert all(p.grad is not None and p.grad.tolist() == [0, 0] for p in m.parameters())
     m.zero_grad()
     assert all(p.grad is None for p in m.parameters())
+
+
+def test_zero_grad_cuts_gradients_from_their_graph():
+    m = scale(gpunn)
+    (m(gpunn.ones(2)) ** 2).sum().backward(create_graph=True)
+    assert m.weight.grad is not None
+    assert m.weight.grad.requires_grad
+    m.zero_grad(set_to_none=False)
+    assert m.weight.grad.tolist() == [0.0, 0.0]
+    assert not m.weight.grad.requires_grad
 
 
 # Moving and casting -------------------------------------------------------------------------
@@ -316,6 +328,26 @@ def test_forward_is_called_with_all_arguments():
     def scenario(lib):
         m = scale(lib)
         return m(lib.ones(2), shift=1), m(lib.ones(2), 2)
+
+    same(scenario)
+
+
+def test_a_subclass_may_wrap_the_call():
+    def scenario(lib):
+        class Counts(lib.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.calls = 0
+
+            def __call__(self, *args):
+                self.calls += 1
+                return super().__call__(*args)
+
+            def forward(self, x):
+                return x + self.calls
+
+        m = lib.nn.Sequential(Counts(), Counts())
+        return m(1), m(1), m[0](1), m[0].calls, m[1].calls
 
     same(scenario)
 

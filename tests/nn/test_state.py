@@ -1,5 +1,7 @@
 """state_dict and load_state_dict: keys, memory, PyTorch's report, all or nothing."""
 
+import gc
+import weakref
 from collections import OrderedDict
 
 import pytest
@@ -93,6 +95,18 @@ def test_a_refused_state_changes_nothing(make):
         assert {k: v.tolist() for k, v in m.state_dict().items()} == before
     else:
         assert m.bias.tolist() == [9.0, 9.0]
+
+
+def test_loading_lets_go_of_the_values():
+    m, state = nn.Sequential(nn.Linear(2, 2)), {"0.weight": gpunn.ones(2, 2)}
+    value = weakref.ref(state["0.weight"])
+    gc.disable()
+    try:
+        m.load_state_dict(state, strict=False)
+        state.clear()
+        assert value() is None
+    finally:
+        gc.enable()
 
 
 def test_the_given_state_is_left_alone():

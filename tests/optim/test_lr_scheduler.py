@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import io
 import math
 from collections.abc import Callable
 from typing import Any
@@ -116,7 +116,10 @@ def test_resumes_from_state_dicts(name: str):
     first = sgd(gpunn, momentum=0.9)
     scheduler = SCHEDULES[name](lr_scheduler, first)
     rows = record(first, scheduler, 23)
-    state = copy.deepcopy((first.state_dict(), scheduler.state_dict()))
+    file = io.BytesIO()
+    gpunn.save([first.state_dict(), scheduler.state_dict()], file)
+    file.seek(0)
+    state = gpunn.load(file)
     second = sgd(gpunn, momentum=0.9)
     resumed = SCHEDULES[name](lr_scheduler, second)
     second.load_state_dict(state[0])

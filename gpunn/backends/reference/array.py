@@ -62,6 +62,14 @@ class ArrayPrimitives:
         """``view``, which shows ``array``, as writable as ``array`` is."""
         return view
 
+    def sum_over(self, x: Any, axes: tuple[int, ...]) -> Any:
+        """Σ x over ``axes``, which stay with size 1."""
+        return x.sum(axes, keepdims=True)
+
+    def dot_over(self, x: Any, y: Any, axes: tuple[int, ...]) -> Any:
+        """Σ x y over ``axes``, which stay with size 1."""
+        return (x * y).sum(axes, keepdims=True)
+
     def special(self, name: str) -> Any:
         """A special function of SciPy (or of CuPy's copy of it), imported at first use."""
         import scipy.special

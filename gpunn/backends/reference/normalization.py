@@ -68,9 +68,9 @@ class NormalizationPrimitives(RandomPrimitives):
         xp, dtype = self.xp, x.dtype
         x = _wide(xp, x)
         count = math.prod(x.shape[a] for a in axes)
-        mean = x.sum(axes, keepdims=True) / count
+        mean = self.sum_over(x, axes) / count
         y = x - mean
-        var = (y * y).sum(axes, keepdims=True) / count
+        var = self.dot_over(y, y, axes) / count
         _scale(y, 1 / xp.sqrt(var + eps), weight)
         if bias is not None:
             y += bias
@@ -91,25 +91,25 @@ class NormalizationPrimitives(RandomPrimitives):
         xp, dtype = self.xp, x.dtype
         dy, x = _wide(xp, dy), _wide(xp, x)
         rstd = 1 / xp.sqrt(var + eps)
-        xhat = x - mean
-        xhat *= rstd
-        product = dy * xhat
-        dw = product.sum(others, keepdims=True)
-        db = dy.sum(others, keepdims=True)
-        v, sum_v, sum_vx = dy, db, dw
-        if axes != others:
-            if weight is not None:
-                v = dy * weight
-                product *= weight
-                weight = None
-            sum_v, sum_vx = v.sum(axes, keepdims=True), product.sum(axes, keepdims=True)
-        # Otherwise a group has one weight, a factor that waits for the end.
+        apart = x - mean  # x̂ rstd⁻¹: the factors rstd go to the small arrays
+        db = self.sum_over(dy, others)
+        if axes == others:  # one weight to a group: it is a factor of all
+            v, sum_v = dy, db
+            sum_vx = self.dot_over(dy, apart, axes)
+            dw = sum_vx * rstd
+        else:
+            product = dy * apart
+            product *= rstd
+            dw = self.sum_over(product, others)
+            v = dy if weight is None else xp.multiply(dy, weight, out=product)
+            weight = None
+            sum_v, sum_vx = self.sum_over(v, axes), self.dot_over(v, apart, axes)
         count = math.prod(x.shape[a] for a in axes)
-        xhat *= sum_vx / count
-        xp.subtract(v, xhat, out=product)
-        product -= sum_v / count
-        _scale(product, rstd, weight)
-        return product.astype(dtype, copy=False), dw, db
+        apart *= sum_vx * rstd * rstd / count
+        apart += sum_v / count
+        dx = xp.subtract(v, apart, out=apart)
+        _scale(dx, rstd, weight)
+        return dx.astype(dtype, copy=False), dw, db
 
 
 def _wide(xp: Any, x: Any) -> Any:

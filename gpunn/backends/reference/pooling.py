@@ -42,7 +42,7 @@ class PoolingPrimitives(ArrayPrimitives):
             for m, s, p, d, n in zip(out, stride, padding, dilation, size, strict=True)
         ]
         found = xp.empty((*batch, *out), xp.int64)
-        found[...] = _flat_index(xp, starts, size)
+        found[...] = flat_index(xp, starts, size)
         for _, q, p in taps(size, out, kernel, stride, padding, dilation):
             seen = x[(..., *p)]
             better = seen > y[(..., *q)]
@@ -50,18 +50,18 @@ class PoolingPrimitives(ArrayPrimitives):
                 better |= xp.isnan(seen)
             places = [xp.arange(i.start, i.stop, i.step) for i in p]
             y[(..., *q)] = xp.where(better, seen, y[(..., *q)])
-            found[(..., *q)] = xp.where(better, _flat_index(xp, places, size), found[(..., *q)])
+            found[(..., *q)] = xp.where(better, flat_index(xp, places, size), found[(..., *q)])
         return y, found if indices else None
 
     def max_pool_input(self, dy: Any, indices: Any, size: Ints) -> Any:
         """dx of ``max_pool``: each dy added where its maximum came from."""
         batch = dy.shape[: dy.ndim - len(size)]
         planes, plane = math.prod(batch), math.prod(size)
-        dx = self.xp.zeros((planes, plane), accumulator(dy.dtype))
+        dx = self.xp.zeros(planes * plane, accumulator(dy.dtype))
         if dy.size:
-            rows = self.xp.arange(planes).reshape(-1, 1)
-            index = (rows, indices.reshape(planes, -1))
-            self.index_add(dx, index, dy.reshape(planes, -1).astype(dx.dtype, copy=False))
+            begins = self.xp.arange(0, planes * plane, plane).reshape(-1, 1)
+            places = indices.reshape(planes, -1) + begins
+            self.index_add(dx, places.reshape(-1), dy.reshape(-1).astype(dx.dtype, copy=False))
         return dx.reshape(*batch, *size).astype(dy.dtype, copy=False)
 
     def adaptive_max_pool(self, x: Any, out: Ints) -> tuple[Any, Any]:
@@ -79,7 +79,7 @@ class PoolingPrimitives(ArrayPrimitives):
         zeros, ones = (0,) * len(out), (1,) * len(out)
         y, found = self.max_pool(spread, out, kernel, kernel, zeros, ones)
         wide = spread.shape[-len(out) :]
-        flat = xp.broadcast_to(_flat_index(xp, places, size), wide).reshape(-1)
+        flat = xp.broadcast_to(flat_index(xp, places, size), wide).reshape(-1)
         return y, flat[found]
 
     # Means ----------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ class PoolingPrimitives(ArrayPrimitives):
         """Along one axis (counted from the end) the sums of all windows."""
         xp, n = self.xp, x.shape[axis]
         before, after = x.shape[: x.ndim + axis], x.shape[x.ndim + axis + 1 :]
-        if kernel == stride and not pad and out * kernel == n:
+        if kernel == stride > 8 and not pad and out * kernel == n:
             return x.reshape(*before, out, kernel, *after).sum(axis, dtype=x.dtype)
         y = xp.zeros((*before, out, *after), x.dtype)
         rest = (slice(None),) * (-axis - 1)
@@ -229,7 +229,7 @@ def _first(starts: Any, dilation: int) -> Any:
     return starts + (-(starts // dilation) * dilation) * (starts < 0)
 
 
-def _flat_index(xp: Any, places: list[Any], size: Ints) -> Any:
+def flat_index(xp: Any, places: list[Any], size: Ints) -> Any:
     """The indices, in the plane ``size`` made flat, of the grid that ``places`` span."""
     flat = xp.zeros((), xp.int64)
     for place, n in zip(places, size, strict=True):

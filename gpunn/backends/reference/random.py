@@ -61,7 +61,7 @@ class RandomPrimitives(ArrayPrimitives):
 
     def uniform(self, seed: int, offset: int, shape: tuple[int, ...], dtype: Any) -> Any:
         """Uniform in [0, 1): the top 53, 24 or 11 bits of a word, scaled."""
-        xp, n = self.xp, math.prod(shape)
+        n = math.prod(shape)
         if dtype.itemsize == 8:
             bits, drop = self.random_words(seed, offset, n), 11
         else:

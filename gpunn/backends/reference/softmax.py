@@ -27,7 +27,7 @@ class SoftmaxPrimitives(RandomPrimitives):
         """exp(x) / Σ exp(x)."""
         y = self._shifted(x, axis)
         self.xp.exp(y, out=y)
-        y /= y.sum(axis, keepdims=True)
+        y /= self.sum_over(y, (axis,))
         return y.astype(x.dtype, copy=False)
 
     def softmax_input(self, dy: Any, y: Any, axis: int) -> Any:
@@ -35,9 +35,7 @@ class SoftmaxPrimitives(RandomPrimitives):
         if y.dtype.itemsize == 2:
             wide = self.xp.float32
             return self.softmax_input(dy.astype(wide), y.astype(wide), axis).astype(y.dtype)
-        dx = dy * y
-        total = dx.sum(axis, keepdims=True)
-        self.xp.subtract(dy, total, out=dx)
+        dx = dy - self.dot_over(dy, y, (axis,))
         dx *= y
         return dx
 
@@ -45,7 +43,7 @@ class SoftmaxPrimitives(RandomPrimitives):
         """x - log Σ exp(x)."""
         xp = self.xp
         y = self._shifted(x, axis)
-        y -= xp.log(xp.exp(y).sum(axis, keepdims=True))
+        y -= xp.log(self.sum_over(xp.exp(y), (axis,)))
         return y.astype(x.dtype, copy=False)
 
     def log_softmax_input(self, dy: Any, y: Any, axis: int) -> Any:
@@ -54,6 +52,6 @@ class SoftmaxPrimitives(RandomPrimitives):
             wide = self.xp.float32
             return self.log_softmax_input(dy.astype(wide), y.astype(wide), axis).astype(y.dtype)
         dx = self.xp.exp(y)
-        dx *= dy.sum(axis, keepdims=True)
+        dx *= self.sum_over(dy, (axis,))
         self.xp.subtract(dy, dx, out=dx)
         return dx

@@ -37,7 +37,7 @@ def taps(
     padding is left out, so nobody needs to pad. Taps that only meet padding do not come.
     """
     lines = [
-        [(t, *_reach(n, m, s, t * d - p)) for t in range(k)]
+        [(t, *reach(n, m, s, t * d - p)) for t in range(k)]
         for n, m, k, s, p, d in zip(size, out, kernel, stride, padding, dilation, strict=True)
     ]
     for chosen in itertools.product(*lines):
@@ -49,7 +49,7 @@ def taps(
             )
 
 
-def _reach(size: int, out: int, stride: int, offset: int) -> tuple[slice, slice]:
+def reach(size: int, out: int, stride: int, offset: int) -> tuple[slice, slice]:
     """Along one dimension, output q meets input q * stride + offset: the ranges of both."""
     first = max(0, -(offset // stride))
     last = min(out - 1, (size - 1 - offset) // stride)

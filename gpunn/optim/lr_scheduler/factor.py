@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable
 
@@ -59,15 +58,15 @@ class MultiStepLR(_Multiplied):
         gamma: float = 0.1,
         last_epoch: int = -1,
     ) -> None:
-        self.milestones = Counter(milestones)
+        self.milestones = dict(Counter(milestones))  # plain, for ``save``
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
 
     def _factor(self) -> float:
-        return self.gamma ** self.milestones[self.last_epoch]
+        return self.gamma ** self.milestones.get(self.last_epoch, 0)
 
     def _product(self) -> float:
-        return self.gamma ** bisect_right(sorted(self.milestones.elements()), self.last_epoch)
+        return self.gamma ** sum(n for m, n in self.milestones.items() if m <= self.last_epoch)
 
 
 class ExponentialLR(_Multiplied):

@@ -1,0 +1,1 @@
+"""What NumPy does faster than the reference, one family a file."""

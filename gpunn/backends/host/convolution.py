@@ -1,0 +1,259 @@
+"""Convolution on the CPU: the columns of a tile (im2col), and a matrix product over them.
+
+K. Chellapilla, S. Puri, P. Simard, "High performance convolutional neural networks for document
+processing", 2006. In one and two dimensions; three are left to the reference.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy
+
+from gpunn.backends.reference.convolution import ConvolutionPrimitives, accumulator
+from gpunn.backends.reference.window import Ints, output_size, reach
+
+_TILE = 2**20  # elements of a tile's columns: they should still be in the cache for the product
+_FEW = 64  # with fewer outputs per image, one product for many images is faster than one for each
+
+Tile = tuple[slice, slice, slice]  # images, all channels, rows of the output
+
+
+class HostConvolution(ConvolutionPrimitives):
+    """``conv`` and its adjoints over tiles: some images, or some rows of one image."""
+
+    def conv(
+        self,
+        x: Any,
+        weight: Any,
+        bias: Any,
+        stride: Ints,
+        padding: Ints,
+        dilation: Ints,
+        groups: int,
+    ) -> Any:
+        n, o, kernel = x.shape[0], weight.shape[0], weight.shape[2:]
+        if len(kernel) > 2 or not x.size:
+            return super().conv(x, weight, bias, stride, padding, dilation, groups)
+        out = tuple(map(output_size, x.shape[2:], kernel, stride, padding, dilation))
+        join = math.prod(out) < _FEW
+        lowering = _Lowering(x.shape, kernel, out, stride, padding, dilation, x.dtype, join)
+        w = _matrices(weight, groups, lowering.dtype)
+        y = numpy.empty((n, o, *out), x.dtype)
+        for tile in lowering.tiles():
+            place = _planes(y)[tile]
+            columns = lowering.matrix(lowering.columns(_planes(x), tile), groups)
+            if join or y.dtype != w.dtype:
+                product = lowering.product(w, columns)
+            else:
+                product = numpy.matmul(w, columns, out=lowering.matrix(place, groups))
+            if bias is not None:
+                product += bias.reshape(groups, -1, 1)
+            if product.base is not y:
+                place[...] = lowering.images(product, place.shape)
+        return y
+
+    def conv_input(
+        self,
+        dy: Any,
+        weight: Any,
+        size: Ints,
+        stride: Ints,
+        padding: Ints,
+        dilation: Ints,
+        groups: int,
+    ) -> Any:
+        n, (o, c), kernel = dy.shape[0], weight.shape[:2], weight.shape[2:]
+        if len(kernel) > 2 or not dy.size or not c:
+            return super().conv_input(dy, weight, size, stride, padding, dilation, groups)
+        around = tuple(d * (k - 1) - p for d, k, p in zip(dilation, kernel, padding, strict=True))
+        if _gathers(size, dy.shape, weight.shape, stride, around, groups):
+            backwards = (slice(None, None, -1),) * len(kernel)
+            flipped = weight[(..., *backwards)].reshape(groups, o // groups, c, *kernel)
+            flipped = flipped.swapaxes(1, 2).reshape(groups * c, o // groups, *kernel)
+            return self.conv(dy, flipped, None, stride, around, dilation, groups)
+        shape, out = (n, groups * c, *size), dy.shape[2:]
+        join = math.prod(out) < _FEW
+        lowering = _Lowering(shape, kernel, out, stride, padding, dilation, dy.dtype, join)
+        w = _matrices(weight, groups, lowering.dtype).swapaxes(1, 2)
+        dx = numpy.zeros(shape, lowering.dtype)
+        for tile in lowering.tiles():
+            columns = lowering.product(w, lowering.matrix(_planes(dy)[tile], groups))
+            lowering.add_columns(_planes(dx), tile, columns)
+        return dx.astype(dy.dtype, copy=False)
+
+    def conv_weight(
+        self,
+        x: Any,
+        dy: Any,
+        kernel: Ints,
+        stride: Ints,
+        padding: Ints,
+        dilation: Ints,
+        groups: int,
+    ) -> Any:
+        if len(kernel) > 2 or not x.size or not dy.size:
+            return super().conv_weight(x, dy, kernel, stride, padding, dilation, groups)
+        o, c, out = dy.shape[1] // groups, x.shape[1] // groups, dy.shape[2:]
+        # One product for many images, unless a sum over small ones is cheaper.
+        join = math.prod(out) < _FEW or dy.shape[1] * c * math.prod(kernel) > 2**12
+        lowering = _Lowering(x.shape, kernel, out, stride, padding, dilation, x.dtype, join)
+        dw = numpy.zeros((groups, c * math.prod(kernel), o), lowering.dtype)
+        for tile in lowering.tiles():
+            columns = lowering.matrix(lowering.columns(_planes(x), tile), groups)
+            rows = lowering.matrix(_planes(dy)[tile], groups).swapaxes(2, 3)
+            dw += (columns @ rows).sum(0)  # the long side in front: faster than the transpose
+        dw = dw.swapaxes(1, 2).reshape(groups * o, c, *kernel)
+        return numpy.ascontiguousarray(dw, x.dtype)
+
+
+class _Lowering:
+    """The columns of one convolution, tile by tile; one dimension counts as rows of one element.
+
+    They are made in two steps of long copies: ``strip`` holds the input once for each tap along a
+    row, and the columns are taken from it for each tap along the other dimension. All arrays have
+    the shape (N, channels or taps..., rows, Wo); in memory, with ``join``, the images of a tile lie
+    side by side in one matrix.
+    """
+
+    def __init__(
+        self,
+        shape: Ints,
+        kernel: Ints,
+        out: Ints,
+        stride: Ints,
+        padding: Ints,
+        dilation: Ints,
+        dtype: Any,
+        join: bool,
+    ) -> None:
+        self.dtype, self.join = accumulator(dtype), join
+        self.n, self.c, self.h, self.w = (*shape, 1)[:4]
+        (self.ho, self.wo), (self.kh, self.kw) = (*out, 1)[:2], (*kernel, 1)[:2]
+        (self.sh, self.sw), (self.ph, self.pw) = (*stride, 1)[:2], (*padding, 0)[:2]
+        self.dh, self.dw = (*dilation, 1)[:2]
+        self.strip = self.taken = numpy.empty(0, self.dtype)
+
+    def product(self, w: Any, matrix: Any) -> Any:
+        """``w @ matrix``. The next tile overwrites it."""
+        shape = (len(matrix), *w.shape[:2], matrix.shape[3])
+        return numpy.matmul(w, matrix, out=_scratch("product", shape, self.dtype))
+
+    def tiles(self) -> Iterator[Tile]:
+        """Parts of the output whose columns have about ``_TILE`` elements."""
+        row = self.c * self.kh * self.kw * self.wo
+        parts = -(-row * self.ho // _TILE)
+        rows = max(1, -(-self.ho // parts))
+        images = max(1, _TILE // (row * self.ho))
+        for i in range(0, self.n, images):
+            for r in range(0, self.ho, rows):
+                chosen = slice(i, min(i + images, self.n)), slice(r, min(r + rows, self.ho))
+                yield chosen[0], slice(None), chosen[1]
+
+    def matrix(self, images: Any, groups: int) -> Any:
+        """(N or 1, groups, channels and taps of a group, positions); a view where it can be."""
+        if self.join:
+            images = numpy.moveaxis(images, 0, -3)[None]
+        lead = math.prod(images.shape[1 : -3 if self.join else -2])
+        return images.reshape(images.shape[0], groups, lead // groups, -1)
+
+    def images(self, matrix: Any, shape: Ints) -> Any:
+        """The reverse of ``matrix``: an array of ``shape``."""
+        if self.join:
+            return numpy.moveaxis(matrix.reshape(*shape[1:-2], shape[0], *shape[-2:]), -3, 0)
+        return matrix.reshape(shape)
+
+    def columns(self, x: Any, tile: Tile) -> Any:
+        """(N, C, kh, kw, rows, Wo): for each tap what it sees. The next tile overwrites it."""
+        strip, top, first, last = self._strip(tile)
+        strip[:, :, :, :first] = 0
+        strip[:, :, :, last:] = 0
+        for j in range(self.kw):
+            q, p = reach(self.w, self.wo, self.sw, j * self.dw - self.pw)
+            if q.start < q.stop:
+                strip[:, :, j, first:last, q] = x[tile[0], :, top + first : top + last, p]
+        if self.kh == self.sh == 1:
+            return strip[:, :, None]
+        rows = tile[2].stop - tile[2].start
+        shape = strip.shape[0], self.c, self.kh, self.kw, rows, self.wo
+        if self.taken.shape != shape:
+            self.taken = self._array("columns", shape)
+        for i in range(self.kh):
+            self.taken[:, :, i] = strip[:, :, :, self._seen(i, rows)]
+        return self.taken
+
+    def add_columns(self, dx: Any, tile: Tile, columns: Any) -> None:
+        """The adjoint of ``columns``, of which it gets the matrix, added to ``dx``."""
+        strip, top, first, last = self._strip(tile)
+        rows = tile[2].stop - tile[2].start
+        columns = self.images(columns, (strip.shape[0], self.c, self.kh, self.kw, rows, self.wo))
+        strip[...] = 0
+        for i in range(self.kh):
+            strip[:, :, :, self._seen(i, rows)] += columns[:, :, i]
+        for j in range(self.kw):
+            q, p = reach(self.w, self.wo, self.sw, j * self.dw - self.pw)
+            if q.start < q.stop:
+                dx[tile[0], :, top + first : top + last, p] += strip[:, :, j, first:last, q]
+
+    def _strip(self, tile: Tile) -> tuple[Any, int, int, int]:
+        """An array (N, C, kw, height, Wo) for the input rows from ``top`` on that the tile meets,
+        and which of these exist."""
+        images, _, rows = tile
+        height = (rows.stop - rows.start - 1) * self.sh + (self.kh - 1) * self.dh + 1
+        shape = (images.stop - images.start, self.c, self.kw, height, self.wo)
+        if self.strip.shape != shape:
+            self.strip = self._array("strip", shape)
+            self.strip[...] = 0  # what falls on padding stays 0
+        top = rows.start * self.sh - self.ph
+        first = max(0, -top)
+        return self.strip, top, first, max(first, min(height, self.h - top))
+
+    def _array(self, name: str, shape: Ints) -> Any:
+        if self.join:
+            memory = _scratch(name, (*shape[1:-2], shape[0], *shape[-2:]), self.dtype)
+            return numpy.moveaxis(memory, -3, 0)
+        return _scratch(name, shape, self.dtype)
+
+    def _seen(self, i: int, rows: int) -> slice:
+        """The rows of the strip that tap ``i`` sees."""
+        return slice(i * self.dh, i * self.dh + (rows - 1) * self.sh + 1, self.sh)
+
+
+_held = threading.local()
+
+
+def _scratch(name: str, shape: Ints, dtype: Any) -> Any:
+    """Uninitialised memory that each thread keeps: fresh pages for every call would cost as much
+    as the convolution. What is much larger than a tile is not kept."""
+    size = math.prod(shape) * dtype.itemsize
+    memory = getattr(_held, name, None)
+    if memory is None or memory.nbytes < size:
+        memory = numpy.empty(size, numpy.uint8)
+        if size <= 16 * _TILE:
+            setattr(_held, name, memory)
+    return memory[:size].view(dtype).reshape(shape)
+
+
+def _planes(x: Any) -> Any:
+    """``x`` as (N, C, H, W)."""
+    return x if x.ndim == 4 else x[..., None]
+
+
+def _matrices(weight: Any, groups: int, dtype: Any) -> Any:
+    """(groups, O / groups, C / groups * taps)."""
+    return weight.reshape(groups, weight.shape[0] // groups, -1).astype(dtype, copy=False)
+
+
+def _gathers(size: Ints, dy: Ints, weight: Ints, stride: Ints, around: Ints, groups: int) -> bool:
+    """Whether dx is sooner found as a convolution of dy than by adding up its columns.
+
+    It can be for stride 1. Then it multiplies for every input instead of every output, but copies
+    the columns of dy instead of adding those of dx.
+    """
+    o, c = weight[0] // groups, weight[1]
+    if max(stride) > 1 or min(around) < 0:
+        return False
+    return o * math.prod(size) * (c + 16) <= c * math.prod(dy[2:]) * (o + 64)

@@ -1,0 +1,74 @@
+"""Max pooling on the CPU: one dimension after the other, and indices by counting."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy
+
+from gpunn.backends.reference.pooling import PoolingPrimitives, flat_index
+from gpunn.backends.reference.window import Ints, taps
+
+
+class HostPooling(PoolingPrimitives):
+    """The maximum of a plane's window is that of the maxima of its rows."""
+
+    def max_pool(
+        self,
+        x: Any,
+        out: Ints,
+        kernel: Ints,
+        stride: Ints,
+        padding: Ints,
+        dilation: Ints,
+        indices: bool = True,
+    ) -> tuple[Any, Any]:
+        y, n, size = x, len(out), x.shape[-len(out) :]
+        for d in range(n):
+            line = (v[d] for v in (size, out, kernel, stride, padding, dilation))
+            y = _line_maximum(y, d - n, *line)
+        if not indices:
+            return y, None
+        sparse = any(p and d > 1 for p, d in zip(padding, dilation, strict=True))
+        if sparse or (y.dtype.kind == "f" and bool(numpy.isnan(y).any())):
+            # A window may be empty, or its last NaN is wanted.
+            return super().max_pool(x, out, kernel, stride, padding, dilation)
+        reached = list(taps(size, out, kernel, stride, padding, dilation))
+        # The tap that is equal comes after as many as differ: no branch, and bytes only.
+        differs = numpy.ones(y.shape, bool)
+        number = numpy.zeros(y.shape, numpy.min_scalar_type(len(reached)))
+        for _, q, p in reached[:-1]:
+            differs[(..., *q)] &= x[(..., *p)] != y[(..., *q)]
+            number += differs
+        # A window's start lies in the padded plane; from there the step to the tap leads back.
+        pitch = [d * math.prod(size[i + 1 :]) for i, d in enumerate(dilation)]
+        steps = numpy.array([numpy.dot(tap, pitch) for tap, _, _ in reached])
+        starts = [numpy.arange(m) * s - p for m, s, p in zip(out, stride, padding, strict=True)]
+        found = steps[number]
+        found += flat_index(numpy, starts, size)
+        return y, found
+
+
+def _line_maximum(
+    x: Any, axis: int, size: int, out: int, kernel: int, stride: int, padding: int, dilation: int
+) -> Any:
+    """The maxima of all windows along one axis, which is counted from the end."""
+    rest = (slice(None),) * (-axis - 1)
+    lines = [
+        ((..., q, *rest), (..., p, *rest))
+        for _, (q,), (p,) in taps((size,), (out,), (kernel,), (stride,), (padding,), (dilation,))
+    ]
+    # Taps that reach every output come first: two of them make the new array.
+    lines.sort(key=lambda line: line[0][1] != slice(0, out))
+    full = sum(q[1] == slice(0, out) for q, _ in lines)
+    if full > 1:
+        y = numpy.maximum(x[lines[0][1]], x[lines[1][1]])
+    elif full:
+        y = numpy.array(x[lines[0][1]], order="C")
+    else:
+        lowest = -math.inf if x.dtype.kind == "f" else numpy.iinfo(x.dtype).min
+        y = numpy.full((*x.shape[:axis], out, *x.shape[x.ndim + axis + 1 :]), lowest, x.dtype)
+    for q, p in lines[min(full, 2) :]:
+        numpy.maximum(y[q], x[p], out=y[q])
+    return y

@@ -1,0 +1,56 @@
+"""Sums on the CPU by matrix products: BLAS adds several times as fast as NumPy's reductions."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy
+
+from gpunn.backends.reference.array import ArrayPrimitives
+
+
+class HostReduction(ArrayPrimitives):
+    """A contiguous array is a pile of matrices, whose sums are products with a vector of ones."""
+
+    def sum_over(self, x: Any, axes: tuple[int, ...]) -> Any:
+        """Over the last or the first dimensions, or all but the second."""
+        parts = _parts(x, axes)
+        if parts is None:
+            return super().sum_over(x, axes)
+        lead, kept, inner = parts
+        rows = x.reshape(lead * kept, inner) @ numpy.ones(inner, x.dtype) if inner > 1 else x
+        if lead > 1:
+            rows = numpy.ones(lead, x.dtype) @ rows.reshape(lead, kept)
+        return (rows.copy() if rows is x else rows).reshape(_shape(x, axes))
+
+    def dot_over(self, x: Any, y: Any, axes: tuple[int, ...]) -> Any:
+        """The products are added as they are made, and never stored."""
+        parts = _parts(x, axes)
+        if parts is None or parts[2] == 1 or not y.flags.c_contiguous or x.shape != y.shape:
+            return super().dot_over(x, y, axes)
+        lead, kept, inner = parts
+        rows = numpy.vecdot(x.reshape(lead * kept, inner), y.reshape(lead * kept, inner))
+        if lead > 1:
+            rows = numpy.ones(lead, x.dtype) @ rows.reshape(lead, kept)
+        return rows.reshape(_shape(x, axes))
+
+
+def _parts(x: Any, axes: tuple[int, ...]) -> tuple[int, int, int] | None:
+    """``x`` as (summed, kept, summed), if the kept dimensions are neighbours in plain memory."""
+    if x.dtype.char not in "fd" or not x.size or not x.flags.c_contiguous:
+        return None
+    kept = [d for d in range(x.ndim) if d not in axes]
+    first, last = (kept[0], kept[-1]) if kept else (0, -1)
+    if last - first + 1 != len(kept):
+        return None
+    shape = x.shape
+    return (
+        math.prod(shape[:first]),
+        math.prod(shape[first : last + 1]),
+        math.prod(shape[last + 1 :]),
+    )
+
+
+def _shape(x: Any, axes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(1 if d in axes else n for d, n in enumerate(x.shape))
