@@ -176,7 +176,7 @@ def _flushed(function: Callable[..., Array]) -> Callable[..., Array]:
 def _saturated(function: Callable[..., Array]) -> Callable[..., Array]:
     def clipped(*values: Array) -> Array:
         result = function(*values)
-        return np.where(np.isnan(result), 0, np.clip(result, 0, 1)).astype(result.dtype)
+        return np.where(np.isnan(result), 0, np.clip(result, 0, 1) + 0).astype(result.dtype)
 
     return clipped
 

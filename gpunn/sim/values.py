@@ -90,7 +90,8 @@ def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
 
 
 def _halves(a: Array) -> tuple[Array, Array]:
-    high = (a.view("u8") & np.uint64(0xFFFFFFFFF8000000)).view("f8")
+    big = 134217729.0 * a  # 2**27 + 1: Veltkamp's splitting into halves of 26 bits
+    high = big - (big - a)
     return high, a - high
 
 
@@ -174,7 +175,7 @@ def convert(to: str, modifiers: tuple[str, ...]) -> Callable[[Array], Array]:
         if integral and value.dtype.kind == "f":
             value = integral(value)
         if saturate:
-            value = np.where(np.isnan(value), 0, np.clip(value, 0, 1)).astype(value.dtype)
+            value = np.where(np.isnan(value), 0, np.clip(value, 0, 1) + 0).astype(value.dtype)
         if "relu" in modifiers:
             value = np.where(value < 0, 0, value).astype(value.dtype)
         if to in ("bf16", "bf16x2"):
