@@ -57,11 +57,11 @@ def access(
     else:
         memory, index, limit = b.arguments, where, b.argument_size - size
         outside = (where < 0) | (where > limit)
-    if outside.any():
-        _outside(b, i, space, where, size, write, outside)
     if size > 1 and (index & (size - 1)).any():
         lost = b.full((index & (size - 1)) != 0)
         _fail(b, i, "misaligned", f"misaligned {size}-byte access", space, where, lost)
+    if outside.any():
+        _outside(b, i, space, where, size, write, outside)
     element = index >> _SHIFT[size]
     if space in ("local", "param", "const"):
         if space == "local" and not write and b.check_written and not memory.written(element, size):

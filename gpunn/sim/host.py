@@ -1,4 +1,4 @@
-"""What CuPy takes from libraries of machine code (cuBLAS, thrust, CUB): served by NumPy, or refused.
+"""What CuPy takes from libraries of machine code (cuBLAS, cuSOLVER, thrust): NumPy's, or refused.
 
 The results of products may differ from cuBLAS's in the order of their sums.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-_NATIVE = ("float16", "float32", "float64", "complex64", "complex128")
+_LINALG = ("cholesky", "det", "eigh", "eigvalsh", "inv", "lstsq", "pinv", "qr", "slogdet", "solve", "svd")
 
 
 def serve(cupy: Any) -> None:
@@ -26,6 +26,8 @@ def serve(cupy: Any) -> None:
         @functools.wraps(function)
         def on_host(*arguments: Any, out: Any = None, **options: Any) -> Any:
             result = function(*map(to_host, arguments), **{k: to_host(v) for k, v in options.items()})
+            if isinstance(result, tuple):
+                return tuple(cupy.asarray(r) for r in result)
             if out is None:
                 return cupy.asarray(result)
             out[...] = cupy.asarray(result).astype(out.dtype, copy=False)
@@ -35,7 +37,8 @@ def serve(cupy: Any) -> None:
 
     for name in ("matmul", "dot", "tensordot", "einsum", "inner", "vdot", "lexsort"):
         setattr(cupy, name, served(getattr(np, name)))
-    # einsum's path finder calls these through its own module.
+    for name in _LINALG:
+        setattr(cupy.linalg, name, served(getattr(np.linalg, name)))
     array = cupy.ndarray
     array.__matmul__ = lambda a, b: cupy.matmul(a, b)
     array.__rmatmul__ = lambda a, b: cupy.matmul(b, a)

@@ -147,6 +147,9 @@ def _check_limits(
         )
 
 
+Waiting = tuple[int, Array, Step, Array | None]  # program counter, lanes, barrier, predicates
+
+
 class Batch:
     """Some blocks of a launch, executed together: registers, memories, groups of lanes."""
 
@@ -196,7 +199,7 @@ class Batch:
         self.ready: dict[int, Array] = {}
         self.parked: dict[int, Array] = {}  # waits for the rest of its warps
         self.busy = np.zeros(self.width, bool)  # lanes that ran while others waited so
-        self.waiting: list[tuple[int, Array, Step, Array | None]] = []  # at barriers
+        self.waiting: list[Waiting] = []  # at barriers
         self.wake(0, self.lane[self.valid])
 
     # Where the lanes are.
@@ -521,59 +524,61 @@ class Batch:
             self.races.barrier(lanes)
             self.wake(pc + 1, lanes)
 
-    def _reduce(self, waiting: list[tuple[int, Array, Step, Array | None]]) -> None:
+    def _reduce(self, waiting: list[Waiting]) -> None:
         """``bar.red``: one value for each block, to all of its lanes."""
-        for _, lanes, step, value in waiting:
-            if value is None or step.barrier is None or step.barrier.result is None:
-                continue
-            votes = np.zeros(self.width, "i8")
-            votes[lanes] = value
-            total = np.repeat(votes.reshape(-1, self.per).sum(1), self.per)[lanes]
-            threads = int(np.prod(self.block_shape))
-            result = {"popc": total, "and": total == threads, "or": total > 0}[step.barrier.reduce]
+        for pc in {pc for pc, _, step, _ in waiting if step.barrier and step.barrier.result}:
+            votes, present = np.zeros(self.width, "i8"), np.zeros(self.width, bool)
+            for other, lanes, _, value in waiting:
+                if other == pc:
+                    votes[lanes], present[lanes] = value, True
+            lanes = np.flatnonzero(present)
+            total, count = (
+                np.repeat(x.reshape(-1, self.per).sum(1), self.per)[lanes] for x in (votes, present)
+            )
+            barrier = self.program.steps[pc].barrier
+            assert barrier is not None
+            assert barrier.result is not None
+            result = {"popc": total, "and": total == count, "or": total > 0}[barrier.reduce]
             self.enter(lanes)
-            step.barrier.result(self, result)
+            barrier.result(self, result)
 
     def _release_counted(self) -> None:
         """Barriers for some warps of a block: each goes when its count is there."""
-        there: dict[tuple[int, int], list[tuple[int, Array, bool]]] = {}
+        there: dict[tuple[int, int], list[Waiting]] = {}
         needed: dict[tuple[int, int], int] = {}
-        for pc, lanes, step, _ in self.waiting:
+        for pc, lanes, step, value in self.waiting:
             assert step.barrier is not None
             self.enter(lanes)
             numbers = self.full(step.barrier.number(self))
             counts = self.full(step.barrier.count(self)) if step.barrier.count else None
             blocks = lanes // self.per
             for b, n in sorted({(int(b), int(n)) for b, n in zip(blocks, numbers, strict=True)}):
-                some = lanes[(blocks == b) & (numbers == n)]
-                there.setdefault((b, n), []).append((pc, some, step.barrier.arrive))
+                some = (blocks == b) & (numbers == n)
+                part = None if value is None else value[some]
+                there.setdefault((b, n), []).append((pc, lanes[some], step, part))
                 whole = int(self.valid[b * self.per : (b + 1) * self.per].sum())
                 needed[b, n] = int(counts[0]) if counts is not None else whole
-        self.waiting = []
-        gone = False
-        for key, entries in there.items():
-            if sum(len(lanes) for _, lanes, _ in entries) >= needed[key]:
-                gone = True
-                block = self.lane[self.lane // self.per == key[0]]
-                self.races.barrier(block)  # orders more than it should: no false alarm follows
-                for pc, lanes, arrive in entries:
-                    if not arrive:
-                        self.wake(pc + 1, lanes)
-            else:
-                self.waiting += [(pc, lanes, self.program.steps[pc], None) for pc, lanes, _ in entries]
-        if not gone:
-            if all(s.barrier is not None and s.barrier.arrive for _, _, s, _ in self.waiting):
-                self.waiting = []
-                return
-            pc, lanes, step, _ = self.waiting[0]
-            key = next(iter(there))
-            count = sum(len(lanes) for _, lanes, _ in there[key])
+        come = {k: sum(len(lanes) for _, lanes, _, _ in entries) for k, entries in there.items()}
+        complete = [k for k in there if come[k] >= needed[k]]
+        self.waiting = [e for k, entries in there.items() if k not in complete for e in entries]
+        for key in complete:
+            block = self.lane[self.lane // self.per == key[0]]
+            self.races.barrier(block)  # orders more than it should: no false alarm follows
+            blocked = [e for e in there[key] if e[2].barrier and not e[2].barrier.arrive]
+            self._reduce(blocked)
+            for pc, lanes, _, _ in blocked:
+                self.wake(pc + 1, lanes)
+        stuck = [e for e in self.waiting if e[2].barrier and not e[2].barrier.arrive]
+        if not complete and not stuck:
+            self.waiting = []
+        elif not complete:
+            key = next(k for k, entries in there.items() if any(e is stuck[0] for e in entries))
             raise self.fail(
-                step.instruction,
+                stuck[0][2].instruction,
                 "barrier",
                 "barrier that never completes",
-                lanes,
-                f"barrier {key[1]} waits for {needed[key]} threads, {count} have come",
+                stuck[0][1],
+                f"barrier {key[1]} waits for {needed[key]} threads, {come[key]} have come",
             )
 
 
