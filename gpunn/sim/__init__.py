@@ -15,6 +15,7 @@ import os
 import platform
 import re
 import sys
+import tempfile
 import types
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +108,8 @@ def install(
     if "cupy" in sys.modules and has_gpu():
         raise RuntimeError("CuPy may use a GPU already: call gpunn.sim.install() before cupy")
     os.environ.update(CUPY_COMPILE_WITH_PTX="1", CUPY_CACHE_IN_MEMORY="1", CUPY_ACCELERATORS="")
+    # CuPy makes the folder of its cache at once, though with the above it will not write to it.
+    os.environ.setdefault("CUPY_CACHE_DIR", tempfile.gettempdir())
     made = _Device(Arena(_MEMORY), settings)
     runtime.use(made, arch)
     _redirect()
