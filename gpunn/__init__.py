@@ -17,6 +17,7 @@ from gpunn import (
 from gpunn.autograd import enable_grad, inference_mode, no_grad, set_grad_enabled
 from gpunn.autograd.grad_mode import is_grad_enabled, is_inference_mode_enabled
 from gpunn.backends import type2backend
+from gpunn.backends.host.threads import get_num_threads, set_num_threads
 from gpunn.creation import (
     arange,
     as_tensor,
@@ -200,6 +201,7 @@ from gpunn.ops.shape import (
     unflatten,
     unsqueeze,
 )
+from gpunn.ops.softmax import log_softmax, softmax
 from gpunn.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from gpunn.serialization import load, load_file, save, save_file
 from gpunn.tensor import Size, Tensor
@@ -287,6 +289,7 @@ __all__ = [
     "gather",
     "ge",
     "get_default_dtype",
+    "get_num_threads",
     "get_rng_state",
     "gt",
     "half",
@@ -318,6 +321,7 @@ __all__ = [
     "log10",
     "log1p",
     "log2",
+    "log_softmax",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -384,12 +388,14 @@ __all__ = [
     "serialization",
     "set_default_dtype",
     "set_grad_enabled",
+    "set_num_threads",
     "set_rng_state",
     "short",
     "sigmoid",
     "sign",
     "sin",
     "sinh",
+    "softmax",
     "sort",
     "split",
     "sqrt",

@@ -78,7 +78,7 @@ def _array_of(data: Any, default_float: bool) -> Any:
     try:
         array = numpy.array(plain)
     except ValueError:
-        raise _ragged(plain, 1) from None
+        raise _ragged(plain) from None
     if array.dtype.kind not in "biuf" or array.dtype == numpy.uint64:
         raise _odd(plain) or TypeError(f"expected numbers, got {array.dtype}")
     if default_float and (not array.size or array.dtype == numpy.float64):
@@ -130,19 +130,21 @@ def _odd(data: Any, depth: int = 0) -> Exception | None:
     return RuntimeError(f"Could not infer dtype of {type(data).__name__}")
 
 
-def _ragged(data: list[Any], dim: int) -> Exception:
+def _ragged(data: list[Any]) -> Exception:
     """The error for sequences of unequal lengths."""
-    sizes = [len(d) if hasattr(d, "__len__") else None for d in data]
-    for size in sizes[1:]:
-        if size is None or sizes[0] is None:
-            if size is not sizes[0]:
-                return TypeError(f"expected sequences of equal depth at dim {dim}: {data!r:.80}")
-        elif size != sizes[0]:
-            return ValueError(f"expected sequence of length {sizes[0]} at dim {dim} (got {size})")
-    return next(
-        (_ragged(list(d), dim + 1) for d in data if hasattr(d, "__len__") and len(d)),
-        ValueError("expected sequences of equal lengths"),
-    )
+    level, dim = data, 0
+    while level:
+        dim += 1
+        sizes = [len(d) if hasattr(d, "__len__") else None for d in level]
+        for size in sizes[1:]:
+            if (size is None) != (sizes[0] is None):
+                return TypeError(f"expected sequences of equal depth at dim {dim}")
+            if size != sizes[0]:
+                return ValueError(
+                    f"expected sequence of length {sizes[0]} at dim {dim} (got {size})"
+                )
+        level = [] if sizes[0] is None else [e for d in level for e in d]
+    return ValueError("expected sequences of equal lengths")
 
 
 def _supported(array: Any) -> None:

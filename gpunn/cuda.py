@@ -64,17 +64,20 @@ def set_device(device: Device | str | int) -> None:
 
 def get_device_name(device: Device | str | int | None = None) -> str:
     """The device's name, as its maker has it."""
-    return _driver().device_name(_index(device))
+    index = _index(device)
+    return _driver(index).device_name(index)
 
 
 def get_device_capability(device: Device | str | int | None = None) -> tuple[int, int]:
     """The compute capability, (9, 0) for an H100."""
-    return _driver().device_capability(_index(device))
+    index = _index(device)
+    return _driver(index).device_capability(index)
 
 
 def synchronize(device: Device | str | int | None = None) -> None:
     """Wait until all work on ``device`` is done."""
-    _driver().synchronize(_index(device))
+    index = _index(device)
+    _driver(index).synchronize(index)
 
 
 def memory_allocated(device: Device | str | int | None = None) -> int:

@@ -88,7 +88,7 @@ def format_tensor(values: Host, device: str, notes: list[str], prefix: str = "te
     if kind not in plain:
         suffixes.append(f"dtype={kind!r}")
     text = prefix + text
-    last = len(text) - text.rfind("\n") - 1
+    last = len(text) - text.rfind("\n") + 1  # as PyTorch counts
     for suffix in [*suffixes, *notes]:
         if last + len(suffix) + 2 > _WIDTH:
             text += ",\n" + " " * len(prefix) + suffix

@@ -21,6 +21,7 @@ from gpunn.dtype import as_dtype, can_cast, from_numpy_dtype
 from gpunn.ops import conversion, indexing, pointwise, reduction
 from gpunn.ops import matmul as products  # inside the class these names mean methods
 from gpunn.ops import shape as shapes
+from gpunn.ops import softmax as softmaxes
 from gpunn.ops.common import as_tensor_like, dtype_of
 from gpunn.printing import format_tensor
 
@@ -729,6 +730,8 @@ class Tensor(Variable):
     cosh = pointwise.cosh
     tanh = pointwise.tanh
     sigmoid = pointwise.sigmoid
+    softmax = softmaxes.softmax
+    log_softmax = softmaxes.log_softmax
     erf = pointwise.erf
     relu = pointwise.relu
     floor = pointwise.floor

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from gpunn.autograd.function import Function
+from gpunn.autograd.function import Edge, Function
 from gpunn.autograd.grad_mode import quiet, state
 from gpunn.autograd.variable import Array, Hook, Variable, wrap
 from gpunn.backends import type2backend
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 Tensors: TypeAlias = "Tensor | Sequence[Tensor]"
-Edge: TypeAlias = "tuple[Function, int] | Variable"
 Gradient: TypeAlias = "tuple[Tensor, bool]"  # and whether its array is ours alone
 
 

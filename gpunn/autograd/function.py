@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import traceback
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from weakref import ReferenceType
 
 import numpy
@@ -23,6 +23,8 @@ _SECOND_TIME = (
     ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
     "graph a second time or if you need to access saved tensors after calling backward."
 )
+# Where a gradient goes: to one output of a node, or to a leaf.
+Edge: TypeAlias = "tuple[Function, int] | Variable"
 _sequence = itertools.count()
 
 
@@ -58,7 +60,7 @@ class Function:
 
     needs_input_grad: tuple[bool, ...]
     # Set by apply: where each argument came from, and what each output is like.
-    edges: tuple[tuple[Function, int] | Variable | None, ...]
+    edges: tuple[Edge | None, ...]
     outputs: list[tuple[tuple[int, ...], Any, type] | None]
     sequence: int
     trace: str | None = None
@@ -105,7 +107,7 @@ class Function:
         """
         if self._saved is None:
             raise RuntimeError(_SECOND_TIME)
-        return tuple(None if s is None else s.unpack(self) for s in self._saved)
+        return tuple([None if s is None else s.unpack(self) for s in self._saved])
 
     def mark_non_differentiable(self, *outputs: Tensor | Array) -> None:
         """Declare outputs that have no gradient."""
@@ -127,17 +129,21 @@ class Function:
         ctx = cls()
         enabled = state.enabled
         needs: list[bool] = []
+        edges: list[Edge | None] = []  # taken before forward may change an input in place
         array_type: type | None = None
         for a in args:
-            need = False
+            need, edge = False, None
             if isinstance(a, Variable):
                 if enabled:
                     if a._base is not None:
                         a._sync()
-                    need = a._requires_grad
+                    if a._requires_grad:
+                        need = True
+                        edge = a if a._grad_fn is None else (a._grad_fn, a._output_nr)
                 if type(a._data) is not array_type:
                     array_type = type(a._data) if array_type is None else _mixed(cls, args)
             needs.append(need)
+            edges.append(edge)
         ctx.needs_input_grad = tuple(needs)
         record = True in needs
         state.enabled = False
@@ -155,19 +161,16 @@ class Function:
             raise
         finally:
             state.enabled = enabled
-        if type(results) is not tuple:
-            output = _output(ctx, results, args)
-            if record:
-                _record(ctx, args, (results,), (output,))
-            elif ctx._dirty:
-                _touch(ctx)
-            return output
+        single = type(results) is not tuple
+        if single:
+            results = (results,)
         outputs = tuple([_output(ctx, r, args) for r in results])
         if record:
+            ctx.edges = tuple(edges)
             _record(ctx, args, results, outputs)
         elif ctx._dirty:
             _touch(ctx)
-        return outputs
+        return outputs[0] if single else outputs
 
     @classmethod
     def _explain(cls, args: tuple[Any, ...]) -> None:
@@ -210,7 +213,8 @@ class _SavedInput:
         self.version = variable._version_box[0]
 
     def unpack(self, node: Function) -> Variable:
-        _check_version(node, self.variable, self.version)
+        if self.variable._version_box[0] != self.version:
+            raise _modified(node, self.variable, self.version)
         return self.variable
 
 
@@ -228,21 +232,20 @@ class _SavedOutput:
     def unpack(self, node: Function) -> Variable:
         variable = wrap(self.array)
         variable._version_box = self.version_box
-        _check_version(node, variable, self.version)
+        if self.version_box[0] != self.version:
+            raise _modified(node, variable, self.version)
         variable._grad_fn, variable._output_nr = node, self.nr
         variable._requires_grad = True
         return variable
 
 
-def _check_version(node: Function, variable: Variable, expected: int) -> None:
-    if variable._version_box[0] != expected:
-        shape = list(variable._data.shape)
-        raise RuntimeError(
-            "one of the variables needed for gradient computation has been modified by an inplace "
-            f"operation: [{variable._data.dtype} {shape}], saved by {node.name}, is at version "
-            f"{variable._version_box[0]}; expected version {expected} instead. Use the "
-            "out-of-place form of the operation that changed it, or change a clone()"
-        )
+def _modified(node: Function, variable: Variable, expected: int) -> RuntimeError:
+    return RuntimeError(
+        "one of the variables needed for gradient computation has been modified by an inplace "
+        f"operation: [{variable._data.dtype} {list(variable._data.shape)}], saved by {node.name}, "
+        f"is at version {variable._version_box[0]}; expected version {expected} instead. Use the "
+        "out-of-place form of the operation that changed it, or change a clone()"
+    )
 
 
 def _output(ctx: Function, result: Any, args: tuple[Any, ...]) -> Any:
@@ -271,31 +274,27 @@ def _output(ctx: Function, result: Any, args: tuple[Any, ...]) -> Any:
 def _record(
     ctx: Function, args: tuple[Any, ...], results: tuple[Any, ...], outputs: tuple[Any, ...]
 ) -> None:
-    """Make ``ctx`` the graph's node between ``args`` and ``outputs``."""
+    """Make ``ctx`` the graph's node that leads to ``outputs``."""
     ctx.sequence = next(_sequence)
-    ctx.edges = tuple(
-        [
-            None if not need else (a if a._grad_fn is None else (a._grad_fn, a._output_nr))
-            for a, need in zip(args, ctx.needs_input_grad, strict=True)
-        ]
-    )
-    ctx.outputs = [
-        None if o is None else (o._data.shape, o._data.dtype, type(o._data)) for o in outputs
-    ]
     if state.anomaly:
         ctx.trace = "".join(traceback.format_stack()[:-2])
-    for nr, (result, output) in enumerate(zip(results, outputs, strict=True)):
-        if output is None or output._data.dtype.kind != "f":
+    described: list[tuple[tuple[int, ...], Any, type] | None] = []
+    for nr, output in enumerate(outputs):
+        if output is None:
+            described.append(None)
             continue
-        if ctx._inert and any(result is i for i in ctx._inert):
+        data = output._data
+        described.append((data.shape, data.dtype, type(data)))
+        if data.dtype.kind != "f" or (ctx._inert and any(results[nr] is i for i in ctx._inert)):
             continue
-        if output is result and ctx._dirty:
+        target = output
+        if ctx._dirty and output is results[nr]:
             output._check_in_place(True)
-            new = wrap(output._data)
-            new._grad_fn, new._output_nr, new._requires_grad = ctx, nr, True
-            output._rebase(new)
-        else:
-            output._grad_fn, output._output_nr, output._requires_grad = ctx, nr, True
+            target = wrap(data)
+        target._grad_fn, target._output_nr, target._requires_grad = ctx, nr, True
+        if target is not output:
+            output._rebase(target)
+    ctx.outputs = described
     if ctx._dirty:
         _touch(ctx)
     if ctx._saved:
@@ -316,10 +315,15 @@ def _save(
 ) -> _SavedInput | _SavedOutput | None:
     if value is None:
         return None
-    handed_through = isinstance(value, Variable) and not any(value is d for d in ctx._dirty)
-    for nr, (result, output) in enumerate(zip(results, outputs, strict=True)):
-        if value is result and not (handed_through and any(value is a for a in args)):
-            return _SavedOutput(output, nr) if output._grad_fn is ctx else _SavedInput(output)
+    for nr, result in enumerate(results):
+        if value is result:
+            handed_through = any(value is a for a in args) and not any(
+                value is d for d in ctx._dirty
+            )
+            output = outputs[nr]
+            if output._grad_fn is ctx and not handed_through:
+                return _SavedOutput(output, nr)
+            return _SavedInput(value if handed_through else output)
     if isinstance(value, Variable):
         return _SavedInput(value)
     kept = wrap(value)

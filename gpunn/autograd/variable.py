@@ -296,7 +296,12 @@ def wrap(array: Array) -> Tensor:
     """A tensor that holds ``array``; NumPy scalars, which its reductions return, become 0-d."""
     if type(array) is not numpy.ndarray and isinstance(array, numpy.generic):
         array = numpy.asarray(array)
-    return Variable._concrete._from_array(array)
+    tensor = object.__new__(Variable._concrete)
+    _init(tensor, array)
+    return tensor
+
+
+_init = Variable.__init__  # without what a subclass's constructor adds
 
 
 def recording(*variables: object) -> bool:

@@ -6,6 +6,7 @@ override is tested against the inherited method on the same device.
 
 from __future__ import annotations
 
+from gpunn.backends.reference.activation import ActivationPrimitives
 from gpunn.backends.reference.convolution import ConvolutionPrimitives
 from gpunn.backends.reference.dropout import DropoutPrimitives
 from gpunn.backends.reference.normalization import NormalizationPrimitives
@@ -16,6 +17,7 @@ from gpunn.backends.reference.softmax import SoftmaxPrimitives
 
 
 class Backend(
+    ActivationPrimitives,
     ConvolutionPrimitives,
     DropoutPrimitives,
     NormalizationPrimitives,

@@ -56,8 +56,14 @@ class WorkerPool:
         )
         try:
             process.start()
-        except BaseException:
+        except BaseException as error:
             ours.close()
+            if not forked:
+                error.add_note(
+                    "in starting a DataLoader worker: the dataset, collate_fn and worker_init_fn "
+                    "are pickled for it, so functions and classes must stand at the top level of "
+                    "a module; or take num_workers=0"
+                )
             raise
         finally:
             theirs.close()
@@ -115,7 +121,7 @@ class WorkerPool:
         self.close()
         if code is not None and code < 0:
             how = f"killed by signal {-code}, {signal.strsignal(-code)}"
-            if -code == signal.SIGKILL:
+            if -code == getattr(signal, "SIGKILL", None):  # Windows has none
                 how += " (out of memory?)"
         else:
             how = f"exit code {code}; if it said why, it said so on stderr"

@@ -6,20 +6,20 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from gpunn.autograd.variable import Array
+from gpunn.autograd.variable import Array, recording
 from gpunn.backends import type2backend
+from gpunn.backends.reference.activation import ONE_OVER_ROOT_TWO_PI, ROOT_HALF
 from gpunn.dtype import dtype
 from gpunn.ops import pointwise
-from gpunn.ops.common import Op, canonical_dim, dtype_of, xp_of
+from gpunn.ops import softmax as along
+from gpunn.ops.common import Op, not_implemented, xp_of
 from gpunn.ops.conversion import to
 from gpunn.ops.pointwise import Masked, exp, expm1, log1p, sigmoid, tanh, where
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
-_ROOT_HALF = math.sqrt(0.5)
 _ROOT_TWO_OVER_PI = math.sqrt(2 / math.pi)
-_ONE_OVER_ROOT_TWO_PI = 1 / math.sqrt(2 * math.pi)
 
 
 class LeakyReLU(Op):
@@ -46,8 +46,8 @@ class Hardtanh(Op):
     @staticmethod
     def forward(ctx: Any, x: Tensor, low: float, high: float) -> Array:
         data, xp = x.data, xp_of(x)
-        ctx.save_for_backward((data > low) & (data < high))
-        return xp.clip(data, low, high)
+        ctx.save_for_backward(~((data <= low) | (data >= high)))  # NaN hands its gradient on
+        return xp.clip(data, data.dtype.type(low), data.dtype.type(high))
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
@@ -60,7 +60,7 @@ class NormalCdf(Op):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Array:
         ctx.save_for_backward(x)
-        y = type2backend[type(x.data)].special("erf")(x.data * _ROOT_HALF)
+        y = type2backend[type(x.data)].special("erf")(x.data * ROOT_HALF)
         y *= 0.5
         y += 0.5
         return y
@@ -68,7 +68,24 @@ class NormalCdf(Op):
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        return dy * (exp(x * x * -0.5) * _ONE_OVER_ROOT_TWO_PI)
+        return dy * (exp(x * x * -0.5) * ONE_OVER_ROOT_TWO_PI)
+
+
+class Gelu(Op):
+    """x Φ(x); its derivative is found beside it, in the same pass."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Array:
+        y, slope = type2backend[type(x.data)].gelu(x.data, ctx.needs_input_grad[0])
+        ctx.save_for_backward(x, slope)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> Tensor:
+        x, slope = ctx.saved_tensors
+        if recording(x, dy):  # in steps that can be differentiated
+            slope = NormalCdf.apply(x) + x * exp(x * x * -0.5) * ONE_OVER_ROOT_TWO_PI
+        return dy * slope
 
 
 class LogSigmoid(Op):
@@ -83,72 +100,9 @@ class LogSigmoid(Op):
         return dy * sigmoid(-ctx.saved_tensors[0])
 
 
-class Softmax(Op):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, dim: int) -> Array:
-        ctx.dim = dim
-        y = type2backend[type(x.data)].softmax(x.data, dim)
-        ctx.save_for_backward(y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return SoftmaxInput.apply(dy, ctx.saved_tensors[0], ctx.dim), None
-
-
-class SoftmaxInput(Op):
-    """dx = y (dy - Σ dy y)."""
-
-    @staticmethod
-    def forward(ctx: Any, dy: Tensor, y: Tensor, dim: int) -> Array:
-        ctx.dim = dim
-        ctx.save_for_backward(dy, y)
-        return type2backend[type(y.data)].softmax_input(dy.data, y.data, dim)
-
-    @staticmethod
-    def backward(ctx: Any, ddx: Tensor) -> tuple[Tensor | None, ...]:
-        dy, y = ctx.saved_tensors
-        dim = ctx.dim
-        gradient = ddx * (dy - (dy * y).sum(dim, True)) - dy * (ddx * y).sum(dim, True)
-        return SoftmaxInput.apply(ddx, y, dim), gradient, None
-
-
-class LogSoftmax(Op):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, dim: int) -> Array:
-        ctx.dim = dim
-        y = type2backend[type(x.data)].log_softmax(x.data, dim)
-        ctx.save_for_backward(y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return LogSoftmaxInput.apply(dy, ctx.saved_tensors[0], ctx.dim), None
-
-
-class LogSoftmaxInput(Op):
-    """dx = dy - exp(y) Σ dy."""
-
-    @staticmethod
-    def forward(ctx: Any, dy: Tensor, y: Tensor, dim: int) -> Array:
-        ctx.dim = dim
-        ctx.save_for_backward(dy, y)
-        return type2backend[type(y.data)].log_softmax_input(dy.data, y.data, dim)
-
-    @staticmethod
-    def backward(ctx: Any, ddx: Tensor) -> tuple[Tensor | None, ...]:
-        dy, y = ctx.saved_tensors
-        weighted = ddx * exp(y)
-        ddy = ddx - weighted.sum(ctx.dim, True)
-        return ddy, -weighted * dy.sum(ctx.dim, True), None
-
-
 def _need_float(name: str, x: Tensor) -> None:
     if x.data.dtype.kind != "f":
-        raise NotImplementedError(
-            f"{name!r} not implemented for {dtype_of(x).name}: expected a floating-point tensor, "
-            "convert it with .float()"
-        )
+        raise not_implemented(name, x.data)
 
 
 # Kinks --------------------------------------------------------------------------------------
@@ -173,6 +127,10 @@ def hardtanh(
     """min(max(x, min_val), max_val); the gradient at the bounds is 0."""
     if min_val > max_val:
         raise ValueError(f"min_val cannot be greater than max_val: got {min_val} and {max_val}")
+    if input.data.dtype.kind == "b":
+        raise RuntimeError("Bool inputs not supported for hardtanh")
+    if input.data.dtype.kind == "u" and min_val < 0:
+        raise RuntimeError("cannot do hardtanh on an unsigned type with negative limits")
     if inplace:
         return input._write(Hardtanh.apply, min_val, max_val)
     return Hardtanh.apply(input, min_val, max_val)
@@ -184,14 +142,17 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
-    """x where x > threshold, else ``value``."""
+    """x where x > threshold, else ``value``, in the dtype of x."""
     if inplace:
         return input._write(_threshold, threshold, value)
     return _threshold(input, threshold, value)
 
 
 def _threshold(x: Tensor, threshold: float, value: float) -> Tensor:
-    return where(x > threshold, x, value)
+    if x.data.dtype.kind == "b":
+        raise not_implemented("threshold", x.data)
+    number = int if x.data.dtype.kind in "iu" else float
+    return where(x <= number(threshold), number(value), x)  # NaN stays
 
 
 # Curves -------------------------------------------------------------------------------------
@@ -221,7 +182,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     _need_float("gelu", input)
     x = input.float() if input.data.dtype.itemsize == 2 else input
     if approximate == "none":
-        y = x * NormalCdf.apply(x)
+        y = Gelu.apply(x)
     else:
         y = x * (tanh(x * (x * x * 0.044715 + 1) * _ROOT_TWO_OVER_PI) * 0.5 + 0.5)
     return y if x is input else to(y, input.dtype)
@@ -246,7 +207,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 
 def logsigmoid(input: Tensor) -> Tensor:
     """log(1 / (1 + e⁻ˣ)), overflow-safe."""
-    _need_float("logsigmoid", input)
+    _need_float("log_sigmoid", input)
     return LogSigmoid.apply(input)
 
 
@@ -261,29 +222,24 @@ def softmax(
     ``dtype``: cast to it first. Without ``dim``: 1 for 2-d and 4-d input and above, else 0, with a
     warning.
     """
-    return _along(Softmax, "softmax", input, dim, _stacklevel, dtype)
+    if dim is None:
+        dim = _implicit_dim("softmax", input, _stacklevel)
+    return along.softmax(input, dim, dtype)
 
 
 def log_softmax(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: dtype | None = None
 ) -> Tensor:
     """x - log Σ exp(x) along ``dim``; arguments as ``softmax``."""
-    return _along(LogSoftmax, "log_softmax", input, dim, _stacklevel, dtype)
-
-
-def _along(
-    op: type[Op], name: str, x: Tensor, dim: int | None, stacklevel: int, dtype: dtype | None
-) -> Tensor:
-    ndim = x.data.ndim
     if dim is None:
-        warnings.warn(
-            f"Implicit dimension choice for {name} has been deprecated. "
-            "Change the call to include dim=X as an argument.",
-            stacklevel=stacklevel,
-        )
-        dim = 0 if ndim in (0, 1, 3) else 1
-    if dtype is not None:
-        x = to(x, dtype)
-    _need_float(name, x)
-    dim = canonical_dim(dim, ndim)
-    return op.apply(x, dim) if ndim else op.apply(x.reshape(1), 0).reshape(())
+        dim = _implicit_dim("log_softmax", input, _stacklevel)
+    return along.log_softmax(input, dim, dtype)
+
+
+def _implicit_dim(name: str, x: Tensor, stacklevel: int) -> int:
+    warnings.warn(
+        f"Implicit dimension choice for {name} has been deprecated. "
+        "Change the call to include dim=X as an argument.",
+        stacklevel=stacklevel,
+    )
+    return 0 if x.data.ndim in (0, 1, 3) else 1

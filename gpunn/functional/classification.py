@@ -8,11 +8,11 @@ import numpy
 
 from gpunn.autograd.variable import Array, recording, wrap
 from gpunn.backends import type2backend
-from gpunn.functional.activation import LogSoftmax, LogSoftmaxInput, log_softmax
 from gpunn.functional.loss import need_tensors, reduced, reduction_of, total_of
 from gpunn.ops.common import Op, dtype_of, not_implemented, xp_of
 from gpunn.ops.pointwise import Masked
 from gpunn.ops.reduction import sum
+from gpunn.ops.softmax import LogSoftmax, LogSoftmaxInput, log_softmax
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -144,12 +144,9 @@ class CrossEntropyInput(Op):
 
     @staticmethod
     def forward(ctx: Any, dy: Tensor, y: Tensor, choice: _Choice, reduction: str) -> Array:
-        xp = xp_of(y)
-        dx = xp.exp(y.data)
-        dx[choice.places] -= 1
-        shares = _shares(dy.data, choice, reduction, xp)
-        dx *= xp.expand_dims(shares, _class_dim(y)) if shares.ndim else shares
-        return dx
+        shares = _shares(dy.data, choice, reduction, xp_of(y))
+        backend = type2backend[type(y.data)]
+        return backend.cross_entropy_input(y.data, choice.places, shares, _class_dim(y))
 
 
 def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None) -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy
-
 from gpunn.autograd.grad_mode import no_grad
 from gpunn.autograd.variable import Array, wrap
 from gpunn.backends import type2backend
-from gpunn.ops.common import Op, dtype_of, xp_of
+from gpunn.ops.common import Op, dtype_of, need_tensor, xp_of
 from gpunn.ops.indexing import IndexAdd
 from gpunn.ops.matmul import MatMul, transposed
 from gpunn.ops.pointwise import Masked
@@ -26,8 +24,10 @@ class Linear(Op):
     def forward(ctx: Any, x: Tensor, w: Tensor, b: Tensor | None) -> Array:
         need_x, need_w, _ = ctx.needs_input_grad
         ctx.save_for_backward(x if need_w else None, w if need_x else None)
-        rows, weight = _rows(x.data), w.data
-        half = rows.dtype == numpy.float16
+        rows, weight = x.data, w.data
+        if rows.ndim != 2:
+            rows = rows.reshape(math.prod(rows.shape[:-1]), rows.shape[-1])
+        half = rows.dtype.itemsize == 2
         if half:  # added in float32, rounded once
             rows, weight = rows.astype("f4"), weight.astype("f4")
         y = xp_of(x).matmul(rows, weight.T)
@@ -35,7 +35,7 @@ class Linear(Op):
             y += b.data
         if half:
             y = y.astype(x.data.dtype)
-        return y.reshape(*x.data.shape[:-1], weight.shape[0])
+        return y if x.data.ndim == 2 else y.reshape(*x.data.shape[:-1], weight.shape[0])
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
@@ -45,10 +45,6 @@ class Linear(Op):
         if x is not None:
             dw = MatMul.apply(transposed(_flat(dy)), _flat(x))
         return dx, dw, dy if ctx.needs_input_grad[2] else None
-
-
-def _rows(x: Array) -> Array:
-    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def _flat(x: Tensor) -> Tensor:
@@ -62,6 +58,16 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     A 1-d ``weight`` ``(in,)`` gives ``(...)``. Raises RuntimeError where sizes or dtypes differ.
     As ``torch.nn.functional.linear``.
     """
+    need_tensor("linear", input)
+    x, w = input.data, weight.data
+    fits = w.ndim == 2 and x.ndim and x.shape[-1] == w.shape[1] and x.dtype == w.dtype
+    if fits and (bias is None or (bias.data.shape == w.shape[:1] and bias.data.dtype == x.dtype)):
+        return Linear.apply(input, weight, bias)
+    return _unusual_linear(input, weight, bias)
+
+
+def _unusual_linear(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """With a vector of weights or a bias that broadcasts; or the error for what does not fit."""
     x, w = input.data, weight.data
     if not x.ndim or not w.ndim:
         raise RuntimeError(
@@ -81,15 +87,13 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         if other is not None and other.data.dtype != x.dtype:
             raise RuntimeError(
                 "mat1 and mat2 must have the same dtype, but got "
-                f"{dtype_of(input).name} and {dtype_of(other).name} (linear: input and {name})"
+                f"{dtype_of(input).title} and {dtype_of(other).title} (linear: input and {name})"
             )
     if w.ndim == 1:
         y = Linear.apply(input, weight.reshape(1, -1), None).squeeze(-1)
         return y if bias is None else y + bias
-    if bias is not None and bias.data.shape != w.shape[:1]:  # unusual, but it may broadcast
-        y = Linear.apply(input, weight, None)
-        return y + bias.expand(*y.data.shape)
-    return Linear.apply(input, weight, bias)
+    y = Linear.apply(input, weight, None)
+    return y if bias is None else y + bias.expand(*y.data.shape)
 
 
 class Embedding(Op):
@@ -132,6 +136,7 @@ def embedding(
     """
     if sparse:
         raise NotImplementedError("embedding: sparse gradients are not supported; use sparse=False")
+    need_tensor("embedding", input)
     index, n = input.data, weight.data.shape[0] if weight.data.ndim else 0
     if index.dtype.name not in ("int64", "int32"):
         raise RuntimeError(
@@ -180,6 +185,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     ``num_classes=-1`` takes one more than the largest class. Raises RuntimeError for a class
     outside [0, num_classes).
     """
+    need_tensor("one_hot", tensor, "tensor")
     data = tensor.data
     if data.dtype.name != "int64":
         raise RuntimeError(

@@ -167,10 +167,11 @@ def smooth_l1_loss(
     _warn_of_broadcasting(input, target)
     if beta < 0:
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
-    error = abs(input - target)
-    if beta:
-        error = where(error < beta, square(error) * (0.5 / beta), error - 0.5 * beta)
-    return reduced(error, reduction)
+    error = input - target
+    size = abs(error)
+    if beta:  # the square of the error itself: that of its size has no second derivative at 0
+        size = where(size < beta, square(error) * (0.5 / beta), size - 0.5 * beta)
+    return reduced(size, reduction)
 
 
 def huber_loss(
@@ -190,9 +191,10 @@ def huber_loss(
     _warn_of_broadcasting(input, target)
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
-    error = abs(input - target)
-    error = where(error <= delta, square(error) * 0.5, (error - 0.5 * delta) * delta)
-    return _averaged(error, weight, reduction, over_weights=False)
+    error = input - target
+    size = abs(error)
+    loss = where(size < delta, square(error) * 0.5, (size - 0.5 * delta) * delta)
+    return _averaged(loss, weight, reduction, over_weights=False)
 
 
 # Probabilities --------------------------------------------------------------------------------
@@ -304,5 +306,5 @@ def kl_div(
     else:  # 0 log 0 is 0
         loss = target * log(where(target.eq(0), 1.0, target)) - target * input
     if batchmean:
-        return loss.sum() / float(input.data.shape[0]) if input.data.ndim else loss
+        return loss.sum() / float(input.data.shape[0]) if input.data.ndim else loss.sum()
     return reduced(loss, reduction)

@@ -12,6 +12,7 @@ from gpunn.autograd.grad_mode import no_grad
 from gpunn.autograd.variable import Array
 from gpunn.backends import type2backend
 from gpunn.ops.common import Op, dtype_of
+from gpunn.ops.conversion import to
 from gpunn.ops.pointwise import rsqrt
 
 if TYPE_CHECKING:
@@ -202,13 +203,16 @@ def _second(
     return ddy, dx, None if w is None else dy * from_g
 
 
-def _check(name: str, x: Tensor, channels: int, **vectors: Tensor | None) -> None:
+_VECTORS = ("running_mean", "running_var", "weight", "bias")
+
+
+def _check(name: str, x: Tensor, channels: int, *vectors: Tensor | None) -> None:
     """Raise unless ``x`` is a float and each vector has one element per channel."""
     if x.data.dtype.kind != "f":
         raise NotImplementedError(
             f"{name!r} not implemented for {dtype_of(x).name}: expected a floating-point tensor"
         )
-    for argument, vector in vectors.items():
+    for argument, vector in zip(_VECTORS, vectors, strict=True):
         if vector is None:
             continue
         if vector.data.size != channels:
@@ -220,6 +224,11 @@ def _check(name: str, x: Tensor, channels: int, **vectors: Tensor | None) -> Non
                 f"mixed dtype (CPU): all inputs must share same datatype. ({name}: input is "
                 f"{dtype_of(x).name}, {argument} {dtype_of(vector).name})"
             )
+
+
+def _check_pair(running_mean: Tensor | None, running_var: Tensor | None) -> None:
+    if (running_mean is None) != (running_var is None):
+        raise ValueError("running_mean and running_var must either both be None or neither be None")
 
 
 def batch_norm(
@@ -256,21 +265,13 @@ def batch_norm(
             + ("positive during training" if training else "non-negative")
             + f", but got {eps}"
         )
-    if (running_mean is None) != (running_var is None):
-        raise ValueError("running_mean and running_var must either both be None or neither be None")
-    _check(
-        "batch_norm",
-        input,
-        shape[1],
-        running_mean=running_mean,
-        running_var=running_var,
-        weight=weight,
-        bias=bias,
-    )
+    _check("batch_norm", input, shape[1], running_mean, running_var, weight, bias)
     if not training:
         if running_mean is None or running_var is None:
-            raise RuntimeError("running_mean must be defined in evaluation mode")
+            missing = "running_mean" if running_mean is None else "running_var"
+            raise RuntimeError(f"{missing} must be defined in evaluation mode")
         return BatchNormEval.apply(input, weight, bias, running_mean, running_var, eps)
+    _check_pair(running_mean, running_var)
     return BatchNorm.apply(input, weight, bias, running_mean, running_var, momentum, eps)
 
 
@@ -291,25 +292,23 @@ def instance_norm(
     D. Ulyanov, A. Vedaldi and V. Lempitsky, "Instance normalization", 2016.
     """
     if not use_input_stats:
+        if running_mean is None or running_var is None:
+            raise RuntimeError(
+                "Expected running_mean and running_var to be defined when use_input_stats is false"
+            )
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     n, c, *spatial = input.data.shape
     if math.prod(spatial) == 1:
         raise ValueError(
             f"Expected more than 1 spatial element when training, got input size {input.shape!r}"
         )
-    _check(
-        "instance_norm",
-        input,
-        c,
-        running_mean=running_mean,
-        running_var=running_var,
-        weight=weight,
-        bias=bias,
-    )
+    _check("instance_norm", input, c, running_mean, running_var, weight, bias)
+    _check_pair(running_mean, running_var)
     with no_grad():
         mean, var = _repeated(running_mean, n), _repeated(running_var, n)
     images = input.reshape(1, n * c, *spatial)
-    y = batch_norm(images, mean, var, _repeated(weight, n), _repeated(bias, n), True, momentum, eps)
+    w, b = _repeated(weight, n), _repeated(bias, n)
+    y = BatchNorm.apply(images, w, b, mean, var, momentum, eps)
     with no_grad():
         for running, moved in ((running_mean, mean), (running_var, var)):
             if running is not None and moved is not None and n:
@@ -351,7 +350,7 @@ def layer_norm(
             f"Given normalized_shape={list(wanted)}, expected input with shape [*{sizes}], "
             f"but got input of size{list(shape)}"
         )
-    _check("layer_norm", input, math.prod(wanted), weight=weight, bias=bias)
+    _check("layer_norm", input, math.prod(wanted), None, None, weight, bias)
     return LayerNorm.apply(input, weight, bias, len(wanted), eps)
 
 
@@ -384,7 +383,7 @@ def group_norm(
                 f"but got {name} of shape {list(vector.data.shape)} and input of shape "
                 f"{list(shape)}"
             )
-    _check("group_norm", input, shape[1], weight=weight, bias=bias)
+    _check("group_norm", input, shape[1], None, None, weight, bias)
     inner = math.prod(shape[2:], start=shape[1] // num_groups)
     if shape[0] * inner == 1:
         raise ValueError(
@@ -396,4 +395,6 @@ def group_norm(
     per_channel = (-1,) + (1,) * (len(shape) - 2)
     if weight is not None:
         y = y * weight.reshape(*per_channel)
-    return y if bias is None else y + bias.reshape(*per_channel)
+    if bias is not None:
+        y = y + bias.reshape(*per_channel)
+    return to(y, input.dtype)  # also where a float16 input met float32 parameters

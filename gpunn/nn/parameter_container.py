@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, KeysView, Mapping
 from typing import Any, Self, overload
 
 from gpunn.nn.container import pairs_of
-from gpunn.nn.module import Module, typename
+from gpunn.nn.module import Module
 from gpunn.nn.parameter import Parameter
+from gpunn.nn.tree import typename
 from gpunn.tensor import Tensor
 
 

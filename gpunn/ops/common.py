@@ -141,6 +141,14 @@ def operands(*values: Any, to_float: bool = False) -> tuple[list[Any], Any]:
     With ``to_float`` integers become the default float. A 0-d CPU tensor beside tensors of a
     device counts as a number there.
     """
+    if len(values) == 2:  # the common cases, at once
+        x, y = values
+        if isinstance(x, Variable) and x._data.dtype.kind == "f":
+            if isinstance(y, Variable):
+                if y._data.dtype is x._data.dtype and type(y._data) is type(x._data):
+                    return [x._data, y._data], type2backend[type(x._data)].xp
+            elif type(y) is float:
+                return [x._data, y], type2backend[type(x._data)].xp
     first: Array = None
     same, numbers = True, False
     for v in values:

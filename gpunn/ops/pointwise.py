@@ -125,7 +125,7 @@ def _square(xp: Any, x: Array) -> Array:
 def _relu(xp: Any, x: Array) -> Array:
     if x.dtype.kind == "b":
         raise RuntimeError("Boolean inputs not supported for relu")
-    return xp.maximum(x, 0)
+    return type2backend[type(x)].relu(x)
 
 
 def _round(xp: Any, x: Array) -> Array:
@@ -167,7 +167,7 @@ erf = _unary(
     lambda dy, x: dy * exp(-x * x) * _TWO_OVER_ROOT_PI,
 )  # fmt: skip
 relu = _unary(
-    "relu", "max(x, 0)", _relu, lambda dy, y: Masked.apply(dy, y > 0), integers=True,
+    "relu", "max(x, 0)", _relu, lambda dy, y: Masked.apply(dy, wrap(y.data > 0)), integers=True,
 )  # fmt: skip
 _whole = {"integers": True, "refuses": "b"}
 floor = _unary("floor", "The largest integer <= x", lambda xp, x: xp.floor(x), _zero, **_whole)
@@ -269,6 +269,8 @@ def _is_bool(x: Any) -> bool:
 def _save_factors(ctx: Function, x: Any, y: Any) -> None:
     """Keep each of two operands if the other's gradient needs it; numbers are kept beside."""
     need_x, need_y = ctx.needs_input_grad
+    if not (need_x or need_y):
+        return
     ctx.scalars = [None if isinstance(v, Variable) else v for v in (x, y)]  # type: ignore[attr-defined]
     ctx.save_for_backward(
         x if need_y and isinstance(x, Variable) else None,

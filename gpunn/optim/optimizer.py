@@ -282,10 +282,21 @@ def _counter(value: float = 0) -> Tensor:
 
 
 def slot(state: dict[str, Any], name: str, p: Tensor) -> Array:
-    """The array ``name`` of a parameter's state; zeros at first."""
+    """The array ``name`` of a parameter's state; zeros at first.
+
+    Raises RuntimeError if it has another shape or device than the parameter has now.
+    """
     if name not in state:
         state[name] = wrap(type2backend[type(p.data)].zeros_like(p.data))
-    return state[name].data
+    array = state[name].data
+    if array.shape != p.data.shape or type(array) is not type(p.data):
+        kept = state[name]
+        raise RuntimeError(
+            f"the optimizer's {name} is {list(kept.shape)} on {kept.device}, but its parameter is "
+            f"{list(p.shape)} on {p.device}: load the state_dict of the same model, and after "
+            "moving a model load optimizer.state_dict() back, which moves the state along"
+        )
+    return array
 
 
 def count_step(state: dict[str, Any]) -> float:
@@ -302,7 +313,7 @@ def check_options(options: Mapping[str, Any]) -> None:
     if isinstance(lr, Tensor) and lr.numel() != 1:
         raise ValueError("Tensor lr must be 1-element")
     for key, title in _NOT_NEGATIVE.items():
-        if key in options and not float(options[key]) >= 0:
+        if key in options and not options[key] >= 0:
             raise ValueError(f"Invalid {title}: {options[key]}")
     if options.get("foreach") and options.get("fused"):
         raise RuntimeError("`fused` and `foreach` cannot be `True` together.")

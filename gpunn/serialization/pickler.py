@@ -1,6 +1,7 @@
 """Writes an object as the pickle that PyTorch would write; knows PyTorch's names, not PyTorch.
 
-Only what ``torch.load(weights_only=True)`` reads can be written. A tensor's values are not in the
+Python's own pickler writes a name only if it can import it, and would take any object. Here only
+what ``torch.load(weights_only=True)`` reads can be written. A tensor's values are not in the
 pickle: it refers to a storage, which ``StorageWriter`` keeps.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import pickle
 import struct
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -179,6 +180,10 @@ class Pickler:
             self._path.pop()
             self._out.append(pickle.BUILD)
 
+    def _save_counter(self, values: Counter[object]) -> None:
+        self._call("collections Counter", dict(values))  # PyTorch's MultiStepLR has one
+        self._memorise_object(values)
+
     def _save_items(self, values: dict[object, object]) -> None:
         self._out.append(pickle.MARK)
         for key, value in values.items():
@@ -244,6 +249,7 @@ class Pickler:
         set: _save_set,
         dict: _save_dict,
         OrderedDict: _save_ordered_dict,
+        Counter: _save_counter,
         Size: _save_size,
         dtype: _save_dtype,
         device: _save_device,
@@ -259,6 +265,6 @@ def _hint(obj: object) -> str:
     if isinstance(obj, np.ndarray):
         return "save gpunn.from_numpy(...) of it instead"
     return (
-        "expected tensors, parameters, dict, OrderedDict, list, tuple, set, str, bytes, int, "
-        "float, bool, None, gpunn.Size, dtypes or devices"
+        "expected tensors, parameters, dict, OrderedDict, Counter, list, tuple, set, str, bytes, "
+        "int, float, bool, None, gpunn.Size, dtypes or devices"
     )

@@ -45,10 +45,10 @@ _DAMAGE = (*PICKLE_DAMAGE, zipfile.BadZipFile, NotImplementedError, EOFError, zl
 def save(obj: object, f: Path | BinaryIO) -> None:
     """Write ``obj`` to the path or binary file ``f``, in the form of ``torch.save``.
 
-    ``obj`` is made of tensors, parameters, dict, OrderedDict, list, tuple, set, str, bytes, int,
-    float, bool, None, Size, dtypes and devices. Tensors that share memory do so again after
-    loading; for that, the whole memory below a view is written (``clone()`` it if it is small).
-    Gradients, hooks and attributes of tensors stay behind. Equal objects give equal files.
+    ``obj`` is made of tensors, parameters, dict, OrderedDict, Counter, list, tuple, set, str,
+    bytes, int, float, bool, None, Size, dtypes and devices. Tensors that share memory do so again
+    after loading; for that, the whole memory below a view is written (``clone()`` it if it is
+    small). Gradients, hooks and attributes of tensors stay behind. Equal objects give equal files.
 
     A file at a path is replaced whole or not at all. Raises TypeError that names the part of
     ``obj`` which cannot be saved, before anything is written.

@@ -1,7 +1,8 @@
 """Reads the pickle inside PyTorch's files: a small machine that can build data, and nothing else.
 
-It is not Python's unpickler: it never imports, never calls what the file names, and knows only the
-opcodes and the names below. Whatever else the file asks for is refused by name.
+It never imports, never calls what the file names, and knows only the opcodes and the names below.
+Whatever else the file asks for is refused by name. Python's unpickler, even with its ``find_class``
+restricted, would still set attributes of all it has made, and allocate what a memo's index says.
 """
 
 from __future__ import annotations

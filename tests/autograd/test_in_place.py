@@ -119,7 +119,7 @@ programs = st.lists(
 )
 
 
-@pytest.mark.filterwarnings("ignore:Use of masked_fill_ on expanded")
+@pytest.mark.filterwarnings("ignore:Use of .* on expanded")
 @settings(max_examples=400, deadline=None)
 @given(programs, st.booleans())
 def test_programs_give_pytorchs_gradients_or_raise(program: Any, double: bool):

@@ -372,6 +372,13 @@ def test_a_dead_worker_is_an_error(end: Any, text: str, persistent: bool):
     assert plain(next(iter(loader))) == [0]  # a new epoch has new workers
 
 
+def test_a_terminated_worker_where_there_is_no_sigkill(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delattr(signal, "SIGKILL")  # as on Windows
+    loader = forked(Items(2, lambda index: os.kill(os.getpid(), signal.SIGTERM)), None)
+    with pytest.raises(RuntimeError, match="exited unexpectedly: killed by signal 15"):
+        list(loader)
+
+
 def test_a_worker_killed_in_the_middle_of_a_message():
     def make(index: int) -> Any:
         if index == 1:
@@ -464,8 +471,10 @@ def test_two_iterators_have_their_own_workers():
 
 def test_workers_that_cannot_start_leave_nothing():
     unpicklable = Items(3, lambda index: index)
-    with pytest.raises(Exception, match="pickle"):
+    with pytest.raises(Exception, match=r"pickle|local object") as error:
         iter(forked(unpicklable, 1, multiprocessing_context="spawn"))
+    (note,) = error.value.__notes__
+    assert "must stand at the top level of a module; or take num_workers=0" in note
 
 
 # Whole programs ---------------------------------------------------------------------------

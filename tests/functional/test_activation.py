@@ -138,6 +138,7 @@ def test_nan_stays():
     nan = gpunn.tensor([float("nan")])
     for name in ["relu", "relu6", "leaky_relu", "elu", "sigmoid", "silu", "gelu", "softplus"]:
         assert np.isnan(getattr(F, name)(nan).item()), name
+    assert np.isnan(F.threshold(nan, 1.0, 2.0).item())
 
 
 def test_nothing_overflows():
@@ -188,8 +189,42 @@ def test_softmax_casts_first():
 @pytest.mark.parametrize("name", ["softmax", "log_softmax", "gelu", "leaky_relu", "elu", "silu"])
 def test_integers_are_refused(name: str):
     args = (0,) if "softmax" in name else ()
-    with pytest.raises(NotImplementedError, match="not implemented for int64"):
+    with pytest.raises(NotImplementedError, match=f"\"{name}_cpu\" not implemented for 'Long'"):
         getattr(F, name)(gpunn.tensor([1, 2]), *args)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "bool", "float16"])
+def test_hardtanh_and_threshold_keep_the_dtype(dtype: str):
+    def outcome(lib: Any, name: str, *bounds: float) -> Any:
+        x = lib.tensor([0, 1, 2, 7]).to(getattr(lib, dtype))
+        return getattr(lib.nn.functional, name)(x, *bounds)
+
+    same(lambda lib: outcome(lib, "threshold", 1.5, 2.0))
+    same(lambda lib: outcome(lib, "relu6"))
+    if dtype != "bool":
+        same(lambda lib: outcome(lib, "hardtanh"))
+    else:
+        with pytest.raises(RuntimeError, match="Bool inputs not supported for hardtanh"):
+            F.hardtanh(gpunn.tensor([True]))
+
+
+@pytest.mark.parametrize("name", ["relu6", "hardtanh", "leaky_relu"])
+def test_nan_hands_its_gradient_on(name: str):
+    def slope(lib: Any) -> Any:
+        x = lib.tensor([float("nan"), 0.5], requires_grad=True)
+        getattr(lib.nn.functional, name)(x).backward(lib.ones(2))
+        return x.grad
+
+    same(slope)
+
+
+def test_softmax_as_method_and_top_level_name():
+    x = gpunn.tensor(X)
+    for name in ("softmax", "log_softmax"):
+        expected = getattr(F, name)(x, -1)
+        assert getattr(x, name)(-1).equal(expected)
+        assert getattr(gpunn, name)(x, dim=-1).equal(expected)
+    assert gpunn.softmax(gpunn.tensor([1, 2]), 0, gpunn.float64).dtype is gpunn.float64
 
 
 def test_errors():

@@ -80,7 +80,7 @@ def test_linear_refuses_shapes(x: Any, w: Any, b: Any, text: str):
 
 
 def test_linear_refuses_two_dtypes():
-    with pytest.raises(RuntimeError, match=r"got float32 and float64 \(linear: input and weight\)"):
+    with pytest.raises(RuntimeError, match=r"got Float and Double \(linear: input and weight\)"):
         F.linear(gpunn.ones(2, 3), gpunn.ones(5, 3).double())
 
 
@@ -191,3 +191,16 @@ def test_one_hot_refuses(classes: list[Any], n: int, text: str):
 def test_one_hot_of_nothing():
     with pytest.raises(RuntimeError, match="Can not infer total number of classes from empty"):
         F.one_hot(gpunn.zeros(0, dtype=gpunn.int64))
+
+
+# All three ----------------------------------------------------------------------------------
+
+
+def test_refuse_what_is_no_tensor():
+    weight = gpunn.ones(2, 3)
+    with pytest.raises(TypeError, match=r"linear\(\): argument 'input' .* Tensor, not ndarray"):
+        F.linear(draw(2, 3), weight)
+    with pytest.raises(TypeError, match=r"embedding\(\): argument 'input' .* Tensor, not list"):
+        F.embedding([0, 1], weight)
+    with pytest.raises(TypeError, match=r"one_hot\(\): argument 'tensor' .* Tensor, not list"):
+        F.one_hot([0, 1])

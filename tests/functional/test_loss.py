@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from checks import check_op
 from numpy.typing import NDArray
+from parity import same
 
 import gpunn
 import gpunn.functional as F
@@ -140,6 +141,26 @@ def test_equal_numbers_have_no_gradient():
         x.grad = None
         getattr(F, name)(x, x.detach()).backward()
         assert x.grad.tolist() == [0, 0]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["smooth_l1_loss", "huber_loss"])
+def test_the_second_derivative_is_one_within_the_bound_also_at_zero(name: str):
+    def second(lib: Any) -> Any:
+        x = lib.tensor([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0], requires_grad=True)
+        loss = getattr(lib.nn.functional, name)(x, lib.zeros(7), reduction="sum")
+        (dx,) = lib.autograd.grad(loss, x, create_graph=True)
+        return lib.autograd.grad(dx.sum(), x)
+
+    same(second)
+
+
+def test_kl_div_over_the_batch_of_a_single_number_is_a_sum():
+    x, target = np.asarray(0.5, "f4"), probabilities(4)
+    same(
+        lambda lib: (
+            lib.nn.functional.kl_div(lib.tensor(x), lib.tensor(target), reduction="batchmean").shape
+        )
+    )
 
 
 def test_smooth_l1_and_huber_differ_by_the_factor():

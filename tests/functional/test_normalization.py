@@ -147,6 +147,19 @@ def test_empty_batch(device: str):
     assert F.group_norm(x, 3).shape == x.shape
 
 
+@pytest.mark.parametrize("shape", [(0, 3, 2), (2, 3, 0)], ids=str)
+@pytest.mark.parametrize("name", ["batch_norm", "instance_norm"])
+def test_gradients_of_no_elements_are_zero(name: str, shape: tuple[int, ...], device: str):
+    w = gpunn.ones(3, device=device).requires_grad_()
+    x, mean, var = gpunn.zeros(*shape, device=device), w.detach() * 0, w.detach() * 1
+    keywords = {"training": True} if name == "batch_norm" else {}
+    y = getattr(F, name)(x, mean, var, w, **keywords)
+    y.sum().backward()
+    assert w.grad.tolist() == [0, 0, 0]
+    assert mean.tolist() == [0, 0, 0]
+    assert var.tolist() == [1, 1, 1]
+
+
 @pytest.mark.parametrize("scenario", [
     lambda lib: {"shape": (1, 3), "training": True},
     lambda lib: {"shape": (1, 3, 1, 1), "training": True},
@@ -155,6 +168,8 @@ def test_empty_batch(device: str):
     lambda lib: {"shape": (2, 3), "bias": lib.ones(4)},
     lambda lib: {"shape": (2, 3), "running_mean": None, "running_var": None},
     lambda lib: {"shape": (2, 3), "running_var": None, "training": True},
+    lambda lib: {"shape": (2, 3), "running_var": None},
+    lambda lib: {"shape": (2, 3), "running_mean": None},
     lambda lib: {"shape": (2, 3), "training": True, "eps": 0},
     lambda lib: {"shape": (2, 3), "eps": -1},
 ])  # fmt: skip
@@ -239,6 +254,29 @@ def test_layer_and_group_norm_as_pytorch_in_every_dtype(dtype: str):
         tolerance = {"float16": 2e-2, "float32": 2e-5, "float64": 1e-11}[dtype]
         for i, (p, q) in enumerate(zip(*outcomes, strict=True)):
             compare(p, q, f"{name}, tensor {i}", tolerance, tolerance)
+
+
+@pytest.mark.parametrize("name", ["layer_norm", "group_norm"])
+def test_half_input_with_float32_parameters_gives_half(name: str):
+    x, w = gpunn.tensor(draw(2, 4, dtype="float16")), gpunn.ones(4)
+    y = getattr(F, name)(x, (4,) if name == "layer_norm" else 2, w, w)
+    assert y.dtype is gpunn.float16
+
+
+@pytest.mark.parametrize("scenario", [
+    lambda lib: {"running_mean": lib.zeros(3)},
+    lambda lib: {"running_mean": lib.zeros(3), "use_input_stats": False},
+    lambda lib: {"use_input_stats": False},
+    lambda lib: {"eps": 0.0},
+])  # fmt: skip
+def test_instance_norm_takes_and_refuses_as_pytorch(scenario: Any):
+    x = np.asarray([[[1, 3], [2, 2], [0, 4]]], "f4") + np.asarray([[0], [1]], "f4")[..., None]
+    x[:, 1, 0] = 0
+
+    def run(lib: Any) -> Any:
+        return lib.nn.functional.instance_norm(lib.tensor(x), **scenario(lib))
+
+    same(run)
 
 
 @pytest.mark.parametrize("scenario", [

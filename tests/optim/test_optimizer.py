@@ -267,6 +267,21 @@ def test_hooks_see_the_arguments_that_pytorchs_see():
     assert seen["gpunn"] == seen["torch"]
 
 
+def test_a_number_as_text_is_refused():
+    with pytest.raises(TypeError, match="not supported between instances of 'str'"):
+        SGD([parameter()], lr="1e-3")  # pyright: ignore[reportArgumentType]
+
+
+def test_the_state_of_another_model_is_refused():
+    other, mine = gpunn.ones(3, requires_grad=True), parameter()
+    theirs, optimizer = Adam([other]), Adam([mine])
+    other.grad, mine.grad = gpunn.ones(3), gpunn.ones(2)
+    theirs.step()
+    optimizer.load_state_dict(theirs.state_dict())
+    with pytest.raises(RuntimeError, match=r"exp_avg is \[3\] on cpu, but its parameter is \[2\]"):
+        optimizer.step()
+
+
 def test_a_hook_must_return_arguments_or_none():
     optimizer = SGD([parameter()])
     optimizer.register_step_pre_hook(lambda o, args, kwargs: args)

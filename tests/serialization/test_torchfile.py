@@ -326,7 +326,6 @@ def test_torch_reads_what_gpunn_wrote(tmp_path):
     torch.save(torch_object(torch), file)
     file.seek(0)
     mine = gpunn.load(file)
-    mine["plain"].pop()  # a Counter is read, but not written
     mine["plain"] += [1j, bytearray(b"ab"), -(2**100)]
     gpunn.save(mine, tmp_path / "mine.pt")
     for mmap in (False, True):

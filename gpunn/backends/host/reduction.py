@@ -9,6 +9,9 @@ import numpy
 
 from gpunn.backends.reference.array import ArrayPrimitives
 
+_LONG = 64  # rows of which each is worth a call of BLAS
+_PIECE = 4096
+
 
 class HostReduction(ArrayPrimitives):
     """A contiguous array is a pile of matrices, whose sums are products with a vector of ones."""
@@ -19,7 +22,12 @@ class HostReduction(ArrayPrimitives):
         if parts is None:
             return super().sum_over(x, axes)
         lead, kept, inner = parts
-        rows = x.reshape(lead * kept, inner) @ numpy.ones(inner, x.dtype) if inner > 1 else x
+        if inner >= _LONG:
+            rows = _dots(x.reshape(-1, inner), numpy.ones((1, inner), x.dtype))
+        elif inner > 1:
+            rows = x.reshape(-1, inner) @ numpy.ones(inner, x.dtype)
+        else:
+            rows = x
         if lead > 1:
             rows = numpy.ones(lead, x.dtype) @ rows.reshape(lead, kept)
         return (rows.copy() if rows is x else rows).reshape(_shape(x, axes))
@@ -30,10 +38,24 @@ class HostReduction(ArrayPrimitives):
         if parts is None or parts[2] == 1 or not y.flags.c_contiguous or x.shape != y.shape:
             return super().dot_over(x, y, axes)
         lead, kept, inner = parts
-        rows = numpy.vecdot(x.reshape(lead * kept, inner), y.reshape(lead * kept, inner))
+        rows = _dots(x.reshape(-1, inner), y.reshape(-1, inner))
         if lead > 1:
             rows = numpy.ones(lead, x.dtype) @ rows.reshape(lead, kept)
         return rows.reshape(_shape(x, axes))
+
+
+def _dots(x: Any, y: Any) -> Any:
+    """The product of each row of ``x`` with that of ``y``, or with the only one.
+
+    In pieces too short for BLAS's threads, which would be in the way of our own; their sums of sums
+    are also the more exact.
+    """
+    n, piece = x.shape[1], x.shape[1]
+    while piece > _PIECE and piece % 2 == 0:
+        piece //= 2
+    shape = -1, n // piece, piece
+    dots = numpy.vecdot(x.reshape(shape), y.reshape(shape))
+    return dots.sum(-1)
 
 
 def _parts(x: Any, axes: tuple[int, ...]) -> tuple[int, int, int] | None:

@@ -67,7 +67,7 @@ class NormalizationPrimitives(RandomPrimitives):
     ) -> tuple[Any, Any, Any]:
         xp, dtype = self.xp, x.dtype
         x = _wide(xp, x)
-        count = math.prod(x.shape[a] for a in axes)
+        count = max(1, math.prod(x.shape[a] for a in axes))  # no elements: statistics of 0
         mean = self.sum_over(x, axes) / count
         y = x - mean
         var = self.dot_over(y, y, axes) / count

@@ -80,11 +80,11 @@ class OptimizerPrimitives(ArrayPrimitives):
         v += scratch
         if v_max is not None:
             v = xp.maximum(v_max, v, out=v_max)
+        correction = math.sqrt(1 - beta2**step)  # of √v, moved to the numbers
         xp.sqrt(v, out=scratch)
-        scratch /= math.sqrt(1 - beta2**step)
-        scratch += eps
+        scratch += eps * correction
         xp.divide(m, scratch, out=scratch)
-        scratch *= lr / (1 - beta1**step)
+        scratch *= lr * correction / (1 - beta1**step)
         w -= scratch
 
     def rmsprop_step(

@@ -22,11 +22,13 @@ class RandomPrimitives(ArrayPrimitives):
     def random_words(self, seed: int, offset: int, n: int) -> Any:
         """``n`` uint64 words: ``numpy.random.Philox(key=seed, counter=offset).random_raw(n)``."""
         xp = self.xp
-        blocks = -(-n // 4)
-        counter = xp.arange(blocks, dtype=xp.uint64) + xp.uint64((offset + 1) & _MASK)
-        carry = (counter < xp.uint64((offset + 1) & _MASK)).astype(xp.uint64)
-        high = xp.zeros_like(counter)
-        words = [counter, carry + xp.uint64((offset + 1) >> 64 & _MASK), high, high]
+        # NumPy counts up before it makes a block: 256 bits, carried from word to word.
+        start, carry = offset + 1, xp.arange(-(-n // 4), dtype=xp.uint64)
+        words: list[Any] = []
+        for shift in (0, 64, 128, 192):
+            base = xp.uint64(start >> shift & _MASK)
+            words.append(carry + base)
+            carry = (words[-1] < base).astype(xp.uint64)
         keys = [seed & _MASK, seed >> 64 & _MASK]
         for _ in range(10):
             high0, low0 = self._multiply(words[0], _MULTIPLIERS[0])

@@ -25,10 +25,14 @@ class SoftmaxPrimitives(RandomPrimitives):
 
     def softmax(self, x: Any, axis: int) -> Any:
         """exp(x) / Σ exp(x)."""
-        y = self._shifted(x, axis)
-        self.xp.exp(y, out=y)
+        y = self._exp(x, axis)
         y /= self.sum_over(y, (axis,))
         return y.astype(x.dtype, copy=False)
+
+    def _exp(self, x: Any, axis: int) -> Any:
+        """exp(x) up to a factor of each row."""
+        y = self._shifted(x, axis)
+        return self.xp.exp(y, out=y)
 
     def softmax_input(self, dy: Any, y: Any, axis: int) -> Any:
         """dx = y (dy - Σ dy y)."""
@@ -54,4 +58,14 @@ class SoftmaxPrimitives(RandomPrimitives):
         dx = self.xp.exp(y)
         dx *= self.sum_over(dy, (axis,))
         self.xp.subtract(dy, dx, out=dx)
+        return dx
+
+    def cross_entropy_input(self, y: Any, places: tuple[Any, ...], shares: Any, axis: int) -> Any:
+        """shares (exp(y) - onehot), from log-probabilities and the index of each target's.
+
+        ``shares`` is a single number, or has the shape of ``y`` without ``axis``.
+        """
+        dx = self.xp.exp(y)
+        dx[places] -= 1
+        dx *= self.xp.expand_dims(shares, axis) if shares.ndim else shares
         return dx

@@ -1,0 +1,127 @@
+"""Threads over tiles: NumPy computes without the interpreter's lock, so tiles go side by side.
+
+No thread exists before the first array that is large enough; a fork leaves them behind, and the
+child starts its own. Tiles are cut by size alone, so results do not depend on how many threads
+there are. BLAS has threads of its own: a tile calls it only for products too small to be split.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+import numpy
+
+TILE = 131072  # elements: calls long enough to be worth sharing, arrays that stay in the cache
+
+Work = Callable[[int, int], None]
+
+
+class _Job:
+    """Parts of a range, taken by whoever is free: the caller, and the pool's threads."""
+
+    def __init__(self, work: Work, n: int, tile: int) -> None:
+        parts = [(start, min(start + tile, n)) for start in range(0, n, tile)]
+        self.work, self.parts, self.left = work, iter(parts), len(parts)
+        self.error: BaseException | None = None
+        self.lock, self.finished = threading.Lock(), threading.Event()
+
+    def help(self) -> None:
+        for start, stop in self.parts:
+            try:
+                if self.error is None:
+                    self.work(start, stop)
+            except BaseException as error:  # the caller raises it
+                self.error = error
+            with self.lock:
+                self.left -= 1
+                if not self.left:
+                    self.finished.set()
+
+
+class _Pool:
+    """Idle threads at a queue of jobs."""
+
+    def __init__(self) -> None:
+        self.jobs: SimpleQueue[_Job] = SimpleQueue()
+        self.lock, self.size = threading.Lock(), 0
+
+    def share(self, job: _Job, helpers: int) -> None:
+        with self.lock:
+            while self.size < helpers:
+                threading.Thread(target=self.serve, name="gpunn", daemon=True).start()
+                self.size += 1
+        for _ in range(helpers):
+            self.jobs.put(job)
+
+    def serve(self) -> None:
+        _here.nested = True
+        with numpy.errstate(all="ignore"):  # which each thread has of its own
+            while True:
+                self.jobs.get().help()
+
+
+def _available() -> int:
+    """The cores that this process may use, or fewer if OMP_NUM_THREADS says so, as in PyTorch."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    if wanted.isdecimal() and int(wanted) > 0:
+        return int(wanted)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class _Here(threading.local):
+    nested = False  # inside a tile: what it calls is not split again
+
+
+_here = _Here()
+_pool = _Pool()
+_threads = _available()
+
+
+def _forget() -> None:
+    global _pool
+    _pool = _Pool()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def get_num_threads() -> int:
+    """How many threads work on one operation on the CPU."""
+    return _threads
+
+
+def set_num_threads(num_threads: int) -> None:
+    """Let ``num_threads`` threads work on one operation on the CPU; at first, one for each core.
+
+    Matrix products are NumPy's, whose BLAS has a number of its own (OPENBLAS_NUM_THREADS). Raises
+    RuntimeError unless it is positive.
+    """
+    global _threads
+    if num_threads < 1:
+        raise RuntimeError(f"set_num_threads expects a positive integer, but got {num_threads}")
+    _threads = num_threads
+
+
+def tiled(work: Work, n: int, tile: int) -> None:
+    """``work(start, stop)`` for the parts of ``range(n)`` of size ``tile``, in no order."""
+    helpers = min(_threads, -(-n // tile)) - 1
+    if helpers < 1 or _here.nested:
+        for start in range(0, n, tile):
+            work(start, min(start + tile, n))
+        return
+    job = _Job(work, n, tile)
+    _pool.share(job, helpers)
+    _here.nested = True
+    try:
+        job.help()
+    finally:
+        _here.nested = False
+    job.finished.wait()
+    if job.error is not None:
+        raise job.error

@@ -1,0 +1,28 @@
+"""Activations for which a backend may have a faster way: relu, and gelu with its derivative."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from gpunn.backends.reference.array import ArrayPrimitives
+
+ROOT_HALF = math.sqrt(0.5)
+ONE_OVER_ROOT_TWO_PI = 1 / math.sqrt(2 * math.pi)
+
+
+class ActivationPrimitives(ArrayPrimitives):
+    """Elementwise, so that an array may be taken piece by piece."""
+
+    def relu(self, x: Any) -> Any:
+        """max(x, 0); NaN stays."""
+        return self.xp.maximum(x, 0)
+
+    def gelu(self, x: Any, slope: bool) -> tuple[Any, Any]:
+        """x Φ(x), Φ = (1 + erf(x / √2)) / 2; and with ``slope`` Φ(x) + x exp(-x² / 2) / √(2π)."""
+        cdf = self.special("erf")(x * ROOT_HALF)
+        cdf *= 0.5
+        cdf += 0.5
+        if not slope:
+            return x * cdf, None
+        return x * cdf, cdf + x * self.xp.exp(x * x * -0.5) * ONE_OVER_ROOT_TWO_PI
