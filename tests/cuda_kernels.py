@@ -1,5 +1,7 @@
 """Sound CUDA kernels for the tests: what their broken variants are made from."""
 
+# ruff: noqa: E501
+
 SGEMM = """
 #define BM 64
 #define BN 64

@@ -92,9 +92,7 @@ def line_of(source: str, mark: str) -> int:
     return next(i for i, text in enumerate(source.split("\n"), 1) if mark in text)
 
 
-def one_instruction(
-    line: str, inputs: Sequence[str], output: str, declarations: str = ""
-) -> str:
+def one_instruction(line: str, inputs: Sequence[str], output: str, declarations: str = "") -> str:
     """PTX of a kernel ``k(in1, in2, ..., out, n)`` that does ``line`` in each of 64 threads.
 
     ``%a``, ``%b``, ``%c`` are inputs and ``%d`` is the result, of the PTX types given.

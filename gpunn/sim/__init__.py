@@ -16,7 +16,6 @@ import platform
 import re
 import sys
 import tempfile
-import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -62,7 +61,11 @@ def has_gpu() -> bool:
     except OSError:
         return False
     count = ctypes.c_int()
-    return not driver.cuInit(0) and not driver.cuDeviceGetCount(ctypes.byref(count)) and count.value > 0
+    return (
+        not driver.cuInit(0)
+        and not driver.cuDeviceGetCount(ctypes.byref(count))
+        and count.value > 0
+    )
 
 
 def device() -> Device:
@@ -154,12 +157,15 @@ def _prepare_cupy() -> None:
     core.set_routine_accelerators([])
     core.set_reduction_accelerators([])
     cupy.cuda.set_allocator(None)
-    program: types.SimpleNamespace | Any = compiler._NVRTCProgram
-    begin, compile_ = program.__init__, program.compile
+    program: Any = compiler._NVRTCProgram
+    begin: Any = program.__init__
+    compile_: Any = program.compile
 
     def named(self: Any, source: Any, name: str = "", *arguments: Any, **options: Any) -> None:
         text = source.decode() if isinstance(source, bytes) else source
-        entry = re.search(r"__global__[^;{]*?\b(\w+)\s*\(", re.sub(r"__launch_bounds__\s*\([^)]*\)", "", text))
+        entry = re.search(
+            r"__global__[^;{]*?\b(\w+)\s*\(", re.sub(r"__launch_bounds__\s*\([^)]*\)", "", text)
+        )
         name = f"{entry[1]}.cu" if entry else "kernel.cu"
         report.sources[name] = text.split("\n")
         begin(self, source, name, *arguments, **options)

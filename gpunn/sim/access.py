@@ -1,5 +1,9 @@
 """Loads, stores, atomics and asynchronous copies, with every check that memory allows."""
 
+# NumPy's array functions are typed loosely: what is unknown here is the dtype.
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -182,7 +186,13 @@ def _shared_race(b: Batch, i: Instruction, where: Array, found: tuple[Array, Arr
         f"{b.races.name(other[0])} with no barrier in between"
     )
     lanes = b.lanes[np.unique(position)]
-    raise b.fail(i, "shared-memory race", "shared-memory race", lanes[:1] if len(lanes) == 1 else lanes, detail)
+    raise b.fail(
+        i,
+        "shared-memory race",
+        "shared-memory race",
+        lanes[:1] if len(lanes) == 1 else lanes,
+        detail,
+    )
 
 
 def _global_race(b: Batch, i: Instruction, where: Array, found: tuple[Array, Array]) -> None:
@@ -373,9 +383,7 @@ def atomic(i: Instruction) -> Step:
         if result is not None:
             result(b, out)
 
-    def _atomic(
-        b: Batch, i: Instruction, part: str, where: Array, readers: list[Reader]
-    ) -> Array:
+    def _atomic(b: Batch, i: Instruction, part: str, where: Array, readers: list[Reader]) -> Array:
         memory, element = access(b, i, part, where, size, write=True, atomic=True)
         element = b.full(element)
         x = np.ascontiguousarray(b.full(readers[0](b)))

@@ -3,6 +3,10 @@
 The results of products may differ from cuBLAS's in the order of their sums.
 """
 
+# NumPy's array functions are typed loosely: what is unknown here is the dtype.
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import functools
@@ -11,7 +15,19 @@ from typing import Any
 
 import numpy as np
 
-_LINALG = ("cholesky", "det", "eigh", "eigvalsh", "inv", "lstsq", "pinv", "qr", "slogdet", "solve", "svd")
+_LINALG = (
+    "cholesky",
+    "det",
+    "eigh",
+    "eigvalsh",
+    "inv",
+    "lstsq",
+    "pinv",
+    "qr",
+    "slogdet",
+    "solve",
+    "svd",
+)
 
 
 def serve(cupy: Any) -> None:
@@ -25,7 +41,9 @@ def serve(cupy: Any) -> None:
     def served(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def on_host(*arguments: Any, out: Any = None, **options: Any) -> Any:
-            result = function(*map(to_host, arguments), **{k: to_host(v) for k, v in options.items()})
+            result = function(
+                *map(to_host, arguments), **{k: to_host(v) for k, v in options.items()}
+            )
             if isinstance(result, tuple):
                 return tuple(cupy.asarray(r) for r in result)
             if out is None:
@@ -68,7 +86,12 @@ def serve(cupy: Any) -> None:
 def _refuse_module(module: Any, label: str) -> None:
     for name in getattr(module, "__all__", dir(module)):
         thing = getattr(module, name)
-        if callable(thing) and not name.startswith("_") and "freq" not in name and "shift" not in name:
+        if (
+            callable(thing)
+            and not name.startswith("_")
+            and "freq" not in name
+            and "shift" not in name
+        ):
             setattr(module, name, _refused(f"{label}.{name}", "cuFFT"))
 
 

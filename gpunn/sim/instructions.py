@@ -4,6 +4,10 @@ Lane-wise instructions are described in `gpunn.sim.ops`; the others are function
 instruction to a `Step`, found here by opcode.
 """
 
+# NumPy's array functions are typed loosely: what is unknown here is the dtype.
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import re
@@ -236,7 +240,11 @@ def _compare(i: Instruction) -> Step:
             other = with_(b)
             holds, fails = combine(holds, other), combine(fails, other)
         if to != "pred":
-            holds = holds.astype("f4") if to == "f32" else np.where(holds, np.uint32(0xFFFFFFFF), np.uint32(0)).view(PLAIN[to])
+            holds = (
+                holds.astype("f4")
+                if to == "f32"
+                else np.where(holds, np.uint32(0xFFFFFFFF), np.uint32(0)).view(PLAIN[to])
+            )
         result(b, holds)
         if inverse is not None:
             inverse(b, fails)
@@ -355,8 +363,8 @@ def _formatted(b: Batch, text: str, address: int, lane: int) -> str:
     at = (address & (SHARED_WINDOW - 1)) + lane * b.local_size
     start = at
     out: list[Any] = []
-    for match in re.finditer(r"%[-+ #0]*\d*(?:\.\d+)?(hh|h|ll|l)?([diouxXcsfeEgGp%])", text):
-        length, kind = match.groups()
+    for found in re.finditer(r"%[-+ #0]*\d*(?:\.\d+)?(hh|h|ll|l)?([diouxXcsfeEgGp%])", text):
+        length, kind = found.groups()
         if kind == "%":
             continue
         size = 8 if kind in "feEgGsp" or length in ("l", "ll") else 4
@@ -455,13 +463,16 @@ def _grain(kernel: Kernel) -> int:
     for i in kernel.code:
         if i.opcode[0] in ("ld", "st", "atom", "red"):
             spaces = [p.partition("::")[0] for p in i.opcode]
-            if "shared" in spaces or not any(s in spaces for s in ("global", "local", "const", "param")):
+            if "shared" in spaces or not any(
+                s in spaces for s in ("global", "local", "const", "param")
+            ):
                 vector = max(len(items(o)) for o in i.operands)
                 size = next(SIZES[p] for p in reversed(i.opcode) if p in SIZES)
                 narrowest = min(narrowest, size * vector)
-        elif i.opcode[:2] == ("cp", "async") and isinstance(i.operands[2:3] and i.operands[2], Immediate):
+        elif i.opcode[:2] == ("cp", "async") and isinstance(
+            i.operands[2:3] and i.operands[2], Immediate
+        ):
             narrowest = min(narrowest, int(i.operands[2].text))  # type: ignore[union-attr]
         elif i.opcode[0] == "wmma" and i.opcode[1] in ("load", "store"):
             narrowest = min(narrowest, SIZES[i.opcode[-1]])
     return narrowest
-

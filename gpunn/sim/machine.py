@@ -4,9 +4,13 @@ All threads of a batch of blocks are lanes of NumPy arrays. Lanes that share a p
 a group, and the group that is furthest behind runs first, so that divergent lanes meet again.
 """
 
+# NumPy's array functions are typed loosely: what is unknown here is the dtype.
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
+
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +19,7 @@ import numpy as np
 
 from gpunn.sim.memory import Arena, Memory, scratch
 from gpunn.sim.profile import Profile
-from gpunn.sim.ptx import SIZES, Instruction, Kernel, Module
+from gpunn.sim.ptx import Instruction, Kernel, Module
 from gpunn.sim.races import GlobalRaces, SharedRaces
 from gpunn.sim.report import Defect, defect, launch_defect, source_line
 from gpunn.sim.values import BITS, Array
@@ -72,7 +76,7 @@ class Settings:
     seed: int = 0
     budget: int = 3_000_000  # instructions, each by all lanes at one place, for one batch
     lanes: int = 1 << 13
-    exempt: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    exempt: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
 
 @dataclass(slots=True)
@@ -260,7 +264,7 @@ class Batch:
         self.pick: Any = slice(first, last + 1) if contiguous else lanes
 
     @contextmanager
-    def only(self, lanes: Array) -> Iterator[None]:
+    def only(self, lanes: Array) -> Generator[None]:
         """Some of the current lanes, for a while."""
         before = self.lanes
         self.enter(lanes)
@@ -306,7 +310,9 @@ class Batch:
         """One value for each current lane."""
         return value if len(value) == self.count else np.broadcast_to(value, self.count)
 
-    def fail(self, step: Instruction, kind: str, what: str, lanes: Array, detail: str = "") -> Defect:
+    def fail(
+        self, step: Instruction, kind: str, what: str, lanes: Array, detail: str = ""
+    ) -> Defect:
         """The defect, to be raised."""
         return defect(self, step, kind, what, lanes, detail)
 
@@ -385,7 +391,7 @@ class Batch:
                 )
             if self.counters is not None:
                 self.counters.instruction(source_line(step.instruction.lines), lanes)
-            active = None  # all
+            active, rest = None, lanes[:0]  # all, and no others
             if step.guard is not None:
                 chosen = step.guard(self)
                 if not chosen.any():
@@ -490,7 +496,10 @@ class Batch:
         for pc, lanes, step, _ in self.waiting:
             if step.barrier is not None and not step.barrier.arrive:
                 pcs[lanes] = pc
-        if any(s.barrier is not None and (s.barrier.count or s.barrier.arrive) for _, _, s, _ in self.waiting):
+        if any(
+            s.barrier is not None and (s.barrier.count or s.barrier.arrive)
+            for _, _, s, _ in self.waiting
+        ):
             self._release_counted()
             return
         blocks = pcs.reshape(-1, self.per)
@@ -499,7 +508,9 @@ class Batch:
         mixed = here.any(1) & (lowest != blocks.max(1))
         if mixed.any():
             b = int(np.flatnonzero(mixed)[0])
-            first, other = (self.program.steps[int(p)].instruction for p in (lowest[b], blocks[b].max()))
+            first, other = (
+                self.program.steps[int(p)].instruction for p in (lowest[b], blocks[b].max())
+            )
             raise self.fail(
                 other,
                 "barrier",
@@ -507,7 +518,7 @@ class Batch:
                 np.flatnonzero(blocks[b] == blocks[b].max()) + b * self.per,
                 f"other threads of the block wait at another barrier, {_place(first)}",
             )
-        skipped = here.any(1)[:, None] & self.valid.reshape(-1, self.per) & ~here
+        skipped: Array = here.any(axis=1, keepdims=True) & self.valid.reshape(-1, self.per) & ~here
         if skipped.any() and "barrier" not in self.exempt:
             b, t = (int(i) for i in np.argwhere(skipped)[0])
             raise self.fail(
@@ -592,4 +603,3 @@ def _argument_memory(arguments: bytes) -> Memory:
     memory.data[: len(arguments)] = np.frombuffer(arguments, "u1")
     memory.state[: len(arguments)] = 3
     return memory
-

@@ -1,4 +1,4 @@
-"""Tensor-core instructions: ``ldmatrix``, ``mma.sync`` and ``wmma``, by the layouts of the PTX manual.
+"""Tensor cores: ``ldmatrix``, ``mma.sync`` and ``wmma``, by the layouts of the PTX manual.
 
 A fragment is described by where its elements lie: lane ``4 g + q`` holds, in register ``r``, half
 ``h``, the element at (row, column) that the functions below give. Products are summed exactly (in
@@ -177,7 +177,9 @@ _PLACES = {"a": _a, "b": _wide_b, "c": _wide_c, "d": _wide_c}
 _TWICE = {"a": _wide_a_twice, "b": _wide_b_twice, "c": _wide_c, "d": _wide_c}
 
 
-def _wide_fragment(i: Instruction, what: str, operands: tuple[Operand, ...], type: str) -> _Fragment:
+def _wide_fragment(
+    i: Instruction, what: str, operands: tuple[Operand, ...], type: str
+) -> _Fragment:
     if not any(s in i.opcode for s in ("m16n16k16", "m16n16k8")):
         raise unsupported(i)
     places = _TWICE if len(operands) == 8 and type in ("f16", "bf16") else _PLACES

@@ -167,7 +167,9 @@ class Arena(Memory):
         if not 0 <= start < self.size:
             return None
         if size and not self.state[start : start + size].all():
-            raise ValueError(f"a copy or fill of {size} bytes begins {self.describe(address)} and leaves it")
+            raise ValueError(
+                f"a copy or fill of {size} bytes begins {self.describe(address)} and leaves it"
+            )
         return start
 
 

@@ -1,4 +1,4 @@
-"""Redirects functions of a loaded shared library, in this process only; undone by no file on disk."""
+"""Redirects functions of a loaded shared library, in this process and not on disk."""
 
 from __future__ import annotations
 

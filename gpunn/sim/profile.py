@@ -11,7 +11,8 @@ import numpy as np
 from gpunn.sim.report import quote
 from gpunn.sim.values import Array
 
-SECTOR, BANKS = 32, 32
+SECTOR = 32  # bytes
+_WIDTHS = 10, 9, 9, 9, 9, 9  # of the table's columns
 
 
 @dataclass(slots=True)
@@ -101,9 +102,11 @@ class Profile:
                 f" {'wavefr.':>9} {'least':>9}"
             )
             for (file, number), c in sorted(kernel.lines.items()):
-                out.append(
-                    f"  {f'{file}:{number}':>24} {c.instructions:>10} {c.requests:>9} {c.sectors:>9}"
-                    f" {c.least_sectors:>9} {c.wavefronts:>9} {c.least_wavefronts:>9}"
-                    f"  {quote(file, number)[:60]}"
+                counts = (
+                    c.instructions,
+                    *(c.requests, c.sectors, c.least_sectors, c.wavefronts, c.least_wavefronts),
                 )
+                columns = " ".join(f"{n:>{w}}" for n, w in zip(counts, _WIDTHS, strict=True))
+                place = f"{file}:{number}"
+                out.append(f"  {place:>24} {columns}  {quote(file, number)[:60]}")
         return "\n".join(out)

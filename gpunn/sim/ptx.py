@@ -58,7 +58,9 @@ class Immediate:
         size, kind = SIZES[type], text[:2].lower()
         if kind in ("0f", "0d"):
             code = "<f" if kind == "0f" else "<d"
-            value = struct.unpack(code, int(text[2:], 16).to_bytes(4 if kind == "0f" else 8, "little"))
+            value = struct.unpack(
+                code, int(text[2:], 16).to_bytes(4 if kind == "0f" else 8, "little")
+            )
             if size == (4 if kind == "0f" else 8):
                 return int(text[2:], 16)
             return int.from_bytes(struct.pack("<d" if size == 8 else "<f", value[0]), "little")
@@ -164,7 +166,10 @@ _HEAD = re.compile(
     r"(?:\.(?:visible|weak|extern)\s+)*\.(?P<kind>entry|func)\b"
     r"|(?P<declaration>(?:\.(?:visible|weak|extern|common)\s+)*\.(?P<space>global|const|shared)\s[^;]*);"
 )
-_VARIABLE = re.compile(rf"(.*?){_TYPE}(?:\s*\.ptr(?:\s*\.\w+)*(?:\s+\d+)?)?\s+([\w$%]+)\s*(?:\[(\d*)\])?\s*(?:=\s*(.*))?$", re.S)
+_VARIABLE = re.compile(
+    rf"(.*?){_TYPE}(?:\s*\.ptr(?:\s*\.\w+)*(?:\s+\d+)?)?\s+([\w$%]+)\s*(?:\[(\d*)\])?\s*(?:=\s*(.*))?$",
+    re.S,
+)
 _STATEMENT = re.compile(
     r"""\s*(?:
       (?P<label>[\w$]+)\s*:(?!:)
@@ -297,7 +302,9 @@ class _Decoder:
     def decode(self) -> None:
         names = {p.name: p for p in self.kernel.parameters}
         self.body(self.kernel.body, dict(names), "", ())
-        self.emit("exit", ("exit",), (), None, self.kernel.code[-1].lines if self.kernel.code else ())
+        self.emit(
+            "exit", ("exit",), (), None, self.kernel.code[-1].lines if self.kernel.code else ()
+        )
         for instruction, labels in self.jumps:
             instruction.targets = tuple(self.labels[label] for label in labels)
         if self.kernel.dynamic:
@@ -419,7 +426,9 @@ class _Decoder:
             if not isinstance(found, (Register, Not)):
                 raise PtxError(f"unknown predicate in {text!r}")
             guard, rest = found, text[match.end() :]
-        mnemonic, _, arguments = rest.partition(" ") if " " in rest.split("\t")[0] else rest.partition("\t")
+        mnemonic, _, arguments = (
+            rest.partition(" ") if " " in rest.split("\t")[0] else rest.partition("\t")
+        )
         opcode = tuple(mnemonic.strip().split("."))
         parts = _split(" ".join(arguments.split()))
         if opcode[0] == "call":

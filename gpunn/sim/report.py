@@ -38,7 +38,7 @@ FIXES = {
 sources: dict[str, list[str]] = {}  # file name -> lines, as the simulator saw them compiled
 
 
-class Defect(Exception):
+class Defect(Exception):  # noqa: N818  # what it is, not what went wrong in Python
     """What is wrong with a kernel or its launch."""
 
 

@@ -122,26 +122,31 @@ def _handle(thing: Any) -> int:
 
 
 @_api(c_int, result=c_void_p)
-def cudaGetErrorName(code: int) -> int:  # noqa: N802
+def cudaGetErrorName(code: int) -> int:
     return _text("cudaError" * (code != SUCCESS) + _NAMES.get(code, "Unknown"))
 
 
 @_api(c_int, result=c_void_p)
-def cudaGetErrorString(code: int) -> int:  # noqa: N802
+def cudaGetErrorString(code: int) -> int:
     return _text(_State.message if code else "no error")
 
 
 @_api(c_int, _POINTER)
-def cuGetErrorName(code: int, text: Any) -> None:  # noqa: N802
+def cuGetErrorName(code: int, text: Any) -> None:
     text[0] = _text("CUDA_ERROR_" + _NAMES.get(code, "Unknown").upper())
 
 
 @_api(c_int, _POINTER)
-def cuGetErrorString(code: int, text: Any) -> None:  # noqa: N802
+def cuGetErrorString(code: int, text: Any) -> None:
     text[0] = _text(_State.message or "no error")
 
 
 # Functions that have nothing to do: there is one device, and all work is done when a call returns.
+
+
+def _nothing(*_: Any) -> None:
+    """All is done already."""
+
 
 for _names, _arguments in (
     (("cudaGetLastError", "cudaPeekAtLastError", "cudaDeviceSynchronize", "cudaProfilerStart"), ()),
@@ -157,7 +162,7 @@ for _names, _arguments in (
     (("cudaEventRecord",), (c_void_p, c_void_p)),
     (("cudaStreamWaitEvent",), (c_void_p, c_void_p, c_uint)),
 ):
-    _api(*_arguments, names=_names)(lambda *_: None)
+    _api(*_arguments, names=_names)(_nothing)
 
 # CuPy may call these at exit, from C, when no Python is left.
 for _name in ("cuModuleUnload", "cuCtxSetCurrent", "cuDevicePrimaryCtxRelease_v2"):
@@ -178,39 +183,54 @@ def _current(device: Any) -> None:
 
 
 @_api(_INT)
-def cudaGetDeviceCount(count: Any) -> None:  # noqa: N802
+def cudaGetDeviceCount(count: Any) -> None:
     count[0] = 1
 
 
 def _attributes() -> dict[int, int]:
     limit = SHARED_LIMITS[_State.arch]
     return {
-        **{1: MAX_THREADS, 2: 1024, 3: 1024, 4: 64},  # threads of a block
+        1: MAX_THREADS,
+        2: 1024,
+        3: 1024,
+        4: 64,  # threads of a block
         **dict(zip((5, 6, 7), MAX_GRID, strict=True)),
-        **{8: STATIC_SHARED, 9: 65536, 10: 32, 12: 65536, 13: 1410000, 16: 4, 39: 2048},
-        **{75: _State.arch // 10, 76: _State.arch % 10, 81: limit + 1024, 82: 65536, 97: limit},
+        8: STATIC_SHARED,
+        9: 65536,
+        10: 32,
+        12: 65536,
+        13: 1410000,
+        16: 4,
+        39: 2048,
+        75: _State.arch // 10,
+        76: _State.arch % 10,
+        81: limit + 1024,
+        82: 65536,
+        97: limit,
         106: 32,
     }
 
 
 @_api(_INT, c_int, c_int)
-def cudaDeviceGetAttribute(value: Any, attribute: int, device: int) -> None:  # noqa: N802
+def cudaDeviceGetAttribute(value: Any, attribute: int, device: int) -> None:
     value[0] = _attributes().get(attribute, 0)
 
 
 @_api(c_void_p, c_int)
-def cudaGetDeviceProperties(properties: int, device: int) -> None:  # noqa: N802
+def cudaGetDeviceProperties(properties: int, device: int) -> None:
     block = bytearray(1008)
     name = f"gpunn.sim sm_{_State.arch}".encode()
     block[: len(name)] = name
-    struct.pack_into("<QQiiQi", block, 288, _State.device.arena.size, STATIC_SHARED, 65536, 32, 0, MAX_THREADS)
+    struct.pack_into(
+        "<QQiiQi", block, 288, _State.device.arena.size, STATIC_SHARED, 65536, 32, 0, MAX_THREADS
+    )
     struct.pack_into("<6i", block, 324, 1024, 1024, 64, *MAX_GRID)
     struct.pack_into("<Qii", block, 352, 65536, _State.arch // 10, _State.arch % 10)
     ctypes.memmove(properties, bytes(block), len(block))
 
 
 @_api(_INT, c_int, c_int)
-def cudaDeviceCanAccessPeer(can: Any, device: int, peer: int) -> None:  # noqa: N802
+def cudaDeviceCanAccessPeer(can: Any, device: int, peer: int) -> None:
     can[0] = 0
 
 
@@ -228,17 +248,17 @@ _api(_POINTER, c_uint, c_int, names=("cudaStreamCreateWithPriority",))(_create)
 
 
 @_api(c_void_p, _INT)
-def cudaStreamIsCapturing(stream: int, status: Any) -> None:  # noqa: N802
+def cudaStreamIsCapturing(stream: int, status: Any) -> None:
     status[0] = 0
 
 
 @_api(POINTER(c_float), c_void_p, c_void_p)
-def cudaEventElapsedTime(milliseconds: Any, start: int, end: int) -> None:  # noqa: N802
+def cudaEventElapsedTime(milliseconds: Any, start: int, end: int) -> None:
     milliseconds[0] = 0.001  # a simulation's times mean nothing
 
 
 @_api(c_void_p, c_void_p, c_void_p)
-def cudaLaunchHostFunc(stream: int, function: int, data: int) -> None:  # noqa: N802
+def cudaLaunchHostFunc(stream: int, function: int, data: int) -> None:
     ctypes.CFUNCTYPE(None, c_void_p)(function)(data)
 
 
@@ -246,42 +266,42 @@ def cudaLaunchHostFunc(stream: int, function: int, data: int) -> None:  # noqa: 
 
 
 @_api(_POINTER, c_size_t)
-def cudaMalloc(pointer: Any, size: int) -> None:  # noqa: N802
+def cudaMalloc(pointer: Any, size: int) -> None:
     pointer[0] = _State.device.arena.allocate(size)
 
 
 @_api(c_void_p)
-def cudaFree(pointer: int | None) -> None:  # noqa: N802
+def cudaFree(pointer: int | None) -> None:
     if pointer:
         _State.device.arena.free(pointer)
 
 
 @_api(_POINTER, c_size_t, c_uint)
-def cudaHostAlloc(pointer: Any, size: int, flags: int) -> None:  # noqa: N802
+def cudaHostAlloc(pointer: Any, size: int, flags: int) -> None:
     buffer = ctypes.create_string_buffer(size)
     pointer[0] = address = ctypes.addressof(buffer)
     _State.host[address] = buffer
 
 
 @_api(c_void_p)
-def cudaFreeHost(pointer: int) -> None:  # noqa: N802
+def cudaFreeHost(pointer: int) -> None:
     _State.host.pop(pointer, None)
 
 
 @_api(_SIZE, _SIZE)
-def cudaMemGetInfo(free: Any, total: Any) -> None:  # noqa: N802
+def cudaMemGetInfo(free: Any, total: Any) -> None:
     arena = _State.device.arena
     free[0], total[0] = arena.size - arena.used, arena.size
 
 
 @_api(c_void_p, c_void_p)
-def cudaPointerGetAttributes(attributes: int, pointer: int | None) -> None:  # noqa: N802
+def cudaPointerGetAttributes(attributes: int, pointer: int | None) -> None:
     inside = _State.device.arena.offset(pointer or 0, 0) is not None
     ctypes.memmove(attributes, struct.pack("<iiQQ", 2 if inside else 0, 0, pointer or 0, 0), 24)
 
 
 @_api(c_void_p, c_void_p, c_size_t, c_int)
-def cudaMemcpy(to: int, source: int, size: int, kind: int) -> None:  # noqa: N802
+def cudaMemcpy(to: int, source: int, size: int, kind: int) -> None:
     if not size:
         return
     device = _State.device
@@ -304,12 +324,12 @@ def cudaMemcpy(to: int, source: int, size: int, kind: int) -> None:  # noqa: N80
 
 
 @_api(c_void_p, c_void_p, c_size_t, c_int, c_void_p)
-def cudaMemcpyAsync(to: int, source: int, size: int, kind: int, stream: int) -> None:  # noqa: N802
+def cudaMemcpyAsync(to: int, source: int, size: int, kind: int, stream: int) -> None:
     cudaMemcpy(to, source, size, kind)
 
 
 @_api(c_void_p, c_int, c_size_t)
-def cudaMemset(pointer: int, value: int, size: int) -> None:  # noqa: N802
+def cudaMemset(pointer: int, value: int, size: int) -> None:
     start = _State.device.arena.offset(pointer, size)
     if start is None:
         raise ValueError(f"cudaMemset of {pointer:#x}, which is not device memory")
@@ -318,7 +338,7 @@ def cudaMemset(pointer: int, value: int, size: int) -> None:  # noqa: N802
 
 
 @_api(c_void_p, c_int, c_size_t, c_void_p)
-def cudaMemsetAsync(pointer: int, value: int, size: int, stream: int) -> None:  # noqa: N802
+def cudaMemsetAsync(pointer: int, value: int, size: int, stream: int) -> None:
     cudaMemset(pointer, value, size)
 
 
@@ -344,24 +364,27 @@ class _Loaded:
 
 
 @_api(_POINTER)
-def cuCtxGetCurrent(context: Any) -> None:  # noqa: N802
+def cuCtxGetCurrent(context: Any) -> None:
     context[0] = 0x1000
 
 
 @_api(c_void_p, _POINTER)
-def cuStreamGetCtx(stream: int, context: Any) -> None:  # noqa: N802
+def cuStreamGetCtx(stream: int, context: Any) -> None:
     context[0] = 0x1000
 
 
 @_api(_POINTER, c_void_p)
-def cuModuleLoadData(module: Any, image: int) -> None:  # noqa: N802
-    if ctypes.string_at(image, 4) == b"\x7fELF" or ctypes.string_at(image, 4) == b"\x50\xed\x55\xba":
+def cuModuleLoadData(module: Any, image: int) -> None:
+    if (
+        ctypes.string_at(image, 4) == b"\x7fELF"
+        or ctypes.string_at(image, 4) == b"\x50\xed\x55\xba"
+    ):
         raise PtxError("machine code was given, but the simulator runs PTX: compile for compute_XX")
     module[0] = _handle(_Loaded(ctypes.string_at(image).decode()))
 
 
 @_api(_POINTER, c_void_p, c_char_p)
-def cuModuleGetFunction(function: Any, module: int, name: bytes) -> int:  # noqa: N802
+def cuModuleGetFunction(function: Any, module: int, name: bytes) -> int:
     loaded: _Loaded = _State.objects[module]
     key = name.decode()
     if key not in loaded.module.kernels:
@@ -374,7 +397,7 @@ def cuModuleGetFunction(function: Any, module: int, name: bytes) -> int:  # noqa
 
 
 @_api(_POINTER, _SIZE, c_void_p, c_char_p)
-def cuModuleGetGlobal_v2(pointer: Any, size: Any, module: int, name: bytes) -> int:  # noqa: N802
+def cuModuleGetGlobal_v2(pointer: Any, size: Any, module: int, name: bytes) -> int:
     variable = _State.objects[module].module.variables.get(name.decode())
     if variable is None:
         _State.message = f"named symbol not found: {name.decode()}"
@@ -386,7 +409,7 @@ def cuModuleGetGlobal_v2(pointer: Any, size: Any, module: int, name: bytes) -> i
 
 
 @_api(_INT, c_int, c_void_p)
-def cuFuncGetAttribute(value: Any, attribute: int, function: int) -> None:  # noqa: N802
+def cuFuncGetAttribute(value: Any, attribute: int, function: int) -> None:
     program: Program = _State.objects[function]
     kernel = program.kernel
     values = {
@@ -402,7 +425,7 @@ def cuFuncGetAttribute(value: Any, attribute: int, function: int) -> None:  # no
 
 
 @_api(c_void_p, c_int, c_int)
-def cuFuncSetAttribute(function: int, attribute: int, value: int) -> None:  # noqa: N802
+def cuFuncSetAttribute(function: int, attribute: int, value: int) -> None:
     program: Program = _State.objects[function]
     if attribute != _MAX_DYNAMIC_SHARED:
         return
@@ -416,14 +439,14 @@ def cuFuncSetAttribute(function: int, attribute: int, value: int) -> None:  # no
 
 
 @_api(_INT, c_void_p, c_int, c_size_t)
-def cuOccupancyMaxActiveBlocksPerMultiprocessor(  # noqa: N802
+def cuOccupancyMaxActiveBlocksPerMultiprocessor(
     blocks: Any, function: int, threads: int, dynamic: int
 ) -> None:
     blocks[0] = 2048 // max(threads, 32)
 
 
 @_api(c_void_p, *[c_uint] * 7, c_void_p, _POINTER, c_void_p)
-def cuLaunchKernel(function: int, *rest: Any) -> None:  # noqa: N802
+def cuLaunchKernel(function: int, *rest: Any) -> None:
     gx, gy, gz, bx, by, bz, dynamic, _, pointers, _ = rest
     program: Program = _State.objects[function]
     parameters = program.kernel.parameters
@@ -469,5 +492,3 @@ class DriverLibrary:
         for name, callback in table.items():
             if name.startswith("cu") and not name.startswith("cuda"):
                 setattr(self, name, callback)
-
-

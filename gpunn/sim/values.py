@@ -1,5 +1,9 @@
 """PTX's value types on NumPy: bits to values and back, flushing, exact sums, conversions."""
 
+# NumPy's array functions are typed loosely: what is unknown here is the dtype.
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,5 +1,9 @@
 """Instructions that mix the lanes of a warp: shuffles, votes, matches, reductions."""
 
+# NumPy's array functions are typed loosely: what is unknown here is the dtype.
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import numpy as np

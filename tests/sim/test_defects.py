@@ -1,5 +1,7 @@
 """Sound kernels pass; each deliberately broken variant is reported: kind, line, thread, fix."""
 
+# ruff: noqa: E501
+
 import re
 from dataclasses import dataclass, field
 
@@ -132,7 +134,10 @@ KERNELS = {
 def launch(kernel: Sound, source: str, **other) -> None:
     file = f"{kernel.name}.cu"
     machine = Machine(budget=other.pop("budget", 200_000), seed=other.pop("seed", 0))
-    arguments = [a.copy() if isinstance(a, np.ndarray) else a for a in other.get("arguments", kernel.arguments)]
+    arguments = [
+        a.copy() if isinstance(a, np.ndarray) else a
+        for a in other.get("arguments", kernel.arguments)
+    ]
     machine.run(
         compiled(source, 80, file),
         kernel.name,
@@ -275,7 +280,9 @@ def test_use_after_free_and_memory_addresses():
     address = machine.device.arena.allocate(64, "the old array")
     machine.device.arena.free(address)
     with pytest.raises(Defect, match=r"at byte 0 of the old array \(64 bytes\), which was freed"):
-        machine.run(compiled(COPY, 80), "copy", (1,), (32,), np.uint64(address), F[:32].copy(), np.int32(16))
+        machine.run(
+            compiled(COPY, 80), "copy", (1,), (32,), np.uint64(address), F[:32].copy(), np.int32(16)
+        )
 
 
 def test_spin_locks_and_divergent_loops_end():

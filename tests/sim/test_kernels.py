@@ -96,7 +96,8 @@ def test_float_functions_within_two_ulps():
     calls = {n: f"{n}(v)" for n in LIBDEVICE} | {"powf": "powf(fabsf(v), v / 9)"}
     source = "".join(
         f'extern "C" __global__ void k_{n}(const float* x, float* y, int n) {{\n'
-        f"  int i = blockIdx.x * blockDim.x + threadIdx.x;\n  if (i < n) {{ float v = x[i]; y[i] = {call}; }}\n}}\n"
+        f"  int i = blockIdx.x * blockDim.x + threadIdx.x;\n"
+        f"  if (i < n) {{ float v = x[i]; y[i] = {call}; }}\n}}\n"
         for n, call in calls.items()
     )
     text, machine = compiled(source, 80), Machine()

@@ -16,7 +16,10 @@ if gpunn.sim.problem() is not None:
 SCRIPT = """
 import sys
 import cupy
-code = 'extern "C" __global__ void add(float* y, int n) {\\n  int i = threadIdx.x;\\n  if (i < n) y[i] += 1;\\n}'
+code = '''extern "C" __global__ void add(float* y, int n) {
+  int i = threadIdx.x;
+  if (i < n) y[i] += 1;
+}'''
 y = cupy.zeros(100, "f4")
 cupy.RawKernel(code, "add")((1,), (int(sys.argv[1]),), (y, cupy.int32(int(sys.argv[2]))))
 print(float(y.sum()))
@@ -29,7 +32,12 @@ def run(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "gpunn.sim", *arguments],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": root, "HOME": str(tmp_path / "home"), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": root,
+            "HOME": str(tmp_path / "home"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -48,7 +56,7 @@ def test_a_defect_is_an_exception(tmp_path: Path):
     done = run(tmp_path, "--arch", "120", "script.py", "128", "101")
     assert done.returncode == 1
     assert "add: out-of-bounds 4-byte load at add.cu:3, thread (100, 0, 0)" in done.stderr
-    assert "array 1, made at script.py:5 (400 bytes), argument 1" in done.stderr
+    assert "array 1, made at script.py:8 (400 bytes), argument 1" in done.stderr
 
 
 def test_profile_and_json(tmp_path: Path):

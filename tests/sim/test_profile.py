@@ -58,14 +58,20 @@ def test_strides(step: int, sectors: int, wavefronts: int):
 def test_vectors():
     x, y = np.ones(256, "f4"), np.zeros(256, "f4")
     lines = profile("wide", x, y)
-    assert (lines["wide"].requests, lines["wide"].sectors, lines["wide"].least_sectors) == (2, 32, 32)
+    assert (lines["wide"].requests, lines["wide"].sectors, lines["wide"].least_sectors) == (
+        2,
+        32,
+        32,
+    )
     # 16 bytes for each of eight threads fill the banks once: four wavefronts for each warp.
     assert (lines["wide"].wavefronts, lines["wide"].least_wavefronts) == (8, 8)
     assert (lines["swapped"].wavefronts, lines["swapped"].least_wavefronts) == (8, 8)
 
 
 def test_instructions_count_warps_and_threads():
-    source = 'extern "C" __global__ void k(int* y) {\n  if (threadIdx.x < 40) y[threadIdx.x] = 1;\n}'
+    source = (
+        'extern "C" __global__ void k(int* y) {\n  if (threadIdx.x < 40) y[threadIdx.x] = 1;\n}'
+    )
     machine = Machine(profile=True)
     machine.run(compiled(source, 80), "k", (1,), (64,), np.zeros(40, "i4"))
     line = machine.device.profile.kernel("k").lines["test.cu", 2]
@@ -89,5 +95,15 @@ def test_table_and_json(tmp_path):
     assert counters["sectors"] == 32
     table = machine.device.profile.table()
     row = next(r for r in table.split("\n") if line in r)
-    assert row.split()[1:7] == [str(counters[k]) for k in ("instructions", "requests", "sectors", "least_sectors", "wavefronts", "least_wavefronts")]
+    assert row.split()[1:7] == [
+        str(counters[k])
+        for k in (
+            "instructions",
+            "requests",
+            "sectors",
+            "least_sectors",
+            "wavefronts",
+            "least_wavefronts",
+        )
+    ]
     assert row.endswith("// swapped")
