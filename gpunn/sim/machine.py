@@ -75,7 +75,7 @@ class Settings:
     profile: bool = False
     seed: int = 0
     budget: int = 3_000_000  # instructions, each by all lanes at one place, for one batch
-    lanes: int = 1 << 13
+    lanes: int = 1 << 14
     exempt: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
 

@@ -15,11 +15,13 @@ import numpy as np
 
 from gpunn.sim.values import Array
 
-# A shared tag: epoch (block-wide barriers passed), sync (warp barriers passed), who, atomic.
-_EPOCH, _SYNC, _WHO = np.uint64(40), np.uint64(14), np.uint64(1)
-_WHO_BITS = np.uint64(0xFFF << 1)
-_MANY_LANES, _MANY_WARPS = np.uint64(1024), np.uint64(2047)
+# A shared tag, from its low bits: atomic; who: lane, warp, "several lanes of that warp", "several
+# warps"; sync: warp barriers passed; epoch: block-wide barriers passed.
 ATOMIC = np.uint64(1)
+_WHO, _SYNC, _EPOCH = np.uint64(1), np.uint64(14), np.uint64(40)
+_LANE_BITS, _WARP_BITS = np.uint64(0x1F << 1), np.uint64((0x3E0 | 0x800) << 1)
+_MANY_LANES, _MANY_WARPS = np.uint64(0x400 << 1), np.uint64(0x800 << 1)
+_WHO_BITS, _EPOCH_BITS = np.uint64(0xFFF << 1), ~np.uint64((1 << 40) - 1)
 
 
 class SharedRaces:
@@ -65,7 +67,7 @@ class SharedRaces:
         if bad.any():
             return which[bad], old[bad]
         old = self.reader.take(grain)
-        many = floor | _MANY_WARPS << _WHO
+        many = floor | _MANY_WARPS
         if (old == many).all():
             return None
         new = np.where(old >= floor, _merge(old, tag), tag)
@@ -73,7 +75,7 @@ class SharedRaces:
         differ = self.reader.take(grain) != new  # lanes that read one word in one instruction
         if differ.any():
             grain, new = grain[differ], _merge(self.reader.take(grain[differ]), new[differ])
-            wide = ((new & _WHO_BITS) >> _WHO) == _MANY_WARPS
+            wide = (new & _MANY_WARPS) != 0
             self.reader[grain] = new
             self.reader[grain[wide]] = new[wide]
         return None
@@ -107,29 +109,27 @@ class SharedRaces:
 
     def name(self, tag: int) -> str:
         """The accessor in a tag, in words."""
-        who = (int(tag) & int(_WHO_BITS)) >> 1
-        if who == int(_MANY_WARPS):
+        tag = int(tag)
+        if tag & int(_MANY_WARPS):
             return "threads of several warps"
-        return f"lanes of warp {who - 1024}" if who >= 1024 else f"thread {who}"
+        who = tag >> 1 & 0x3FF
+        return f"lanes of warp {who // 32}" if tag & int(_MANY_LANES) else f"thread {who}"
 
 
 def _sync(tag: Array) -> Array:
     return tag >> _SYNC & np.uint64(0x3FFFFFF)
 
 
-def _warp(tag: Array) -> Array:
-    who = (tag & _WHO_BITS) >> _WHO
-    return np.where(who < _MANY_LANES, who >> np.uint64(5), who - _MANY_LANES)
-
-
 def _same_warp(old: Array, tag: Array) -> Array:
-    return _warp(old) == _warp(tag)
+    return ((old ^ tag) & _WARP_BITS) == 0
 
 
 def _merge(old: Array, tag: Array) -> Array:
     """One reader's tag for two readers."""
-    who = np.where(_same_warp(old, tag), _MANY_LANES + _warp(tag), _MANY_WARPS)
-    return np.where(((old ^ tag) & _WHO_BITS) == 0, tag, (tag & ~_WHO_BITS) | who << _WHO)
+    several = np.where(
+        _same_warp(old, tag), tag & ~_LANE_BITS | _MANY_LANES, tag & _EPOCH_BITS | _MANY_WARPS
+    )
+    return np.where(((old ^ tag) & _WHO_BITS) == 0, tag, several)
 
 
 _PARTIAL, _ATOMIC = np.uint32(1), np.uint32(2)
