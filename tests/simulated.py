@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.sim.device import Device
 from gpunn.sim.instructions import prepare
-from gpunn.sim.machine import Device, Settings
 from gpunn.sim.memory import WRITTEN, Arena
+from gpunn.sim.program import Settings
 from gpunn.sim.ptx import Module
 from gpunn.sim.report import sources
 

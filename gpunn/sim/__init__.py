@@ -19,7 +19,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gpunn.sim.machine import Device
+    from gpunn.sim.device import Device
 
 __all__ = ["ARCHS", "device", "has_gpu", "install", "problem"]
 
@@ -98,9 +98,9 @@ def install(
     if reason is not None:
         raise RuntimeError(reason)
     from gpunn.sim import runtime
-    from gpunn.sim.machine import Device as _Device
-    from gpunn.sim.machine import Settings
+    from gpunn.sim.device import Device as _Device
     from gpunn.sim.memory import Arena
+    from gpunn.sim.program import Settings
 
     settings = Settings(check, profile, seed, budget, exempt=EXEMPT)
     if _device is not None:

@@ -10,148 +10,26 @@ a group, and the group that is furthest behind runs first, so that divergent lan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpunn.sim.memory import Arena, Memory, scratch
-from gpunn.sim.profile import Profile
-from gpunn.sim.ptx import Instruction, Kernel, Module
-from gpunn.sim.races import GlobalRaces, SharedRaces
-from gpunn.sim.report import Defect, defect, launch_defect, source_line
+from gpunn.sim.barriers import Waiting, release
+from gpunn.sim.memory import WRITTEN, Memory, scratch
+from gpunn.sim.program import Program, Step
+from gpunn.sim.ptx import Instruction
+from gpunn.sim.races import SharedRaces
+from gpunn.sim.report import Defect, defect, source_line
 from gpunn.sim.values import BITS, Array
+
+if TYPE_CHECKING:
+    from gpunn.sim.device import Device
 
 WARP = 32
 PATIENCE = 500  # turns of a loop before lanes that wait elsewhere get a turn
-MAX_THREADS, MAX_GRID = 1024, (2**31 - 1, 65535, 65535)
-STATIC_SHARED = 49152  # bytes; more of it only on request
 _TURN = 1 << 32  # a group's key is turn * _TURN + program counter
-
-
-@dataclass(slots=True)
-class Barrier:
-    """``bar.sync``, ``bar.red`` or ``bar.arrive``: which, for how many, and what is reduced."""
-
-    number: Callable[[Batch], Array]
-    count: Callable[[Batch], Array] | None = None
-    arrive: bool = False
-    predicate: Callable[[Batch], Array] | None = None
-    reduce: str = ""
-    result: Callable[[Batch, Array], None] | None = None
-
-
-@dataclass(slots=True)
-class Step:
-    """An instruction made ready to run."""
-
-    instruction: Instruction
-    run: Callable[[Batch], Any] | None = None
-    kind: str = "plain"  # or branch, table, exit, barrier
-    guard: Callable[[Batch], Array] | None = None
-    members: Callable[[Batch], Array] | None = None  # the lanes of a warp that must be here
-    barrier: Barrier | None = None
-
-
-@dataclass(slots=True)
-class Program:
-    """A kernel made ready to run, with what launches may set."""
-
-    module: Module
-    kernel: Kernel
-    steps: list[Step]
-    sizes: list[int]  # of each register, in bytes; 0 for a predicate
-    grain: int  # the narrowest access to shared memory
-    dynamic_limit: int = STATIC_SHARED
-
-
-@dataclass(slots=True)
-class Settings:
-    """How to simulate."""
-
-    check: bool = True
-    profile: bool = False
-    seed: int = 0
-    budget: int = 3_000_000  # instructions, each by all lanes at one place, for one batch
-    lanes: int = 1 << 14
-    exempt: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-
-
-@dataclass(slots=True)
-class Device:
-    """The simulated GPU: its memory, settings and counters."""
-
-    arena: Arena
-    settings: Settings
-    races: GlobalRaces = field(init=False)
-    profile: Profile = field(default_factory=Profile)
-    executed: int = 0  # thread-instructions
-    launches: int = 0
-
-    def __post_init__(self) -> None:
-        self.races = GlobalRaces(*self.arena.owners)
-
-    def launch(
-        self,
-        program: Program,
-        grid: tuple[int, int, int],
-        block: tuple[int, int, int],
-        dynamic: int,
-        arguments: bytes,
-        shared_limit: int = STATIC_SHARED,
-    ) -> None:
-        """Run a grid to its end. Raises `Defect` at the first thing that is wrong."""
-        kernel, threads, blocks = program.kernel, int(np.prod(block)), int(np.prod(grid))
-        _check_limits(program, grid, block, dynamic, shared_limit)
-        self.launches += 1
-        self.races.launch(blocks)
-        order = np.arange(blocks)
-        if self.settings.seed:
-            np.random.default_rng(self.settings.seed + self.launches).shuffle(order)
-        per = -(-threads // WARP) * WARP
-        share = max(1, self.settings.lanes // per)
-        if kernel.shared + dynamic:  # shared memory and its checks stay within bounds
-            share = max(1, min(share, (1 << 22) // (kernel.shared + dynamic)))
-        with np.errstate(all="ignore"):
-            for start in range(0, blocks, share):
-                some = order[start : start + share]
-                Batch(self, program, grid, block, dynamic, arguments, some).run()
-
-
-def _check_limits(
-    program: Program,
-    grid: tuple[int, int, int],
-    block: tuple[int, int, int],
-    dynamic: int,
-    shared_limit: int,
-) -> None:
-    name, limits = program.kernel.name, program.kernel.limits
-    threads = int(np.prod(block))
-    most = min(MAX_THREADS, limits.get("maxntid", MAX_THREADS))
-    if threads > most or threads < 1 or block[2] > 64:
-        why = "its __launch_bounds__" if most < MAX_THREADS else "the device's limit (z: 64)"
-        raise launch_defect(
-            name, "block over the limits", f"block {block}: {threads} threads; {why} is {most}"
-        )
-    if threads != limits.get("reqntid", threads):
-        raise launch_defect(
-            name, "block over the limits", f"{threads} threads; needs {limits['reqntid']}"
-        )
-    if any(not 1 <= g <= m for g, m in zip(grid, MAX_GRID, strict=True)):
-        raise launch_defect(name, "grid over the limits", f"grid {grid}; the limits are {MAX_GRID}")
-    static = program.kernel.shared
-    if static > STATIC_SHARED or static + dynamic > max(program.dynamic_limit, STATIC_SHARED):
-        raise launch_defect(
-            name,
-            "shared memory over the limits",
-            f"{static} bytes static and {dynamic} dynamic; this launch may have "
-            f"{max(program.dynamic_limit, STATIC_SHARED)} (the device has {shared_limit})",
-        )
-
-
-Waiting = tuple[int, Array, Step, Array | None]  # program counter, lanes, barrier, predicates
 
 
 class Batch:
@@ -351,7 +229,7 @@ class Batch:
                 key = min(self.parked)
                 self._follow(key, self.parked.pop(key), True, forced=True)
             elif self.waiting:
-                self._release()
+                release(self)
             else:
                 break
 
@@ -488,118 +366,9 @@ class Batch:
             f"lanes {', '.join(map(str, names))} of the warp are named by the mask but not here",
         )
 
-    # Barriers.
-
-    def _release(self) -> None:
-        """Nobody can run: let the barriers that are complete go, or say why none is."""
-        pcs = np.full(self.width, -1)
-        for pc, lanes, step, _ in self.waiting:
-            if step.barrier is not None and not step.barrier.arrive:
-                pcs[lanes] = pc
-        if any(
-            s.barrier is not None and (s.barrier.count or s.barrier.arrive)
-            for _, _, s, _ in self.waiting
-        ):
-            self._release_counted()
-            return
-        blocks = pcs.reshape(-1, self.per)
-        here = blocks >= 0
-        lowest = np.where(here, blocks, 1 << 30).min(1)
-        mixed = here.any(1) & (lowest != blocks.max(1))
-        if mixed.any():
-            b = int(np.flatnonzero(mixed)[0])
-            first, other = (
-                self.program.steps[int(p)].instruction for p in (lowest[b], blocks[b].max())
-            )
-            raise self.fail(
-                other,
-                "barrier",
-                "barrier in divergent code",
-                np.flatnonzero(blocks[b] == blocks[b].max()) + b * self.per,
-                f"other threads of the block wait at another barrier, {_place(first)}",
-            )
-        skipped: Array = here.any(axis=1, keepdims=True) & self.valid.reshape(-1, self.per) & ~here
-        if skipped.any() and "barrier" not in self.exempt:
-            b, t = (int(i) for i in np.argwhere(skipped)[0])
-            raise self.fail(
-                self.program.steps[int(lowest[b])].instruction,
-                "barrier",
-                "barrier skipped by part of the block",
-                np.flatnonzero(here[b]) + b * self.per,
-                f"{int(skipped[b].sum())} threads of the block, the first {self.thread(t)}, have "
-                "ended without it",
-            )
-        waiting, self.waiting = self.waiting, []
-        self._reduce(waiting)
-        for pc, lanes, _, _ in waiting:
-            self.races.barrier(lanes)
-            self.wake(pc + 1, lanes)
-
-    def _reduce(self, waiting: list[Waiting]) -> None:
-        """``bar.red``: one value for each block, to all of its lanes."""
-        for pc in {pc for pc, _, step, _ in waiting if step.barrier and step.barrier.result}:
-            votes, present = np.zeros(self.width, "i8"), np.zeros(self.width, bool)
-            for other, lanes, _, value in waiting:
-                if other == pc:
-                    votes[lanes], present[lanes] = value, True
-            lanes = np.flatnonzero(present)
-            total, count = (
-                np.repeat(x.reshape(-1, self.per).sum(1), self.per)[lanes] for x in (votes, present)
-            )
-            barrier = self.program.steps[pc].barrier
-            assert barrier is not None
-            assert barrier.result is not None
-            result = {"popc": total, "and": total == count, "or": total > 0}[barrier.reduce]
-            self.enter(lanes)
-            barrier.result(self, result)
-
-    def _release_counted(self) -> None:
-        """Barriers for some warps of a block: each goes when its count is there."""
-        there: dict[tuple[int, int], list[Waiting]] = {}
-        needed: dict[tuple[int, int], int] = {}
-        for pc, lanes, step, value in self.waiting:
-            assert step.barrier is not None
-            self.enter(lanes)
-            numbers = self.full(step.barrier.number(self))
-            counts = self.full(step.barrier.count(self)) if step.barrier.count else None
-            blocks = lanes // self.per
-            for b, n in sorted({(int(b), int(n)) for b, n in zip(blocks, numbers, strict=True)}):
-                some = (blocks == b) & (numbers == n)
-                part = None if value is None else value[some]
-                there.setdefault((b, n), []).append((pc, lanes[some], step, part))
-                whole = int(self.valid[b * self.per : (b + 1) * self.per].sum())
-                needed[b, n] = int(counts[0]) if counts is not None else whole
-        come = {k: sum(len(lanes) for _, lanes, _, _ in entries) for k, entries in there.items()}
-        complete = [k for k in there if come[k] >= needed[k]]
-        self.waiting = [e for k, entries in there.items() if k not in complete for e in entries]
-        for key in complete:
-            block = self.lane[self.lane // self.per == key[0]]
-            self.races.barrier(block)  # orders more than it should: no false alarm follows
-            blocked = [e for e in there[key] if e[2].barrier and not e[2].barrier.arrive]
-            self._reduce(blocked)
-            for pc, lanes, _, _ in blocked:
-                self.wake(pc + 1, lanes)
-        stuck = [e for e in self.waiting if e[2].barrier and not e[2].barrier.arrive]
-        if not complete and not stuck:
-            self.waiting = []
-        elif not complete:
-            key = next(k for k, entries in there.items() if any(e is stuck[0] for e in entries))
-            raise self.fail(
-                stuck[0][2].instruction,
-                "barrier",
-                "barrier that never completes",
-                stuck[0][1],
-                f"barrier {key[1]} waits for {needed[key]} threads, {come[key]} have come",
-            )
-
-
-def _place(instruction: Instruction) -> str:
-    file, line = source_line(instruction.lines)
-    return f"at {file}:{line}" if file else f"[{instruction.text}]"
-
 
 def _argument_memory(arguments: bytes) -> Memory:
     memory = scratch(len(arguments))
     memory.data[: len(arguments)] = np.frombuffer(arguments, "u1")
-    memory.state[: len(arguments)] = 3
+    memory.state[: len(arguments)] = WRITTEN
     return memory

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from gpunn.sim.device import MAX_GRID, MAX_THREADS, Device
 from gpunn.sim.instructions import prepare
-from gpunn.sim.machine import MAX_GRID, MAX_THREADS, STATIC_SHARED, Device, Program
 from gpunn.sim.memory import WRITTEN
 from gpunn.sim.patch import RETURN_ZERO
+from gpunn.sim.program import STATIC_SHARED, Program
 from gpunn.sim.ptx import Module, PtxError
 from gpunn.sim.report import Defect
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpunn.sim.machine import WARP, Batch, Step
+from gpunn.sim.machine import WARP, Batch
 from gpunn.sim.operands import Reader, pair, reader, unsupported, writer
+from gpunn.sim.program import Step
 from gpunn.sim.ptx import SIZES, Instruction, Operand, Register
 from gpunn.sim.values import Array
 
