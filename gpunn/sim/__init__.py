@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gpunn.sim.device import Device
 
-__all__ = ["ARCHS", "device", "has_gpu", "install", "problem"]
+__all__ = ["ARCHS", "device", "has_gpu", "install", "installed", "problem"]
 
 ARCHS = (75, 80, 86, 89, 90, 100, 120)
 _MEMORY = 8 << 30  # bytes of device memory: address space, used as arrays need it
@@ -66,6 +66,11 @@ def has_gpu() -> bool:
         and not driver.cuDeviceGetCount(ctypes.byref(count))
         and count.value > 0
     )
+
+
+def installed() -> bool:
+    """Whether a simulated device is in place."""
+    return _device is not None
 
 
 def device() -> Device:

@@ -6,8 +6,10 @@ whoever asks for the error's text, so that CuPy's exception carries it.
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import struct
+import threading
 import traceback
 from collections.abc import Callable
 from ctypes import POINTER, c_char_p, c_float, c_int, c_size_t, c_uint, c_void_p
@@ -93,6 +95,11 @@ def _api(*arguments: Any, names: tuple[str, ...] = (), result: Any = c_int) -> C
 
 def _code(error: BaseException) -> int:
     _State.message = str(error)
+    if isinstance(error, KeyboardInterrupt):
+        # It cannot pass through C: raise it again when this callback has returned.
+        threading.Timer(0.02, _thread.interrupt_main).start()
+        _State.message = "interrupted from the keyboard"
+        return UNKNOWN
     if isinstance(error, Defect):
         return FAILED
     if isinstance(error, PtxError):

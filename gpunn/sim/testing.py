@@ -19,7 +19,7 @@ import gpunn.sim
 
 def ensure_cuda() -> str | None:
     """Have a CUDA device, a simulated one if need be; why there is none, where there is none."""
-    if gpunn.sim.has_gpu():
+    if gpunn.sim.installed() or gpunn.sim.has_gpu():
         return None
     reason = gpunn.sim.problem()
     if reason is None:
