@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.metadata
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -53,8 +51,11 @@ def _times(run: Work, seconds: float) -> list[float]:
     return times
 
 
-def _rss() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def _peak() -> int:
+    """The most memory this process has held, in bytes; 0 where the system does not say."""
+    status = Path("/proc/self/status")  # getrusage would count the parent's too
+    lines = status.read_text().splitlines() if status.exists() else []
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def work(framework: str, device: str) -> None:
@@ -73,11 +74,11 @@ def work(framework: str, device: str) -> None:
             step()
             answer = [imported, time.perf_counter() - began]
         elif request["what"] == "memory":
-            before = _rss()
+            before = _peak()
             step = works()[name](lib, device)
             for _ in range(3):
                 step()
-            answer = _rss() - before
+            answer = _peak() - before
         else:
             if name not in made:
                 made.clear()  # one row at a time, or memory and caches are those of all
@@ -166,7 +167,7 @@ def measure(
 
 
 def _line(name: str, row: dict[str, list[float]]) -> str:
-    text = f"{name:38}" + "".join(f"{f} {1e3 * t[0]:8.3f} ms   " for f, t in row.items())
+    text = f"{name:44}" + "".join(f"{f} {1e3 * t[0]:8.3f} ms   " for f, t in row.items())
     if "gpunn" in row and "torch" in row:
         ratio, best = (t / g for t, g in zip(row["torch"], row["gpunn"], strict=True))
         text += f"ratio {ratio:5.2f} (of the least times {best:.2f})"
@@ -186,12 +187,10 @@ def once(what: str, names: list[str], frameworks: list[str], device: str) -> dic
 
 
 def installed_size(package: str) -> int:
-    """Bytes of a distribution's files."""
-    files = importlib.metadata.files(package) or []
-    paths = [Path(str(f.locate())) for f in files]
-    if package == "gpunn":  # may be installed from a checkout, which the metadata does not list
-        paths = list(Path(importlib.import_module(package).__file__ or "").parent.rglob("*"))
-    return sum(p.stat().st_size for p in paths if p.is_file() and "__pycache__" not in p.parts)
+    """Bytes of a package's own folder, without what it needs and without compiled Python."""
+    folder = Path(importlib.import_module(package).__file__ or "").parent
+    files = (p for p in folder.rglob("*") if "__pycache__" not in p.parts)
+    return sum(p.stat().st_size for p in files if p.is_file())
 
 
 def main() -> None:

@@ -99,7 +99,10 @@ def page(result: dict[str, Any], peer: str) -> str:
         lines = [
             ["import, s", *(f"{start[f][0]:.2f}" for f in ("gpunn", peer))],
             ["import and first trained step, s", *(f"{start[f][1]:.2f}" for f in ("gpunn", peer))],
-            ["installed size, MB", *(f"{result['size'][f] / 1e6:.1f}" for f in ("gpunn", peer))],
+            [
+                "size of the package alone, MB",
+                *(f"{result['size'][f] / 1e6:.1f}" for f in ("gpunn", peer)),
+            ],
         ]
         text += f"\n{table(['Start', 'gpunn', peer], lines)}"
     if any(f"{sweep} {size}" in result["time"] for sweep in SWEEPS for size in SWEEPS[sweep]):

@@ -1,4 +1,4 @@
-"""Making tensors: from data, filled, ranges, random, and like another."""
+"""Making tensors: from data, filled, ranges, and like another."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ from typing import Any
 
 import numpy
 
-from gpunn import dtype as dtypes
-from gpunn.autograd.variable import Variable, wrap
+from gpunn.autograd.variable import Variable, is_sequence, wrap
 from gpunn.backends import Backend, backend_of, type2backend
 from gpunn.device import device as Device
-from gpunn.dtype import as_dtype, from_numpy_dtype, get_default_dtype, scalar_dtype
-from gpunn.ops.common import broadcast_shapes, dtype_of
+from gpunn.dtype import (
+    DTYPES,
+    as_dtype,
+    from_numpy_dtype,
+    get_default_dtype,
+    int64,
+    scalar_dtype,
+)
+from gpunn.ops.common import also_named
 from gpunn.ops.shape import sizes_of
-from gpunn.random import Generator, default_generator
 from gpunn.tensor import Tensor
 
 Where = Device | str | int | None
@@ -44,12 +49,12 @@ def tensor(
     Python floats become the default dtype, ints int64; arrays keep theirs.
     """
     kind = None if dtype is None else as_dtype(dtype)
-    if isinstance(data, Variable):
-        device = data.device if device is None else device  # type: ignore[attr-defined]
-        data = data.data
+    if issubclass(data.__class__, Variable):
+        device = data.device if device is None else device
+        data = data._data
     where, target = _place(device)
-    if type(data) is not numpy.ndarray and not isinstance(data, numpy.generic):
-        if type(data).__module__.partition(".")[0] == "cupy":
+    if not issubclass(data.__class__, (numpy.ndarray, numpy.generic)):
+        if data.__class__.__module__.partition(".")[0] == "cupy":
             source = type2backend[type(data)]
             where = source.device(data) if device is None else where
             target, data = backend_of(where), source.to_numpy(data)
@@ -95,9 +100,7 @@ def _plain(data: Any) -> Any:
             if data.data.ndim == 0
             else type2backend[type(data.data)].to_numpy(data.data)
         )
-    if isinstance(data, (list, tuple, range)):
-        return [_plain(d) for d in data]
-    return data
+    return [_plain(d) for d in data] if is_sequence(data) else data
 
 
 def _first_scalar(data: Any) -> Any:
@@ -106,7 +109,7 @@ def _first_scalar(data: Any) -> Any:
     stack = [data]
     while stack:
         item = stack.pop()
-        if isinstance(item, list):
+        if is_sequence(item):
             stack.extend(item)
         elif type(item) is float:
             return item
@@ -117,7 +120,7 @@ def _first_scalar(data: Any) -> Any:
 
 def _odd(data: Any, depth: int = 0) -> Exception | None:
     """The error for the first element that is no number that a tensor holds."""
-    if isinstance(data, list):
+    if is_sequence(data):
         return next((e for e in (_odd(d, depth + 1) for d in data) if e is not None), None)
     if isinstance(data, int) and not -(2**63) <= data < 2**63:
         return ValueError(f"Overflow when unpacking long long: {data} does not fit int64")
@@ -149,7 +152,7 @@ def _ragged(data: list[Any]) -> Exception:
 
 def _supported(array: Any) -> None:
     if array.dtype not in from_numpy_dtype:
-        names = ", ".join(t.name for t in dtypes.DTYPES)
+        names = ", ".join(t.name for t in DTYPES)
         raise TypeError(
             f"can't convert np.ndarray of type {array.dtype}. The only supported types are: "
             f"{names}."
@@ -215,6 +218,7 @@ def _not_negative(shape: Sequence[int]) -> None:
         )
 
 
+@also_named("size")
 def zeros(
     *size: Any, dtype: Any = None, device: Where = None, requires_grad: bool = False
 ) -> Tensor:
@@ -222,6 +226,7 @@ def zeros(
     return _filled("zeros", size, dtype, device, requires_grad)
 
 
+@also_named("size")
 def ones(
     *size: Any, dtype: Any = None, device: Where = None, requires_grad: bool = False
 ) -> Tensor:
@@ -229,6 +234,7 @@ def ones(
     return _filled("ones", size, dtype, device, requires_grad)
 
 
+@also_named("size")
 def empty(
     *size: Any, dtype: Any = None, device: Where = None, requires_grad: bool = False
 ) -> Tensor:
@@ -245,7 +251,7 @@ def full(
     requires_grad: bool = False,
 ) -> Tensor:
     """``fill_value`` everywhere, in the dtype it stands for unless one is named."""
-    value = fill_value.item() if isinstance(fill_value, Variable) else fill_value  # type: ignore[attr-defined]
+    value: Any = fill_value.data.item() if isinstance(fill_value, Variable) else fill_value
     kind = scalar_dtype(value) if dtype is None else dtype
     return _filled("full", (tuple(size),), kind, device, requires_grad, value)
 
@@ -282,24 +288,24 @@ def arange(
     """``start, start + step, ...`` below ``end``; int64 for ints, else the default float."""
     if end is None:
         start, end = 0, start
-    start, end, step = (
-        v.item() if isinstance(v, Variable) else v  # type: ignore[attr-defined]
-        for v in (start, end, step)
-    )
-    if step == 0:
+    numbers: list[Any] = [
+        v.data.item() if isinstance(v, Variable) else v for v in (start, end, step)
+    ]
+    first, last, by = numbers
+    if by == 0:
         raise RuntimeError("step must be nonzero")
-    if (step > 0 and start > end) or (step < 0 and start < end):
+    if (by > 0 and first > last) or (by < 0 and first < last):
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     if dtype is None:
-        whole = all(isinstance(v, (int, numpy.integer)) for v in (start, end, step))
-        kind = dtypes.int64 if whole else get_default_dtype()
+        whole = all(isinstance(v, (int, numpy.integer)) for v in numbers)
+        kind = int64 if whole else get_default_dtype()
     else:
         kind = as_dtype(dtype)
     where, backend = _place(device)
     with backend.on(where):
-        count = math.ceil((end - start) / step)
+        count = math.ceil((last - first) / by)
         base = backend.xp.arange(count, dtype="f8" if kind.is_floating_point else "i8")
-        return _finish((base * step + start).astype(kind.numpy), requires_grad)
+        return _finish((base * by + first).astype(kind.numpy), requires_grad)
 
 
 def linspace(
@@ -318,129 +324,6 @@ def linspace(
     kind = get_default_dtype() if dtype is None else as_dtype(dtype)
     with backend.on(where):
         return _finish(backend.xp.linspace(start, end, steps).astype(kind.numpy), requires_grad)
-
-
-# Random -------------------------------------------------------------------------------------
-
-
-def _random(
-    draw: str,
-    size: tuple[Any, ...],
-    generator: Generator | None,
-    dtype: Any,
-    device: Where,
-    requires_grad: bool,
-) -> Tensor:
-    where, backend = _place(device)
-    kind = get_default_dtype() if dtype is None else as_dtype(dtype)
-    if not kind.is_floating_point:
-        raise NotImplementedError(f"\"{draw}_{where.type}\" not implemented for '{kind.title}'")
-    shape = sizes_of(size, "size")
-    _not_negative(shape)
-    n = math.prod(shape)
-    blocks = backend.random_blocks(n + n % 2, kind.numpy)
-    seed, offset = (generator or default_generator).reserve(blocks)
-    with backend.on(where):
-        return _finish(getattr(backend, draw)(seed, offset, shape, kind.numpy), requires_grad)
-
-
-def rand(
-    *size: Any,
-    generator: Generator | None = None,
-    dtype: Any = None,
-    device: Where = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """Uniform in [0, 1); the same bits on every device."""
-    return _random("uniform", size, generator, dtype, device, requires_grad)
-
-
-def randn(
-    *size: Any,
-    generator: Generator | None = None,
-    dtype: Any = None,
-    device: Where = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """Standard normal, by Box and Muller."""
-    return _random("normal", size, generator, dtype, device, requires_grad)
-
-
-def randint(
-    low: int,
-    high: Any = None,
-    size: Sequence[int] | None = None,
-    *,
-    generator: Generator | None = None,
-    dtype: Any = None,
-    device: Where = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """Integers in [low, high), or ``randint(high, size)`` in [0, high); int64."""
-    if size is None:
-        low, high, size = 0, low, high
-    if isinstance(high, (tuple, list)):
-        low, high, size = 0, low, high  # type: ignore[assignment]
-    if size is None or isinstance(size, int):
-        raise TypeError("randint(): argument 'size' must be a tuple of ints")
-    if high <= low:
-        raise RuntimeError(
-            f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
-        )
-    shape = sizes_of((tuple(size),), "size")
-    n = math.prod(shape)
-    where, backend = _place(device)
-    seed, offset = (generator or default_generator).reserve(-(-n // 4))
-    kind = dtypes.int64 if dtype is None else as_dtype(dtype)
-    with backend.on(where):
-        array = backend.integers(seed, offset, low, high, n).reshape(shape)
-        return _finish(array.astype(kind.numpy, copy=False), requires_grad)
-
-
-def randperm(
-    n: int, *, generator: Generator | None = None, dtype: Any = None, device: Where = None
-) -> Tensor:
-    """0 to ``n - 1`` in random order (int64)."""
-    _not_negative([n])
-    where, backend = _place(device)
-    seed, offset = (generator or default_generator).reserve(-(-n // 4))
-    kind = dtypes.int64 if dtype is None else as_dtype(dtype)
-    with backend.on(where):
-        return wrap(backend.permutation(seed, offset, n).astype(kind.numpy, copy=False))
-
-
-def normal(
-    mean: Tensor | float,
-    std: Tensor | float = 1.0,
-    size: Sequence[int] | None = None,
-    *,
-    generator: Generator | None = None,
-    dtype: Any = None,
-    device: Where = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """Normal with ``mean`` and standard deviation ``std``: numbers with a ``size``, or tensors that
-    broadcast."""
-    given = [x for x in (mean, std) if isinstance(x, Variable)]
-    if not given:
-        if size is None:
-            raise TypeError("normal() of two numbers needs a size, as normal(0.0, 1.0, (2, 3))")
-        drawn = empty(*size, dtype=dtype, device=device).normal_(mean, std, generator=generator)
-        return drawn.requires_grad_(requires_grad)
-    shape = broadcast_shapes(*[x.data.shape for x in given])
-    if isinstance(std, Variable) and bool((std.data < 0).any()):
-        raise RuntimeError("normal expects all elements of std >= 0.0")
-    like = given[0]
-    drawn = randn(*shape, generator=generator, dtype=dtype_of(like), device=like.device)
-    return (drawn * std + mean).detach()
-
-
-def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
-    """1 with the probability that stands in ``input``, else 0."""
-    if not bool(((input.data >= 0) & (input.data <= 1)).all()):
-        raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
-    draw = rand(*input.shape, generator=generator, device=input.device)
-    return (draw < input.detach()).to(input.dtype)
 
 
 # Like another -------------------------------------------------------------------------------
@@ -478,33 +361,3 @@ def full_like(
     """``fill_value`` in the shape, dtype and device of ``input``."""
     made = input.new_full(input.shape, fill_value, dtype=dtype, device=device)
     return made.requires_grad_(requires_grad)
-
-
-def _like(input: Tensor, dtype: Any, device: Where) -> dict[str, Any]:
-    return {
-        "dtype": input.dtype if dtype is None else dtype,
-        "device": input.device if device is None else device,
-    }
-
-
-def rand_like(
-    input: Tensor, *, dtype: Any = None, device: Where = None, requires_grad: bool = False
-) -> Tensor:
-    """Uniform in [0, 1), of the shape, dtype and device of ``input``."""
-    return rand(*input.shape, **_like(input, dtype, device), requires_grad=requires_grad)
-
-
-def randn_like(
-    input: Tensor, *, dtype: Any = None, device: Where = None, requires_grad: bool = False
-) -> Tensor:
-    """Standard normal, of the shape, dtype and device of ``input``."""
-    return randn(*input.shape, **_like(input, dtype, device), requires_grad=requires_grad)
-
-
-def randint_like(
-    input: Tensor, low: int, high: int | None = None, *, dtype: Any = None, device: Where = None
-) -> Tensor:
-    """Integers in [low, high), of the shape, dtype and device of ``input``."""
-    if high is None:
-        low, high = 0, low
-    return randint(low, high, input.shape, **_like(input, dtype, device))

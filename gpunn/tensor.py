@@ -1,4 +1,4 @@
-"""Tensor: the variable with operators and methods; each is a function of a family in ``ops``."""
+"""Tensor: operators and methods over the values; each is a function of a family in ``ops``."""
 
 from __future__ import annotations
 
@@ -6,55 +6,52 @@ import builtins
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy
 
-from gpunn import dtype as dtypes
 from gpunn import random
 from gpunn.autograd import engine
 from gpunn.autograd.grad_mode import no_grad, state
 from gpunn.autograd.variable import Array, Variable, recording, wrap
 from gpunn.backends import backend_of, type2backend
 from gpunn.device import device as Device
-from gpunn.dtype import as_dtype, can_cast, from_numpy_dtype
-from gpunn.ops import conversion, indexing, pointwise, reduction
+from gpunn.dtype import (
+    as_dtype,
+    bool_,
+    can_cast,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+)
+from gpunn.ops import (
+    arithmetic,
+    comparison,
+    conversion,
+    gathering,
+    indexing,
+    joining,
+    order,
+    pointwise,
+    reduction,
+)
 from gpunn.ops import matmul as products  # inside the class these names mean methods
 from gpunn.ops import shape as shapes
 from gpunn.ops import softmax as softmaxes
 from gpunn.ops.common import as_tensor_like, dtype_of
-from gpunn.printing import format_tensor
+from gpunn.values import Values, rebuild
 
 if TYPE_CHECKING:
-    from gpunn.dtype import dtype as Dtype
+    pass
 
 Operand: TypeAlias = "Tensor | bool | int | float"
 _OPERANDS = (Variable, int, float, numpy.number, numpy.bool_)
-
-
-class Size(tuple[int, ...]):
-    """A shape: a tuple of ints.
-
-    >>> Size((2, 3)), Size((2, 3)).numel()
-    (gpunn.Size([2, 3]), 6)
-    """
-
-    def __repr__(self) -> str:
-        return f"gpunn.Size({list(self)})"
-
-    def __add__(self, other: tuple[int, ...]) -> Size:  # type: ignore[override]
-        return Size(super().__add__(other))
-
-    def __getitem__(self, index: Any) -> Any:
-        part = super().__getitem__(index)
-        return Size(part) if isinstance(index, slice) else part
-
-    def numel(self) -> int:
-        """The product of the sizes."""
-        product = 1
-        for n in self:
-            product *= n
-        return product
 
 
 def _operator(
@@ -85,7 +82,7 @@ def _in_place(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return method
 
 
-class Tensor(Variable):
+class Tensor(Values):
     """An n-dimensional array on a device, whose operations are recorded for ``backward``.
 
     Make one with ``gpunn.tensor``, ``zeros``, ``rand``, ``from_numpy``...; ``data`` is the NumPy or
@@ -94,62 +91,21 @@ class Tensor(Variable):
 
     __array_priority__ = 1000  # numpy_array * tensor is the tensor's business
 
-    def __init__(self, *data: Any) -> None:
+    def __init__(self, *args: Any) -> None:
         """As ``gpunn.tensor(data)`` in the default float, or uninitialised: ``Tensor(2, 3)``."""
-        if data and builtins.all(isinstance(n, builtins.int) for n in data):
-            super().__init__(numpy.empty(data, dtypes.get_default_dtype().numpy))
+        if args and builtins.all(isinstance(n, builtins.int) for n in args):
+            super().__init__(numpy.empty(args, get_default_dtype().numpy))
             return
-        if len(data) > 1:
-            raise TypeError(f"Tensor() expected data, or sizes as ints, got {data!r:.80}")
-        data = data[0] if data else ()
+        if len(args) > 1:
+            raise TypeError(f"Tensor() expected data, or sizes as ints, got {args!r:.80}")
+        data: Any = args[0] if args else ()
         if isinstance(data, Variable):
             data = data._data
         elif not isinstance(data, numpy.ndarray) and type(data) not in type2backend:
-            data = numpy.asarray(data, dtypes.get_default_dtype().numpy)
+            data = numpy.asarray(data, get_default_dtype().numpy)
         super().__init__(data)
 
-    @staticmethod
-    def _from_array(array: Array) -> Tensor:
-        tensor = object.__new__(Tensor)
-        Variable.__init__(tensor, array)
-        return tensor
-
-    # What it is -----------------------------------------------------------------------------
-
-    @property
-    def shape(self) -> Size:
-        """The sizes of the dimensions."""
-        return Size(self._data.shape)
-
-    @property
-    def dtype(self) -> Dtype:
-        """The element type."""
-        return from_numpy_dtype[self._data.dtype]
-
-    @property
-    def device(self) -> Device:
-        """Where the data lie."""
-        return type2backend[type(self._data)].device(self._data)
-
-    @property
-    def is_cuda(self) -> bool:
-        """Whether the data lie on a CUDA device."""
-        return self.device.type == "cuda"
-
-    @property
-    def ndim(self) -> int:
-        """The number of dimensions."""
-        return self._data.ndim
-
-    @property
-    def itemsize(self) -> int:
-        """Bytes per element."""
-        return self._data.dtype.itemsize
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all elements."""
-        return self._data.size * self._data.dtype.itemsize
+    # Parts and copies -----------------------------------------------------------------------
 
     @property
     def T(self) -> Tensor:  # noqa: N802
@@ -166,163 +122,16 @@ class Tensor(Variable):
             )
         return products.transposed(self)
 
-    def size(self, dim: int | None = None) -> Any:
-        """The shape, or the size of dimension ``dim``."""
-        if dim is None:
-            return self.shape
-        return self._data.shape[self._dim(dim)]
-
-    def _dim(self, dim: int) -> int:
-        if not self._data.ndim:
-            raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
-        return shapes.canonical_dim(dim, self._data.ndim)
-
-    def dim(self) -> int:
-        """The number of dimensions."""
-        return self._data.ndim
-
-    def numel(self) -> int:
-        """The number of elements."""
-        return self._data.size
-
-    nelement = numel
-
-    def element_size(self) -> int:
-        """Bytes per element."""
-        return self._data.dtype.itemsize
-
-    def stride(self, dim: int | None = None) -> Any:
-        """Steps between neighbours, in elements."""
-        strides = tuple(s // self._data.dtype.itemsize for s in self._data.strides)
-        return strides if dim is None else strides[self._dim(dim)]
-
-    def data_ptr(self) -> int:
-        """The address of the first element."""
-        if type(self._data) is numpy.ndarray:
-            return self._data.ctypes.data
-        return self._data.data.ptr
-
-    def is_contiguous(self) -> bool:
-        """Whether elements lie in memory in row-major order without gaps."""
-        return self._data.flags.c_contiguous
-
-    def is_floating_point(self) -> bool:
-        """Whether the dtype is a float."""
-        return self._data.dtype.kind == "f"
-
-    # Values ---------------------------------------------------------------------------------
-
-    def item(self) -> Any:
-        """The one element as a Python number."""
-        if self._data.size != 1:
-            raise RuntimeError(
-                f"a Tensor with {self._data.size} elements cannot be converted to Scalar"
-            )
-        return self._data.item()
-
-    def tolist(self) -> Any:
-        """Nested lists of Python numbers."""
-        return self._data.tolist()
-
-    def numpy(self, *, force: bool = False) -> numpy.ndarray[Any, Any]:
-        """The NumPy array that shares the memory; CPU tensors without gradient only.
-
-        With ``force``, ``self.detach().cpu().numpy()``.
-        """
-        if force:
-            return type2backend[type(self._data)].to_numpy(self._data)
-        if self.requires_grad:
-            raise RuntimeError(
-                "Can't call numpy() on Tensor that requires grad. "
-                "Use tensor.detach().numpy() instead."
-            )
-        if type(self._data) is not numpy.ndarray:
-            raise TypeError(
-                f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to "
-                "copy the tensor to host memory first."
-            )
-        return self._data
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> numpy.ndarray[Any, Any]:
-        return numpy.array(self.numpy(), dtype=dtype, copy=copy)
-
-    def __dlpack__(self, **kwargs: Any) -> Any:
-        if self.requires_grad:
-            raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
-        return self._data.__dlpack__(**kwargs)
-
-    def __dlpack_device__(self) -> Any:
-        return self._data.__dlpack_device__()
-
-    def __bool__(self) -> bool:
-        if self._data.size == 0:
-            raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
-        if self._data.size > 1:
-            raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
-        return builtins.bool(self._data.item())
-
-    def __int__(self) -> int:
-        return builtins.int(self._scalar())
-
-    def __float__(self) -> float:
-        return builtins.float(self._scalar())
-
-    def _scalar(self) -> Any:
-        if self._data.size != 1:
-            raise ValueError("only one element tensors can be converted to Python scalars")
-        return self._data.item()
-
-    def __index__(self) -> int:
-        if self._data.size != 1 or self._data.dtype.kind == "f":
-            raise TypeError("only integer tensors of a single element can be converted to an index")
-        return builtins.int(self.item())
-
-    def __len__(self) -> int:
-        if not self._data.ndim:
-            raise TypeError("len() of a 0-d tensor")
-        return self._data.shape[0]
-
     def __iter__(self) -> Iterator[Tensor]:
         if not self._data.ndim:
             raise TypeError("iteration over a 0-d tensor")
-        return iter(shapes.unbind(self))
+        return iter(joining.unbind(self))
 
     def __reversed__(self) -> Tensor:
-        return shapes.flip(self, 0) if self._data.ndim else self
+        return joining.flip(self, 0) if self._data.ndim else self
 
     def __contains__(self, element: Operand) -> bool:
-        return builtins.bool((self == element)._data.any())
-
-    def __format__(self, spec: str) -> str:
-        if not spec:
-            return repr(self)
-        if self._data.ndim:
-            raise TypeError("unsupported format string passed to Tensor.__format__")
-        return format(self._data.item(), spec)
-
-    def __repr__(self) -> str:
-        notes: list[str] = []
-        try:
-            if self.grad_fn is not None:
-                notes.append(f"grad_fn=<{self.grad_fn.name}>")
-        except RuntimeError:  # a view whose history is lost
-            notes.append("grad_fn=<Invalid>")
-        if not notes and self._requires_grad:
-            notes.append("requires_grad=True")
-        host = type2backend[type(self._data)].to_numpy(self._data)
-        return format_tensor(host, str(self.device), notes)
-
-    def __hash__(self) -> int:
-        return id(self)
-
-    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
-        if self.grad_fn is not None:
-            raise RuntimeError(
-                "Only Tensors created explicitly by the user (graph leaves) can be pickled or deep "
-                "copied; call detach() first"
-            )
-        host = type2backend[type(self._data)].to_numpy(self._data)
-        return _rebuild, (type(self), host, str(self.device), self._requires_grad, self.__dict__)
+        return builtins.bool(comparison.eq(self, element)._data.any())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self.grad_fn is not None:
@@ -330,9 +139,7 @@ class Tensor(Variable):
                 "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
                 "protocol at the moment"
             )
-        copy = _rebuild(
-            type(self), type2backend[type(self._data)].copy(self._data), None, False, {}
-        )
+        copy = rebuild(type(self), type2backend[type(self._data)].copy(self._data), None, False, {})
         copy._requires_grad = self._requires_grad
         memo[id(self)] = copy
         if self._grad is not None:
@@ -413,13 +220,13 @@ class Tensor(Variable):
             self._rebase(new)
         return self
 
-    add_ = _in_place(pointwise.add)
-    sub_ = _in_place(pointwise.sub)
-    mul_ = _in_place(pointwise.mul)
-    div_ = _in_place(pointwise.div)
-    pow_ = _in_place(pointwise.pow)
-    floor_divide_ = _in_place(pointwise.floor_divide)
-    remainder_ = _in_place(pointwise.remainder)
+    add_ = _in_place(arithmetic.add)
+    sub_ = _in_place(arithmetic.sub)
+    mul_ = _in_place(arithmetic.mul)
+    div_ = _in_place(arithmetic.div)
+    pow_ = _in_place(arithmetic.pow)
+    floor_divide_ = _in_place(arithmetic.floor_divide)
+    remainder_ = _in_place(arithmetic.remainder)
     neg_ = _in_place(pointwise.neg)
     abs_ = _in_place(pointwise.abs)
     exp_ = _in_place(pointwise.exp)
@@ -434,12 +241,12 @@ class Tensor(Variable):
     round_ = _in_place(pointwise.round)
     floor_ = _in_place(pointwise.floor)
     ceil_ = _in_place(pointwise.ceil)
-    clamp_ = _in_place(pointwise.clamp)
-    masked_fill_ = _in_place(indexing.masked_fill)
-    scatter_ = _in_place(indexing.scatter)
-    scatter_add_ = _in_place(indexing.scatter_add)
-    index_add_ = _in_place(indexing.index_add)
-    index_put_ = _in_place(indexing.index_put)
+    clamp_ = _in_place(arithmetic.clamp)
+    masked_fill_ = _in_place(gathering.masked_fill)
+    scatter_ = _in_place(gathering.scatter)
+    scatter_add_ = _in_place(gathering.scatter_add)
+    index_add_ = _in_place(gathering.index_add)
+    index_put_ = _in_place(gathering.index_put)
 
     def copy_(self, src: Tensor, non_blocking: bool = False) -> Tensor:
         """Take over the values of ``src``, broadcast and cast; also from another device."""
@@ -471,11 +278,11 @@ class Tensor(Variable):
     __ifloordiv__ = _operator(floor_divide_)
     __imod__ = _operator(remainder_)
     __ipow__ = _operator(pow_)
-    __iand__ = _operator(_in_place(pointwise.bitwise_and))
-    __ior__ = _operator(_in_place(pointwise.bitwise_or))
-    __ixor__ = _operator(_in_place(pointwise.bitwise_xor))
-    __ilshift__ = _operator(_in_place(pointwise.bitwise_left_shift))
-    __irshift__ = _operator(_in_place(pointwise.bitwise_right_shift))
+    __iand__ = _operator(_in_place(comparison.bitwise_and))
+    __ior__ = _operator(_in_place(comparison.bitwise_or))
+    __ixor__ = _operator(_in_place(comparison.bitwise_xor))
+    __ilshift__ = _operator(_in_place(comparison.bitwise_left_shift))
+    __irshift__ = _operator(_in_place(comparison.bitwise_right_shift))
 
     # Random values in place -----------------------------------------------------------------
 
@@ -619,74 +426,84 @@ class Tensor(Variable):
 
     def bool(self) -> Tensor:
         """Cast to bool."""
-        return self.to(dtypes.bool_)
+        return self.to(bool_)
 
     def byte(self) -> Tensor:
         """Cast to uint8."""
-        return self.to(dtypes.uint8)
+        return self.to(uint8)
 
     def int(self) -> Tensor:
         """Cast to int32."""
-        return self.to(dtypes.int32)
+        return self.to(int32)
 
     def long(self) -> Tensor:
         """Cast to int64."""
-        return self.to(dtypes.int64)
+        return self.to(int64)
 
     def char(self) -> Tensor:
         """Cast to int8."""
-        return self.to(dtypes.int8)
+        return self.to(int8)
 
     def short(self) -> Tensor:
         """Cast to int16."""
-        return self.to(dtypes.int16)
+        return self.to(int16)
 
     def half(self) -> Tensor:
         """Cast to float16."""
-        return self.to(dtypes.float16)
+        return self.to(float16)
 
     def float(self) -> Tensor:
         """Cast to float32."""
-        return self.to(dtypes.float32)
+        return self.to(float32)
 
     def double(self) -> Tensor:
         """Cast to float64."""
-        return self.to(dtypes.float64)
+        return self.to(float64)
 
     # The families ---------------------------------------------------------------------------
 
-    __add__ = _operator(pointwise.Add.apply)
-    __radd__ = _operator(pointwise.Add.apply, swap=True)
-    __sub__ = _operator(pointwise.Sub.apply)
-    __rsub__ = _operator(pointwise.Sub.apply, swap=True)
-    __mul__ = _operator(pointwise.Mul.apply)
-    __rmul__ = _operator(pointwise.Mul.apply, swap=True)
-    __truediv__ = _operator(pointwise.Div.apply)
-    __rtruediv__ = _operator(pointwise.Div.apply, swap=True)
-    __floordiv__ = _operator(pointwise.floor_divide)
-    __rfloordiv__ = _operator(pointwise.floor_divide, swap=True)
-    __mod__ = _operator(pointwise.remainder)
-    __rmod__ = _operator(pointwise.remainder, swap=True)
-    __pow__ = _operator(pointwise.Pow.apply)
-    __rpow__ = _operator(pointwise.Pow.apply, swap=True)
+    __add__ = _operator(arithmetic.Add.apply)
+    __radd__ = _operator(arithmetic.Add.apply, swap=True)
+    __sub__ = _operator(arithmetic.Sub.apply)
+    __rsub__ = _operator(arithmetic.Sub.apply, swap=True)
+    __mul__ = _operator(arithmetic.Mul.apply)
+    __rmul__ = _operator(arithmetic.Mul.apply, swap=True)
+    __truediv__ = _operator(arithmetic.Div.apply)
+    __rtruediv__ = _operator(arithmetic.Div.apply, swap=True)
+    __floordiv__ = _operator(arithmetic.floor_divide)
+    __rfloordiv__ = _operator(arithmetic.floor_divide, swap=True)
+    __mod__ = _operator(arithmetic.remainder)
+    __rmod__ = _operator(arithmetic.remainder, swap=True)
+    __pow__ = _operator(arithmetic.Pow.apply)
+    __rpow__ = _operator(arithmetic.Pow.apply, swap=True)
     __matmul__ = _operator(products.matmul, numbers=False)
     __rmatmul__ = _operator(products.matmul, swap=True, numbers=False)
-    __eq__ = _operator(pointwise.eq)  # type: ignore[assignment]
-    __ne__ = _operator(pointwise.ne)  # type: ignore[assignment]
-    __lt__ = _operator(pointwise.lt)
-    __le__ = _operator(pointwise.le)
-    __gt__ = _operator(pointwise.gt)
-    __ge__ = _operator(pointwise.ge)
-    __and__ = _operator(pointwise.bitwise_and)
-    __rand__ = _operator(pointwise.bitwise_and, swap=True)
-    __or__ = _operator(pointwise.bitwise_or)
-    __ror__ = _operator(pointwise.bitwise_or, swap=True)
-    __xor__ = _operator(pointwise.bitwise_xor)
-    __rxor__ = _operator(pointwise.bitwise_xor, swap=True)
-    __lshift__ = _operator(pointwise.bitwise_left_shift)
-    __rlshift__ = _operator(pointwise.bitwise_left_shift, swap=True)
-    __rshift__ = _operator(pointwise.bitwise_right_shift)
-    __rrshift__ = _operator(pointwise.bitwise_right_shift, swap=True)
+    if TYPE_CHECKING:  # elementwise, which object's do not foresee
+
+        def __eq__(self, other: Any) -> Any: ...
+        def __ne__(self, other: Any) -> Any: ...
+
+    else:
+        __eq__ = _operator(comparison.eq)
+        __ne__ = _operator(comparison.ne)
+
+    def __hash__(self) -> int:  # which __eq__ has taken away
+        return id(self)
+
+    __lt__ = _operator(comparison.lt)
+    __le__ = _operator(comparison.le)
+    __gt__ = _operator(comparison.gt)
+    __ge__ = _operator(comparison.ge)
+    __and__ = _operator(comparison.bitwise_and)
+    __rand__ = _operator(comparison.bitwise_and, swap=True)
+    __or__ = _operator(comparison.bitwise_or)
+    __ror__ = _operator(comparison.bitwise_or, swap=True)
+    __xor__ = _operator(comparison.bitwise_xor)
+    __rxor__ = _operator(comparison.bitwise_xor, swap=True)
+    __lshift__ = _operator(comparison.bitwise_left_shift)
+    __rlshift__ = _operator(comparison.bitwise_left_shift, swap=True)
+    __rshift__ = _operator(comparison.bitwise_right_shift)
+    __rrshift__ = _operator(comparison.bitwise_right_shift, swap=True)
     __invert__ = pointwise.bitwise_not
     __neg__ = pointwise.neg
     __abs__ = pointwise.abs
@@ -695,17 +512,17 @@ class Tensor(Variable):
     def __pos__(self) -> Tensor:
         return self
 
-    add = pointwise.add
-    sub = pointwise.sub
-    mul = pointwise.mul
-    div = pointwise.div
-    floor_divide = pointwise.floor_divide
-    remainder = pointwise.remainder
-    fmod = pointwise.fmod
-    pow = pointwise.pow
-    maximum = pointwise.maximum
-    minimum = pointwise.minimum
-    clamp = pointwise.clamp
+    add = arithmetic.add
+    sub = arithmetic.sub
+    mul = arithmetic.mul
+    div = arithmetic.div
+    floor_divide = arithmetic.floor_divide
+    remainder = arithmetic.remainder
+    fmod = arithmetic.fmod
+    pow = arithmetic.pow
+    maximum = arithmetic.maximum
+    minimum = arithmetic.minimum
+    clamp = arithmetic.clamp
     neg = pointwise.neg
     abs = pointwise.abs
     sign = pointwise.sign
@@ -742,22 +559,22 @@ class Tensor(Variable):
     isinf = pointwise.isinf
     isfinite = pointwise.isfinite
     logical_not = pointwise.logical_not
-    logical_and = pointwise.logical_and
-    logical_or = pointwise.logical_or
-    logical_xor = pointwise.logical_xor
-    bitwise_and = pointwise.bitwise_and
-    bitwise_or = pointwise.bitwise_or
-    bitwise_xor = pointwise.bitwise_xor
+    logical_and = comparison.logical_and
+    logical_or = comparison.logical_or
+    logical_xor = comparison.logical_xor
+    bitwise_and = comparison.bitwise_and
+    bitwise_or = comparison.bitwise_or
+    bitwise_xor = comparison.bitwise_xor
     bitwise_not = pointwise.bitwise_not
-    eq = pointwise.eq
-    ne = pointwise.ne
-    lt = pointwise.lt
-    le = pointwise.le
-    gt = pointwise.gt
-    ge = pointwise.ge
-    isclose = pointwise.isclose
-    allclose = pointwise.allclose
-    equal = pointwise.equal
+    eq = comparison.eq
+    ne = comparison.ne
+    lt = comparison.lt
+    le = comparison.le
+    gt = comparison.gt
+    ge = comparison.ge
+    isclose = comparison.isclose
+    allclose = comparison.allclose
+    equal = comparison.equal
     sum = reduction.sum
     mean = reduction.mean
     prod = reduction.prod
@@ -765,19 +582,19 @@ class Tensor(Variable):
     std = reduction.std
     amax = reduction.amax
     amin = reduction.amin
-    max = reduction.max
-    min = reduction.min
-    argmax = reduction.argmax
-    argmin = reduction.argmin
+    max = order.max
+    min = order.min
+    argmax = order.argmax
+    argmin = order.argmin
     all = reduction.all
     any = reduction.any
     count_nonzero = reduction.count_nonzero
     cumsum = reduction.cumsum
     logsumexp = reduction.logsumexp
     norm = reduction.norm
-    sort = reduction.sort
-    argsort = reduction.argsort
-    topk = reduction.topk
+    sort = order.sort
+    argsort = order.argsort
+    topk = order.topk
     reshape = shapes.reshape
     view = shapes.view
     permute = shapes.permute
@@ -795,29 +612,29 @@ class Tensor(Variable):
     flatten = shapes.flatten
     unflatten = shapes.unflatten
     ravel = shapes.ravel
-    narrow = shapes.narrow
-    select = shapes.select
-    split = shapes.split
-    chunk = shapes.chunk
-    unbind = shapes.unbind
-    flip = shapes.flip
-    roll = shapes.roll
-    repeat = shapes.repeat
-    tile = shapes.tile
-    tril = shapes.tril
-    triu = shapes.triu
+    narrow = joining.narrow
+    select = joining.select
+    split = joining.split
+    chunk = joining.chunk
+    unbind = joining.unbind
+    flip = joining.flip
+    roll = joining.roll
+    repeat = joining.repeat
+    tile = joining.tile
+    tril = joining.tril
+    triu = joining.triu
     diagonal = shapes.diagonal
-    gather = indexing.gather
-    scatter = indexing.scatter
-    scatter_add = indexing.scatter_add
-    index_select = indexing.index_select
-    index_add = indexing.index_add
-    index_put = indexing.index_put
-    take_along_dim = indexing.take_along_dim
-    masked_fill = indexing.masked_fill
-    index_fill = indexing.index_fill
-    masked_select = indexing.masked_select
-    nonzero = indexing.nonzero
+    gather = gathering.gather
+    scatter = gathering.scatter
+    scatter_add = gathering.scatter_add
+    index_select = gathering.index_select
+    index_add = gathering.index_add
+    index_put = gathering.index_put
+    take_along_dim = gathering.take_along_dim
+    masked_fill = gathering.masked_fill
+    index_fill = gathering.index_fill
+    masked_select = gathering.masked_select
+    nonzero = gathering.nonzero
     matmul = products.matmul
     mm = products.mm
     bmm = products.bmm
@@ -825,28 +642,28 @@ class Tensor(Variable):
     mv = products.mv
     addmm = products.addmm
     outer = products.outer
-    multiply = pointwise.mul
-    divide = pointwise.div
+    multiply = arithmetic.mul
+    divide = arithmetic.div
     absolute = pointwise.abs
-    subtract = pointwise.sub
-    clip = pointwise.clamp
-    atan2 = pointwise.atan2
-    bitwise_left_shift = pointwise.bitwise_left_shift
-    bitwise_right_shift = pointwise.bitwise_right_shift
-    median = reduction.median
+    subtract = arithmetic.sub
+    clip = arithmetic.clamp
+    atan2 = arithmetic.atan2
+    bitwise_left_shift = comparison.bitwise_left_shift
+    bitwise_right_shift = comparison.bitwise_right_shift
+    median = order.median
     cumprod = reduction.cumprod
 
     def clamp_min(self, min: Operand) -> Tensor:
         """``clamp(min=min)``."""
-        return pointwise.clamp(self, min, None)
+        return arithmetic.clamp(self, min, None)
 
     def clamp_max(self, max: Operand) -> Tensor:
         """``clamp(max=max)``."""
-        return pointwise.clamp(self, None, max)
+        return arithmetic.clamp(self, None, max)
 
     def where(self, condition: Tensor, other: Operand) -> Tensor:
         """This tensor where ``condition``, else ``other``."""
-        return pointwise.where(condition, self, other)
+        return arithmetic.where(condition, self, other)
 
     def view_as(self, other: Tensor) -> Tensor:
         """``view`` with the shape of ``other``."""
@@ -857,12 +674,4 @@ class Tensor(Variable):
         return shapes.reshape(self, *other._data.shape)
 
 
-def _rebuild(
-    cls: type[Tensor], array: Array, where: str | None, requires_grad: bool, state: dict[str, Any]
-) -> Tensor:
-    """A tensor of class ``cls`` from what ``__reduce_ex__`` took apart."""
-    tensor = object.__new__(cls)
-    Variable.__init__(tensor, array if where in (None, "cpu") else wrap(array).to(where)._data)
-    tensor._requires_grad = requires_grad
-    tensor.__dict__.update(state)
-    return tensor
+Variable._concrete = Tensor

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpunn.autograd.function import Edge, Function
 from gpunn.autograd.grad_mode import quiet, state
-from gpunn.autograd.variable import Array, Hook, Variable, wrap
+from gpunn.autograd.variable import Array, Hook, Variable, is_sequence, wrap
 from gpunn.backends import type2backend
 
 if TYPE_CHECKING:
@@ -54,10 +54,14 @@ def grad(
     grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
+    *,
     materialize_grads: bool = False,
 ) -> tuple[Any, ...]:
     """The gradients of ``outputs`` with respect to ``inputs``; touches no ``.grad``.
+
+    ``only_inputs`` stands in PyTorch's list of arguments, where it long has no effect.
 
     An input that the outputs do not depend on gives None with ``allow_unused``, zeros with
     ``materialize_grads``, and otherwise raises RuntimeError.
@@ -82,7 +86,7 @@ def grad(
             gradients.append(gradient if create_graph else wrap(_own(gradient, owned)))
             walk.captured[_key(x)] = gradient, False  # who asks twice gets two arrays
         elif materialize_grads:
-            gradients.append(_zeros(x._data.shape, x._data.dtype, type(x._data)))
+            gradients.append(_zeros(x._data.shape, x._data.dtype, x._data.__class__))
         elif allow_unused:
             gradients.append(None)
         else:
@@ -160,19 +164,18 @@ class _Walk:
         if self.useful is not None and node not in self.useful:
             return
         dxs = node.backward(node, *dys)
-        if type(dxs) is not tuple:
-            dxs = tuple(dxs) if isinstance(dxs, list) else (dxs,)
+        given = dxs if is_sequence(dxs) else (dxs,)
         edges = node.edges
-        if len(dxs) != len(edges) and (
-            len(dxs) < len(edges) or any(dx is not None for dx in dxs[len(edges) :])
+        if len(given) != len(edges) and (
+            len(given) < len(edges) or any(dx is not None for dx in given[len(edges) :])
         ):
             raise RuntimeError(
                 f"function {node.name} returned an incorrect number of gradients "
-                f"(expected {len(edges)}, got {len(dxs)})"
+                f"(expected {len(edges)}, got {len(given)})"
             )
         if not keep_graph:
             node.free()
-        for i, (edge, dx) in enumerate(zip(edges, dxs, strict=False)):
+        for i, (edge, dx) in enumerate(zip(edges, given, strict=False)):
             if edge is None or dx is None:
                 continue
             if not isinstance(dx, Variable):
@@ -183,7 +186,7 @@ class _Walk:
             if state.anomaly:
                 _refuse_not_finite(node, i, dx)
             data = dx._data
-            owned = node._fresh and data.base is None and _alone(data, i, dys, dxs)
+            owned = node._fresh and data.base is None and _alone(data, i, dys, given)
             self._deliver(edge, _conform(node, i, edge, dx), owned)
 
     def _deliver(self, edge: Edge, gradient: Tensor, owned: bool) -> None:
@@ -254,12 +257,13 @@ def _alone(data: Array, i: int, dys: Sequence[Any], dxs: Sequence[Any]) -> bool:
     return True
 
 
-def _conform(node: Function, i: int, edge: Edge, dx: Tensor) -> Tensor:
+def _conform(node: Function, i: int, edge: Edge, dx: Any) -> Any:
     """``dx`` summed down to the argument's shape, in the argument's dtype."""
     if isinstance(edge, Variable):
-        shape, dtype, array_type = edge._data.shape, edge._data.dtype, type(edge._data)
+        shape, dtype, array_type = edge._data.shape, edge._data.dtype, edge._data.__class__
     else:
-        shape, dtype, array_type = edge[0].outputs[edge[1]] or ((), None, None)
+        described: Any = edge[0].outputs[edge[1]]  # None only where nothing leads to
+        shape, dtype, array_type = described
     data = dx._data
     if data.shape != shape:
         offset = data.ndim - len(shape)

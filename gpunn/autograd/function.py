@@ -140,8 +140,8 @@ class Function:
                     if a._requires_grad:
                         need = True
                         edge = a if a._grad_fn is None else (a._grad_fn, a._output_nr)
-                if type(a._data) is not array_type:
-                    array_type = type(a._data) if array_type is None else _mixed(cls, args)
+                if a._data.__class__ is not array_type:
+                    array_type = a._data.__class__ if array_type is None else _mixed(cls, args)
             needs.append(need)
             edges.append(edge)
         ctx.needs_input_grad = tuple(needs)
@@ -164,6 +164,7 @@ class Function:
         single = type(results) is not tuple
         if single:
             results = (results,)
+        results: tuple[Any, ...]
         outputs = tuple([_output(ctx, r, args) for r in results])
         if record:
             ctx.edges = tuple(edges)
@@ -284,7 +285,7 @@ def _record(
             described.append(None)
             continue
         data = output._data
-        described.append((data.shape, data.dtype, type(data)))
+        described.append((data.shape, data.dtype, data.__class__))
         if data.dtype.kind != "f" or (ctx._inert and any(results[nr] is i for i in ctx._inert)):
             continue
         target = output
@@ -341,7 +342,7 @@ def _shares(x: Variable, y: Variable) -> bool:
 
 def _mixed(cls: type[Function], args: tuple[Any, ...]) -> type:
     """The array type to compute on when arguments disagree: a 0-d CPU tensor is but a number."""
-    types = {type(a._data) for a in args if isinstance(a, Variable) and a._data.ndim > 0}
+    types: set[Any] = {type(a._data) for a in args if isinstance(a, Variable) and a._data.ndim > 0}
     if len(types) == 1:
         (array_type,) = types
         if array_type is not numpy.ndarray:
@@ -365,7 +366,7 @@ class View(Function):
         """As ``Function.apply``; the output knows its base, so in-place changes reach both."""
         output: Variable = super().apply(*args)
         if output._base is not None:
-            x: Variable = args[0]
+            x: Any = args[0]
             if output._base is not x and isinstance(x._view, str):
                 output._view = x._view
             elif state.enabled:

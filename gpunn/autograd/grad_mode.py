@@ -88,6 +88,9 @@ class _Switch:
 class _PlainSwitch(_Switch):
     """A switch without arguments: ``@no_grad`` decorates as ``@no_grad()`` does."""
 
+    def __init__(self, function: Callable[..., Any] | None = None) -> None:
+        super().__init__()
+
     def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
         switch = super().__new__(cls)
         if function is None:

@@ -77,13 +77,13 @@ def gradgradcheck(
     args = (inputs,) if isinstance(inputs, Variable) else tuple(inputs)
     checked = [i for i, a in enumerate(args) if isinstance(a, Variable) and a.requires_grad]
     with enable_grad():
-        outputs = [o for o in _outputs(func(*args)) if o.requires_grad]
+        outputs: list[Any] = [o for o in _outputs(func(*args)) if o.requires_grad]
     if grad_outputs is None:
         draw = numpy.random.Generator(numpy.random.Philox(0))
         seeds: list[Tensor] = []
         for o in outputs:
-            backend = type2backend[type(o.data)]
-            seeds.append(wrap(backend.from_numpy(draw.standard_normal(o.data.shape))))
+            backend, shape = type2backend[o.data.__class__], tuple[int, ...](o.data.shape)
+            seeds.append(wrap(backend.from_numpy(numpy.asarray(draw.standard_normal(shape)))))
     else:
         seeds = list(grad_outputs)
     for s in seeds:
@@ -194,7 +194,7 @@ def _difference(
 def _outputs(result: Any) -> list[Any]:
     if isinstance(result, Variable):
         return [result]
-    return [r for r in result if isinstance(r, Variable)]
+    return [r for r in list[Any](result) if isinstance(r, Variable)]
 
 
 def _name(func: Callable[..., Any]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeGuard
 
 import numpy
 
@@ -63,7 +63,7 @@ class Variable:
         "_view",
     )
 
-    _concrete: ClassVar[type[Tensor]]
+    _concrete: ClassVar[type[Tensor]]  # set where Tensor is defined
 
     def __init__(self, data: Array) -> None:
         self._data: Array = data
@@ -76,10 +76,6 @@ class Variable:
         self._view: Way | str = ""
         self._seen = 0
         self._hooks: OrderedDict[int, Hook] | None = None
-
-    def __init_subclass__(cls) -> None:
-        if not hasattr(Variable, "_concrete"):
-            Variable._concrete = cls  # type: ignore[assignment]
 
     # Data ---------------------------------------------------------------------------------
 
@@ -294,7 +290,7 @@ def steps(way: Way) -> list[tuple[type[View], tuple[Any, ...]]]:
 
 def wrap(array: Array) -> Tensor:
     """A tensor that holds ``array``; NumPy scalars, which its reductions return, become 0-d."""
-    if type(array) is not numpy.ndarray and isinstance(array, numpy.generic):
+    if type(array) is not numpy.ndarray and issubclass(array.__class__, numpy.generic):
         array = numpy.asarray(array)
     tensor = object.__new__(Variable._concrete)
     _init(tensor, array)
@@ -302,6 +298,11 @@ def wrap(array: Array) -> Tensor:
 
 
 _init = Variable.__init__  # without what a subclass's constructor adds
+
+
+def is_sequence(obj: object) -> TypeGuard[Sequence[Any]]:
+    """Whether ``obj`` is a list, tuple or range."""
+    return isinstance(obj, (list, tuple, range))
 
 
 def recording(*variables: object) -> bool:

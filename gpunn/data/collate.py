@@ -11,7 +11,7 @@ import numpy
 from gpunn.creation import as_tensor, tensor
 from gpunn.data.dataset import Gathered
 from gpunn.dtype import float64
-from gpunn.ops.shape import stack
+from gpunn.ops.joining import stack
 from gpunn.tensor import Tensor
 
 _NO_NUMBERS = "SUO"  # the kinds of arrays of strings and objects

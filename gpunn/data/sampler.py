@@ -11,9 +11,10 @@ from typing import Any, Generic, TypeVar
 
 import numpy
 
-from gpunn.creation import as_tensor, rand, randint, randperm
+from gpunn.creation import as_tensor
 from gpunn.dtype import float64
 from gpunn.random import Generator
+from gpunn.sampling import rand, randint, randperm
 from gpunn.tensor import Tensor
 
 T_co = TypeVar("T_co", covariant=True)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy
 
+from gpunn.backends.host.threads import set_num_threads
 from gpunn.data.dataset import Dataset
 from gpunn.data.fetch import Fetch, make_fetch
 from gpunn.random import manual_seed
@@ -106,6 +107,7 @@ def work(connection: Connection, inherited: list[Connection], job: Job, worker_i
     # And a handler that the parent has for SIGTERM is not meant for its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    set_num_threads(1)  # the workers share the cores; `worker_init_fn` may set another number
     for other in inherited:  # as long as one is open, nobody can see that the parent has died
         other.close()
 

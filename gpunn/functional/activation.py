@@ -12,9 +12,10 @@ from gpunn.backends.reference.activation import ONE_OVER_ROOT_TWO_PI, ROOT_HALF
 from gpunn.dtype import dtype
 from gpunn.ops import pointwise
 from gpunn.ops import softmax as along
-from gpunn.ops.common import Op, not_implemented, xp_of
+from gpunn.ops.arithmetic import where
+from gpunn.ops.common import Op, need_tensor, not_implemented, xp_of
 from gpunn.ops.conversion import to
-from gpunn.ops.pointwise import Masked, exp, expm1, log1p, sigmoid, tanh, where
+from gpunn.ops.pointwise import Masked, exp, expm1, log1p, sigmoid, tanh
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -101,6 +102,7 @@ class LogSigmoid(Op):
 
 
 def _need_float(name: str, x: Tensor) -> None:
+    need_tensor(name, x)
     if x.data.dtype.kind != "f":
         raise not_implemented(name, x.data)
 
@@ -127,6 +129,7 @@ def hardtanh(
     """min(max(x, min_val), max_val); the gradient at the bounds is 0."""
     if min_val > max_val:
         raise ValueError(f"min_val cannot be greater than max_val: got {min_val} and {max_val}")
+    need_tensor("hardtanh", input)
     if input.data.dtype.kind == "b":
         raise RuntimeError("Bool inputs not supported for hardtanh")
     if input.data.dtype.kind == "u" and min_val < 0:
@@ -143,6 +146,7 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x where x > threshold, else ``value``, in the dtype of x."""
+    need_tensor("threshold", input)
     if inplace:
         return input._write(_threshold, threshold, value)
     return _threshold(input, threshold, value)
@@ -237,6 +241,7 @@ def log_softmax(
 
 
 def _implicit_dim(name: str, x: Tensor, stacklevel: int) -> int:
+    need_tensor(name, x)
     warnings.warn(
         f"Implicit dimension choice for {name} has been deprecated. "
         "Change the call to include dim=X as an argument.",

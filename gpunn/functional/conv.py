@@ -9,7 +9,7 @@ from gpunn.backends import type2backend
 from gpunn.backends.reference.window import output_size
 from gpunn.functional.arguments import Ints, per_dimension
 from gpunn.functional.pad import pad
-from gpunn.ops.common import Op, dtype_of
+from gpunn.ops.common import Op, dtype_of, need_tensor
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -133,6 +133,8 @@ def _conv(
     groups: int,
 ) -> Tensor:
     name = f"conv{n}d"
+    need_tensor(name, x)
+    need_tensor(name, weight, "weight", 2)
     shape, kernel = x.data.shape, weight.data.shape[2:]
     if len(shape) not in (n + 1, n + 2):
         raise RuntimeError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import Array
 from gpunn.backends import type2backend
-from gpunn.ops.common import Op
+from gpunn.ops.common import Op, need_tensor
 from gpunn.random import default_generator
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
 
     N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
     """
+    need_tensor("dropout", input)
     return _dropout(input, p, training, inplace, input.data.ndim)
 
 
@@ -63,6 +64,7 @@ def dropout3d(
 def _channels(
     name: str, spatial: int, input: Tensor, p: float, training: bool, inplace: bool
 ) -> Tensor:
+    need_tensor(name, input)
     ndim = input.data.ndim
     if ndim not in (spatial + 1, spatial + 2):
         raise RuntimeError(

@@ -9,6 +9,7 @@ import numpy
 
 from gpunn.autograd.variable import Array
 from gpunn.functional.activation import logsigmoid
+from gpunn.ops.arithmetic import clamp, where
 from gpunn.ops.common import (
     Op,
     Pointwise,
@@ -18,7 +19,7 @@ from gpunn.ops.common import (
     operands,
     xp_of,
 )
-from gpunn.ops.pointwise import abs, clamp, exp, log, log1p, square, where
+from gpunn.ops.pointwise import abs, exp, log, log1p, square
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor

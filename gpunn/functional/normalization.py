@@ -11,7 +11,7 @@ import numpy
 from gpunn.autograd.grad_mode import no_grad
 from gpunn.autograd.variable import Array
 from gpunn.backends import type2backend
-from gpunn.ops.common import Op, dtype_of
+from gpunn.ops.common import Op, dtype_of, need_tensor, not_implemented
 from gpunn.ops.conversion import to
 from gpunn.ops.pointwise import rsqrt
 
@@ -203,16 +203,12 @@ def _second(
     return ddy, dx, None if w is None else dy * from_g
 
 
-_VECTORS = ("running_mean", "running_var", "weight", "bias")
-
-
 def _check(name: str, x: Tensor, channels: int, *vectors: Tensor | None) -> None:
     """Raise unless ``x`` is a float and each vector has one element per channel."""
     if x.data.dtype.kind != "f":
-        raise NotImplementedError(
-            f"{name!r} not implemented for {dtype_of(x).name}: expected a floating-point tensor"
-        )
-    for argument, vector in zip(_VECTORS, vectors, strict=True):
+        raise not_implemented(name, x.data)
+    names = "running_mean", "running_var", "weight", "bias"
+    for argument, vector in zip(names, vectors, strict=True):
         if vector is None:
             continue
         if vector.data.size != channels:
@@ -249,6 +245,7 @@ def batch_norm(
     for vectors that are not ``(C,)``.
     S. Ioffe and C. Szegedy, "Batch normalization", 2015.
     """
+    need_tensor("batch_norm", input)
     shape = input.data.shape
     if len(shape) < 2:
         raise RuntimeError(
@@ -260,11 +257,8 @@ def batch_norm(
             f"Expected more than 1 value per channel when training, got input size {input.shape!r}"
         )
     if eps < 0 or (training and eps == 0):
-        raise ValueError(
-            "batch_norm eps must be "
-            + ("positive during training" if training else "non-negative")
-            + f", but got {eps}"
-        )
+        wanted = "positive during training" if training else "non-negative"
+        raise ValueError(f"batch_norm eps must be {wanted}, but got {eps}")
     _check("batch_norm", input, shape[1], running_mean, running_var, weight, bias)
     if not training:
         if running_mean is None or running_var is None:
@@ -297,6 +291,7 @@ def instance_norm(
                 "Expected running_mean and running_var to be defined when use_input_stats is false"
             )
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    need_tensor("instance_norm", input)
     n, c, *spatial = input.data.shape
     if math.prod(spatial) == 1:
         raise ValueError(
@@ -332,6 +327,7 @@ def layer_norm(
     The variance is biased; ``weight`` and ``bias`` have ``normalized_shape``. Raises RuntimeError
     where shapes do not fit. J. L. Ba, J. R. Kiros and G. E. Hinton, "Layer normalization", 2016.
     """
+    need_tensor("layer_norm", input)
     wanted, shape = tuple(normalized_shape), input.data.shape
     if not wanted:
         raise RuntimeError(
@@ -366,12 +362,15 @@ def group_norm(
     ``(N, C, ...) -> (N, C, ...)``, weight and bias ``(C,)``. Raises RuntimeError where shapes do
     not fit. Y. Wu and K. He, "Group normalization", 2018.
     """
+    need_tensor("group_norm", input)
     shape = input.data.shape
     if len(shape) < 2:
         raise RuntimeError(
             f"Expected at least 2 dimensions for input tensor but received {len(shape)}"
         )
-    if num_groups <= 0 or shape[1] % num_groups:
+    if num_groups <= 0:
+        raise RuntimeError(f"Expected num groups to be greater than 0, got {num_groups}")
+    if shape[1] % num_groups:
         raise RuntimeError(
             "Expected number of channels in input to be divisible by num_groups, but got input of "
             f"shape {list(shape)} and num_groups={num_groups}"
@@ -386,9 +385,9 @@ def group_norm(
     _check("group_norm", input, shape[1], None, None, weight, bias)
     inner = math.prod(shape[2:], start=shape[1] // num_groups)
     if shape[0] * inner == 1:
+        size = [1, num_groups, *shape[2:]]
         raise ValueError(
-            "Expected more than 1 value per channel when training, got input size "
-            f"{[1, num_groups, *shape[2:]]}"
+            f"Expected more than 1 value per channel when training, got input size {size}"
         )
     groups = input.reshape(shape[0], num_groups, inner)
     y = LayerNorm.apply(groups, None, None, 1, eps).reshape(*shape)

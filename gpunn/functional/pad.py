@@ -6,10 +6,14 @@ import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy
+
 from gpunn.autograd.variable import Array
 from gpunn.backends import type2backend
-from gpunn.ops.common import Op
-from gpunn.ops.shape import cat, expand, flip, narrow
+from gpunn.dtype import dtype
+from gpunn.ops.common import Op, dtype_of, need_tensor
+from gpunn.ops.joining import cat, flip, narrow
+from gpunn.ops.shape import expand
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -44,16 +48,14 @@ def pad(
     RuntimeError where a width is larger than the input provides for.
     As ``torch.nn.functional.pad``.
     """
+    need_tensor("pad", input)
     shape = input.data.shape
     widths = _widths(pad, len(shape))
     if mode == "constant":
         _check_size(shape, _crops(widths), 0, "narrow(): length must be non-negative")
         if not any(a or b for a, b in widths):
             return input.clone()
-        fill: Any = 0 if value is None else value
-        if input.data.dtype.kind in "iu":
-            fill = int(fill)
-        return Pad.apply(input, widths, fill)
+        return Pad.apply(input, widths, _fill(value, dtype_of(input)))
     if mode not in _PIECES:
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     if value is not None and value != 0:
@@ -64,6 +66,19 @@ def pad(
             f"Padding size {len(pad)} is not supported for {len(shape)}D input tensor."
         )
     return _pad_from_input(input, widths, n, mode)
+
+
+def _fill(value: float | None, of: dtype) -> float:
+    """The number to pad with. Raises RuntimeError where an integer dtype cannot hold it."""
+    if not value:
+        return 0
+    if of.numpy.kind in "iu":
+        limits = numpy.iinfo(of.name)
+        if not limits.min <= value <= limits.max:
+            kind = "int" if of.name == "int32" else f"{of.name}_t"
+            raise RuntimeError(f"value cannot be converted to type {kind} without overflow")
+        return int(value)
+    return value
 
 
 def _widths(pad: Sequence[int], ndim: int) -> Widths:

@@ -1,4 +1,4 @@
-"""Pooling: checks its arguments, and is differentiable to any order; one op for all ranks."""
+"""Pooling over windows: extrema and means, differentiable to any order; one op for all ranks."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import Array
 from gpunn.backends import type2backend
-from gpunn.backends.reference.window import output_size as windows_along
-from gpunn.functional.arguments import Ints, ntuple, per_dimension
-from gpunn.ops.common import Op, dtype_of
-from gpunn.ops.indexing import gather
+from gpunn.functional.arguments import Ints
+from gpunn.functional.windows import (
+    OutputSize,
+    Sizes,
+    adaptive_size,
+    refusal,
+    window_count,
+    window_of,
+)
+from gpunn.ops.common import Op
+from gpunn.ops.gathering import gather
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
-
-Sizes = int | Ints
-OutputSize = int | None | tuple[int | None, ...]
 
 
 class MaxPool(Op):
@@ -196,10 +200,10 @@ def _max_pool(
     return_indices: bool,
 ) -> Any:
     name = f"max_pool{n}d"
-    window = _window(n, name, kernel_size, stride, padding, dilation)
-    out = _check(n, name, x, *window, ceil_mode)
+    window = window_of(n, name, kernel_size, stride, padding, dilation)
+    out = window_count(n, name, x, *window, ceil_mode)
     if x.data.dtype.kind == "b":
-        raise _not_implemented(name, x)
+        raise refusal(name, x)
     return MaxPool.apply(x, return_indices, out, *window)
 
 
@@ -216,7 +220,7 @@ def adaptive_max_pool2d(
 
 
 def _adaptive_max_pool(n: int, x: Tensor, output_size: OutputSize, return_indices: bool) -> Any:
-    out = _adaptive_size(n, f"adaptive_max_pool{n}d", x, output_size)
+    out = adaptive_size(n, f"adaptive_max_pool{n}d", x, output_size)
     y, indices = AdaptiveMaxPool.apply(x, out)
     return (y, indices) if return_indices else y
 
@@ -285,10 +289,10 @@ def _avg_pool(
     name = f"avg_pool{n}d"
     if divisor_override == 0:
         raise RuntimeError("divisor must be not zero")
-    kernel, stride, padding, ones = _window(n, name, kernel_size, stride, padding, 1)
-    out = _check(n, name, x, kernel, stride, padding, ones, ceil_mode)
+    kernel, stride, padding, ones = window_of(n, name, kernel_size, stride, padding, 1)
+    out = window_count(n, name, x, kernel, stride, padding, ones, ceil_mode)
     if x.data.dtype.kind != "f" and x.data.dtype.name != "int64":
-        raise _not_implemented(name, x)
+        raise refusal(name, x)
     return AvgPool.apply(x, out, kernel, stride, padding, count_include_pad, divisor_override)
 
 
@@ -308,121 +312,4 @@ def adaptive_avg_pool2d(input: Tensor, output_size: OutputSize) -> Tensor:
 
 
 def _adaptive_avg_pool(n: int, x: Tensor, output_size: OutputSize) -> Tensor:
-    return AdaptiveAvgPool.apply(x, _adaptive_size(n, f"adaptive_avg_pool{n}d", x, output_size))
-
-
-# Checks -------------------------------------------------------------------------------------
-
-_COUNTED = {1: "one int", 2: "two ints", 3: "three ints"}
-
-
-def _window(
-    n: int, name: str, kernel_size: Sizes, stride: Any, padding: Sizes, dilation: Sizes
-) -> tuple[Ints, Ints, Ints, Ints]:
-    """kernel, stride, padding and dilation, an int for each dimension."""
-    if stride is None or stride == ():
-        stride = kernel_size
-
-    def each(argument: str, value: Any, choice: str) -> Ints:
-        problem = f"{name}: {argument} must {choice}, or a tuple of {_COUNTED[n]}"
-        return per_dimension(value, n, name, argument, problem)
-
-    return (
-        each("kernel_size", kernel_size, "either be a single int"),
-        each("stride", stride, "either be omitted, a single int"),
-        each("padding", padding, "either be a single int"),
-        each("dilation", dilation, "be either a single int"),
-    )
-
-
-def _check(
-    n: int,
-    name: str,
-    x: Tensor,
-    kernel: Ints,
-    stride: Ints,
-    padding: Ints,
-    dilation: Ints,
-    ceil_mode: bool,
-) -> Ints:
-    """The output's spatial shape. Raises RuntimeError, in PyTorch's words, where there is none."""
-    axes = "DHW"[-n:]
-    if 0 in stride:
-        raise RuntimeError("stride should not be zero")
-    for k, p, d in zip(kernel, padding, dilation, strict=True):
-        if p < 0:
-            raise RuntimeError(f"pad must be non-negative, but got pad: {p}")
-        if p > (d * (k - 1) + 1) // 2 and k > 0:
-            raise RuntimeError(
-                "pad should be at most half of effective kernel size, but got "
-                f"pad={p}, kernel_size={k} and dilation={d}"
-            )
-    for what, letter, values in (
-        ("kernel size", "k", kernel),
-        ("stride", "d", stride),
-        ("dilation", "dilation", dilation),
-    ):
-        if min(values) <= 0:
-            got = " ".join(f"{letter}{a}: {v}" for a, v in zip(axes, values, strict=True))
-            raise RuntimeError(f"{what} should be greater than zero, but got {got}")
-    shape = x.data.shape
-    if len(shape) not in (n + 1, n + 2):
-        raise RuntimeError(
-            f"non-empty {n + 1}D or {n + 2}D (batch mode) tensor expected for input, but {name} "
-            f"got {list(shape)}"
-        )
-    if 0 in shape[-n - 1 :]:
-        raise RuntimeError(
-            f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size for "
-            f"input, but got:{list(shape)}"
-        )
-    if any(p > k // 2 for p, k in zip(padding, kernel, strict=True)):
-        pads = ", ".join(f"pad{a} = {p}" for a, p in list(zip(axes, padding, strict=True))[::-1])
-        sizes = ", ".join(f"k{a} = {k}" for a, k in list(zip(axes, kernel, strict=True))[::-1])
-        raise RuntimeError(
-            f"pad should be smaller than or equal to half of kernel size, but got {pads}, {sizes}"
-        )
-    size = shape[-n:]
-    out = tuple(
-        windows_along(*line, ceil_mode)
-        for line in zip(size, kernel, stride, padding, dilation, strict=True)
-    )
-    if min(out) < 1:
-        before, after = ("x".join(map(str, (shape[-n - 1], *s))) for s in (size, out))
-        raise RuntimeError(
-            f"Given input size: ({before}). Calculated output size: ({after}). "
-            "Output size is too small"
-        )
-    return out
-
-
-def _adaptive_size(n: int, name: str, x: Tensor, output_size: OutputSize) -> Ints:
-    shape, kind = x.data.shape, x.data.dtype.kind
-    if len(shape) not in (n + 1, n + 2):
-        raise RuntimeError(f"{name}(): Expected {n + 1}D or {n + 2}D tensor, but got {list(shape)}")
-    wanted = ntuple(output_size, n)
-    if len(wanted) != n:
-        raise RuntimeError(f"{name}: output_size must be {n}")
-    filled = tuple(s if w is None else w for w, s in zip(wanted, shape[-n:], strict=True))
-    out = per_dimension(filled, n, name, "output_size", "")
-    if min(out) < 0:
-        raise RuntimeError(
-            f"{name}: elements of output_size must be greater than or equal to 0 but received "
-            f"{{{', '.join(map(str, out))}}}"
-        )
-    empty = next((d for d in range(len(shape) - n, len(shape)) if not shape[d]), None)
-    if empty is not None:
-        raise RuntimeError(
-            f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input "
-            f"has sizes {list(shape)} with dimension {empty} being empty"
-        )
-    if kind != "f":
-        raise _not_implemented(name, x)
-    return out
-
-
-def _not_implemented(name: str, x: Tensor) -> NotImplementedError:
-    return NotImplementedError(
-        f"\"{name}\" not implemented for '{dtype_of(x).title}'; convert the input, for "
-        "example with .float()"
-    )
+    return AdaptiveAvgPool.apply(x, adaptive_size(n, f"adaptive_avg_pool{n}d", x, output_size))

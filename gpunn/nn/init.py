@@ -8,8 +8,8 @@ import warnings
 from gpunn.autograd.grad_mode import no_grad
 from gpunn.autograd.variable import wrap
 from gpunn.backends import type2backend
-from gpunn.creation import rand
 from gpunn.random import Generator
+from gpunn.sampling import rand
 from gpunn.tensor import Tensor
 
 __all__ = [

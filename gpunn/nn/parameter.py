@@ -8,7 +8,8 @@ import numpy
 
 from gpunn.backends import type2backend
 from gpunn.dtype import get_default_dtype
-from gpunn.tensor import Tensor, _rebuild
+from gpunn.tensor import Tensor
+from gpunn.values import rebuild
 
 
 class _Registered(Tensor):
@@ -28,7 +29,7 @@ class _Registered(Tensor):
             self.requires_grad = True
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        copy = _rebuild(
+        copy = rebuild(
             type(self),
             type2backend[type(self._data)].copy(self._data),
             None,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 Number: TypeAlias = bool | int | float
+R = TypeVar("R")
 
 
 class Op(Function):
@@ -60,6 +62,26 @@ def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
     return tuple(result)
 
 
+def also_named(name: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """The function takes its ints one by one, ``f(x, 2, 3)``, or as ``f(x, name=(2, 3))``.
+
+    >>> import gpunn
+    >>> gpunn.zeros(size=(2, 3)).permute(dims=(1, 0)).shape
+    gpunn.Size([3, 2])
+    """
+
+    def decorate(function: Callable[..., R]) -> Callable[..., R]:
+        @functools.wraps(function)
+        def call(*args: Any, **keywords: Any) -> R:
+            if name in keywords:
+                args = (*args, keywords.pop(name))
+            return function(*args, **keywords)
+
+        return call
+
+    return decorate
+
+
 def not_implemented(name: str, x: Array) -> NotImplementedError:
     """The error for an element type that an operation does not take."""
     where, kind = type2backend[type(x)].name, from_numpy_dtype[x.dtype].title
@@ -69,9 +91,14 @@ def not_implemented(name: str, x: Array) -> NotImplementedError:
 def need_tensor(name: str, value: object, argument: str = "input", position: int = 1) -> None:
     """Raise TypeError unless ``value`` is a tensor."""
     if not isinstance(value, Variable):
+        kind = type(value)
+        given, fix = kind.__name__, ""
+        if kind in type2backend:
+            given = f"{kind.__module__}.{given}"
+            fix = "; gpunn.as_tensor(...) makes it one, and of x.data x.detach() is the tensor"
         raise TypeError(
             f"{name}(): argument '{argument}' (position {position}) must be Tensor, "
-            f"not {type(value).__name__}"
+            f"not {given}{fix}"
         )
 
 
@@ -171,7 +198,7 @@ def operands(*values: Any, to_float: bool = False) -> tuple[list[Any], Any]:
     common = result_type(*values)
     if to_float and common.kind < 2:
         common = get_default_dtype()
-    device_types = {type(v._data) for v in values if isinstance(v, Variable)}
+    device_types: set[Any] = {type(v._data) for v in values if isinstance(v, Variable)}
     if len(device_types) > 1:  # Function.apply has let only 0-d CPU tensors through
         device_types.discard(numpy.ndarray)
     (array_type,) = device_types

@@ -1,16 +1,14 @@
-"""Indexing and scattering: ``x[index]``, gather, scatter and their adjoints."""
+"""Indexing: ``x[index]``, ``x[index] = value``, and the adjoints of both."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy
 
-from gpunn.autograd.variable import Array, Variable, wrap
+from gpunn.autograd.variable import Array, Variable, is_sequence, wrap
 from gpunn.backends import type2backend
-from gpunn.ops.common import Number, Op, as_tensor_like, canonical_dim, xp_of
-from gpunn.ops.pointwise import Masked, logical_not
+from gpunn.ops.common import Op, as_tensor_like, xp_of
 from gpunn.ops.shape import ViewOp
 
 if TYPE_CHECKING:
@@ -110,16 +108,6 @@ class IndexPut(Op):
         return dx, dvalues, None, None
 
 
-def _along(x: Array, dim: int, index: Array, xp: Any) -> tuple[Any, ...]:
-    """The full NumPy index that ``index`` along ``dim`` means."""
-    grid = [
-        xp.arange(n).reshape((1,) * d + (n,) + (1,) * (index.ndim - d - 1))
-        for d, n in enumerate(index.shape)
-    ]
-    grid[dim] = index
-    return tuple(grid)
-
-
 # x[...] -------------------------------------------------------------------------------------
 
 
@@ -137,11 +125,10 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
     """``input[index] = value``: in place, broadcast, cast to ``input``'s dtype."""
     basic, advanced = _split_index(input, index)
     place = input if basic is None else _slice(input, basic)
-    value = (
-        as_tensor_like(value, input)
-        if not isinstance(value, (list, tuple, numpy.ndarray))
-        else (wrap(type2backend[type(input.data)].from_numpy(numpy.asarray(value))))
-    )
+    if is_sequence(value) or issubclass(value.__class__, numpy.ndarray):
+        value = wrap(type2backend[type(input.data)].from_numpy(numpy.asarray(value)))
+    else:
+        value = as_tensor_like(value, input)
     if advanced is None:
         place.copy_(value)
     else:
@@ -175,7 +162,7 @@ def _numpy_errors(apply: Any, x: Tensor, index: tuple[Any, ...]) -> Tensor:
 
 def _split_index(x: Tensor, index: Any) -> tuple[tuple[Any, ...] | None, tuple[Any, ...] | None]:
     """``index`` as a basic part (a view) and then an advanced part (integer arrays and ``:``)."""
-    items = index if isinstance(index, tuple) else (index,)
+    items: tuple[Any, ...] = index if issubclass(index.__class__, tuple) else (index,)
     if all(type(i) is int or i is None or i is Ellipsis for i in items):
         return items, None
     xp = xp_of(x)
@@ -245,18 +232,19 @@ def _check_mask(x: Tensor, mask: Array, dim: int) -> None:
 
 def _index_part(part: Any, xp: Any) -> Any:
     """One item of an index: int, slice, None, ``...``, a bool, or an array of ints or bools."""
-    if part is None or part is Ellipsis or isinstance(part, (bool, numpy.bool_)):
+    if part is None or part is Ellipsis or _is_flag(part):
         return part
-    if isinstance(part, slice):
-        ends = [None if e is None else _integer(e) for e in (part.start, part.stop, part.step)]
+    if type(part) is slice:
+        given: list[Any] = [part.start, part.stop, part.step]
+        ends = [None if e is None else _integer(e) for e in given]
         if ends[2] is not None and ends[2] <= 0:
             raise ValueError("step must be greater than zero")
         return slice(*ends)
     if isinstance(part, Variable):
         part = part._data
-    if isinstance(part, (int, numpy.integer)):
+    if issubclass(part.__class__, (int, numpy.integer)):
         return int(part)
-    if isinstance(part, (list, tuple, range)):
+    if is_sequence(part):
         items = [i.data.item() if isinstance(i, Variable) else i for i in part]
         part = xp.asarray(items) if items else xp.zeros(0, numpy.int64)
     if not hasattr(part, "dtype"):
@@ -283,170 +271,3 @@ def _integer(value: Any) -> int:
             f"got {type(value).__name__}"
         )
     return value.__index__()
-
-
-# Functions ----------------------------------------------------------------------------------
-
-
-def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """``out[i][j][k] = input[index[i][j][k]][j][k]`` for ``dim`` 0, and so on.
-
-    ``index`` (int64) has ``input``'s number of dimensions and is no larger except in ``dim``.
-    Gradients of elements taken several times add up.
-    """
-    dim = canonical_dim(dim, input.data.ndim)
-    _check_gather("gather", input, dim, index)
-    if not input.data.ndim:
-        return input.reshape(())
-    return Index.apply(input, _along(input.data, dim, index.data, xp_of(input)))
-
-
-def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """``input`` with ``src`` added at ``index`` along ``dim``; duplicates add up, in order."""
-    return _scatter(input, dim, index, src, True)
-
-
-def scatter(input: Tensor, dim: int, index: Tensor, src: Tensor | Number) -> Tensor:
-    """``input`` with ``src`` (or one number) written at ``index`` along ``dim``."""
-    return _scatter(input, dim, index, src, False)
-
-
-def _scatter(
-    input: Tensor, dim: int, index: Tensor, src: Tensor | Number, accumulate: bool
-) -> Tensor:
-    dim = canonical_dim(dim, input.data.ndim)
-    name = "scatter_add" if accumulate else "scatter"
-    values = as_tensor_like(src, input)
-    _check_gather(name, input, dim, index)
-    if not index.data.size:
-        return input.clone()
-    if isinstance(src, Variable):
-        if values.data.dtype != input.data.dtype:
-            raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype")
-        if any(n > m for n, m in zip(index.data.shape, values.data.shape, strict=True)):
-            raise RuntimeError(
-                f"Expected index {list(index.data.shape)} to be no larger than src "
-                f"{list(values.data.shape)}"
-            )
-        values = values[tuple(slice(n) for n in index.data.shape)] if index.data.ndim else values
-    if not input.data.ndim:
-        return input + values if accumulate else IndexPut.apply(input, values, (), False)
-    full = _along(input.data, dim, index.data, xp_of(input))
-    return IndexPut.apply(input, values, full, accumulate)
-
-
-def _check_gather(name: str, input: Tensor, dim: int, index: Tensor) -> None:
-    shape, wanted = input.data.shape, index.data.shape
-    if index.data.dtype not in (numpy.int64, numpy.int32):
-        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
-    if index.data.size and max(len(wanted), 1) != max(len(shape), 1):
-        raise RuntimeError(
-            f"Index tensor must have the same number of dimensions as input tensor: "
-            f"{len(wanted)} and {len(shape)}"
-        )
-    if not index.data.size:
-        return
-    for d, (n, m) in enumerate(zip(wanted, shape, strict=False)):
-        if d != dim and n > m:
-            raise RuntimeError(
-                f"Size does not match at dimension {d} expected index {list(wanted)} to be no "
-                f"larger than self {list(shape)} apart from dimension {dim}"
-            )
-    size = shape[dim] if shape else 1
-    if index.data.size:
-        low, high = int(index.data.min()), int(index.data.max())
-        if low < 0 or high >= size:
-            bad = low if low < 0 else high
-            raise RuntimeError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
-
-
-def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """The elements ``index`` (a vector) of dimension ``dim``."""
-    dim = canonical_dim(dim, input.data.ndim)
-    if index.data.ndim > 1:
-        raise IndexError("index_select(): Index is supposed to be a vector")
-    if not input.data.ndim:
-        return input[None][index.reshape(-1)].reshape(())
-    return input[(slice(None),) * dim + (index.reshape(-1),)]
-
-
-def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
-    """``gather`` with ``indices`` broadcast against ``input`` outside ``dim``."""
-    if dim is None:
-        return gather(input.reshape(-1), 0, indices.reshape(-1))
-    dim = canonical_dim(dim, input.data.ndim)
-    shape = numpy.broadcast_shapes(
-        tuple(1 if d == dim else n for d, n in enumerate(input.data.shape)),
-        tuple(1 if d == dim else n for d, n in enumerate(indices.data.shape)),
-    )
-    a = input.expand(*(input.data.shape[d] if d == dim else n for d, n in enumerate(shape)))
-    b = indices.expand(*(indices.data.shape[d] if d == dim else n for d, n in enumerate(shape)))
-    return gather(a, dim, b)
-
-
-def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
-    """``input`` with ``value`` (a number or 0-d tensor) where ``mask`` (bool, broadcast)."""
-    if mask.data.dtype.kind != "b":
-        raise RuntimeError(
-            f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.data.dtype}"
-        )
-    filler = as_tensor_like(value, input)
-    if filler.data.ndim:
-        raise RuntimeError(
-            "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
-            f"{filler.data.ndim} dimension(s)."
-        )
-    shape = numpy.broadcast_shapes(input.data.shape, mask.data.shape)
-    mask = mask.expand(*shape)
-    kept = Masked.apply(input.expand(*shape), logical_not(mask))
-    return IndexPut.apply(kept, filler, (mask.data,), False)
-
-
-def index_fill(input: Tensor, dim: int, index: Tensor, value: Tensor | Number) -> Tensor:
-    """``input`` with ``value`` (a number or 0-d tensor) at ``index`` (a vector) of ``dim``."""
-    place = (slice(None),) * canonical_dim(dim, input.data.ndim) + (index.data.reshape(-1),)
-    return IndexPut.apply(input, as_tensor_like(value, input), place, False)
-
-
-def masked_select(input: Tensor, mask: Tensor) -> Tensor:
-    """The elements of ``input`` where ``mask`` (bool), both broadcast, in one dimension."""
-    if mask.data.dtype.kind != "b":
-        raise RuntimeError("masked_select: expected BoolTensor for mask")
-    shape = numpy.broadcast_shapes(input.data.shape, mask.data.shape)
-    if not shape:
-        return input.reshape(1)[mask.reshape(1)]
-    return input.expand(*shape)[mask.expand(*shape)]
-
-
-def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
-    """The indices of elements that are not 0, ``(n, ndim)`` int64, or a tuple of vectors."""
-    xp, data = xp_of(input), input.data
-    if not data.ndim and not as_tuple:
-        return wrap(xp.zeros((int(bool(data)), 0), numpy.int64))
-    parts = (data if data.ndim else data.reshape(1)).nonzero()
-    if as_tuple:
-        return tuple(wrap(p) for p in parts)
-    return wrap(xp.stack(parts, axis=1))
-
-
-def index_add(
-    input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Number = 1
-) -> Tensor:
-    """``input`` with ``alpha * source[i]`` added to element ``index[i]`` of ``dim``, in order."""
-    dim = canonical_dim(dim, input.data.ndim)
-    place = (slice(None),) * dim + (index.data.reshape(-1),)
-    return IndexPut.apply(input, source if alpha == 1 else source * alpha, place, True)
-
-
-def index_put(
-    input: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False
-) -> Tensor:
-    """A copy of ``input`` with ``values`` at ``indices``, a tuple of integer or bool tensors."""
-    arrays: list[Any] = []
-    for i in indices:
-        data = i._data if isinstance(i, Variable) else i
-        arrays.extend(data.nonzero() if _is_mask(data) else [data])
-    try:
-        return IndexPut.apply(input, values, tuple(arrays), accumulate)
-    except ValueError as error:
-        raise RuntimeError(f"shape mismatch: {error}") from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from gpunn.autograd.variable import Array
-from gpunn.ops.common import Op, broadcast_shapes, dtype_of, not_implemented, xp_of
+from gpunn.ops.common import Op, broadcast_shapes, dtype_of, need_tensor, not_implemented, xp_of
 from gpunn.ops.shape import Permute, expand
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     and that dimension goes again; more dimensions are batches and broadcast. Raises RuntimeError
     for sizes or dtypes that do not fit.
     """
+    need_tensor("matmul", input)
+    need_tensor("matmul", other, "other", 2)
     a, b = input.data, other.data
     if not a.ndim or not b.ndim:
         raise RuntimeError(

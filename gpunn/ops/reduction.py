@@ -1,4 +1,4 @@
-"""Reductions over dimensions, and what orders elements: sums, extrema, variance, sorting."""
+"""Reductions over dimensions: sums, products, variance, norms, running sums."""
 
 from __future__ import annotations
 
@@ -6,28 +6,22 @@ import builtins
 import math
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy
 
 from gpunn.autograd.variable import Array, wrap
 from gpunn.dtype import as_dtype, dtype, get_default_dtype
-from gpunn.ops.common import Op, canonical_dim, canonical_dims, dtype_of, xp_of
-from gpunn.ops.indexing import gather
-from gpunn.ops.pointwise import exp, log, maximum, minimum, sqrt, where
-from gpunn.ops.shape import Expand, Reshape, flip, squeeze, stack
+from gpunn.ops.arithmetic import where
+from gpunn.ops.common import Op, canonical_dim, canonical_dims, dtype_of, need_tensor, xp_of
+from gpunn.ops.joining import flip, stack
+from gpunn.ops.pointwise import exp, log, sqrt
+from gpunn.ops.shape import Expand, Reshape
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 Dims = int | Sequence[int] | None
-
-
-class ValuesAndIndices(NamedTuple):
-    """What ``max(dim)``, ``min(dim)``, ``sort`` and ``topk`` return."""
-
-    values: Tensor
-    indices: Tensor
 
 
 class Sum(Op):
@@ -83,7 +77,8 @@ class Extremum(Op):
     """amax and amin: elements that tie for it share the gradient evenly."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, dims: tuple[int, ...], keepdim: bool, name: str) -> Array:
+    def forward(ctx: Any, x: Tensor, *args: Any) -> Array:
+        dims, keepdim, name = args
         y = getattr(x.data, name)(dims, keepdims=keepdim)
         ctx.kept, ctx.dims = _kept(x.data.shape, dims), dims
         ctx.save_for_backward(x, y)
@@ -95,21 +90,6 @@ class Extremum(Op):
         hit = (x == Reshape.apply(y, ctx.kept)).to(dy.dtype)
         share = (hit / hit.sum(ctx.dims, True)).detach()
         return Reshape.apply(dy, ctx.kept) * share, None, None, None
-
-
-class Median(Extremum):
-    """The lower middle element of all; elements that tie for it share the gradient evenly."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, *_: Any) -> Array:
-        xp, flat = xp_of(x), x.data.reshape(-1)
-        y = xp.sort(flat)[(flat.size - 1) // 2]
-        if flat.dtype.kind == "f":
-            y = xp.where(xp.isnan(flat).any(), flat.dtype.type(math.nan), y)
-        ctx.dims = tuple(range(x.data.ndim))
-        ctx.kept = (1,) * x.data.ndim
-        ctx.save_for_backward(x, y)
-        return y
 
 
 class Cumsum(Op):
@@ -153,6 +133,7 @@ def sum(
     input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None
 ) -> Tensor:
     """The sum over ``dim`` (None: all). Integers and bools sum to int64."""
+    need_tensor("sum", input)
     input = _cast(input, dtype)
     wide = None if dtype is None else input.data.dtype
     return Sum.apply(input, canonical_dims(dim, input.data.ndim), keepdim, wide)
@@ -162,6 +143,7 @@ def mean(
     input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None
 ) -> Tensor:
     """The mean over ``dim`` (None: all). Integers raise RuntimeError; of nothing it is NaN."""
+    need_tensor("mean", input)
     input = _cast(input, dtype)
     _need_float("mean", input)
     dims = canonical_dims(dim, input.data.ndim)
@@ -173,6 +155,7 @@ def prod(
     input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: dtype | None = None
 ) -> Tensor:
     """The product over ``dim`` (None: all). The gradient is exact where factors are zero."""
+    need_tensor("prod", input)
     input = _cast(input, dtype)
     wide = None if dtype is None else input.data.dtype
     return Prod.apply(input, canonical_dims(dim, input.data.ndim), keepdim, wide)
@@ -187,6 +170,7 @@ def var(
     correction: float | None = None,
 ) -> Tensor:
     """The variance Σ(x - mean)² / (n - correction); correction 1 unless given."""
+    need_tensor("var", input)
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     if input.data.dtype.kind != "f":
@@ -243,67 +227,6 @@ def _extremum(input: Tensor, dim: Dims, keepdim: bool, name: str, method: str) -
     return Extremum.apply(input, dims, keepdim, method)
 
 
-def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
-    """The largest of all elements; ``max(x, dim)``: values and indices of the first along it;
-    ``max(x, other)``: ``maximum``."""
-    return _max_or_min(input, dim, keepdim, "max")
-
-
-def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
-    """The smallest of all elements; ``min(x, dim)``: values and indices of the first along it;
-    ``min(x, other)``: ``minimum``."""
-    return _max_or_min(input, dim, keepdim, "min")
-
-
-def _max_or_min(input: Tensor, dim: Any, keepdim: bool, name: str) -> Any:
-    if dim is None:
-        if not input.data.size:
-            raise RuntimeError(
-                f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
-                "Specify the reduction dim with the 'dim' argument."
-            )
-        return Extremum.apply(input, canonical_dims(None, input.data.ndim), False, name)
-    if hasattr(dim, "data") and hasattr(dim, "requires_grad"):
-        return (maximum if name == "max" else minimum)(input, dim)
-    indices = _arg(input, dim, True, f"arg{name}", name)
-    dim = canonical_dim(dim, input.data.ndim)
-    values = gather(input, dim, indices)
-    if not keepdim:
-        values, indices = _drop(values, dim), _drop(indices, dim)
-    return ValuesAndIndices(values, indices)
-
-
-def _drop(x: Tensor, dim: int) -> Tensor:
-    return squeeze(x, dim) if x.data.ndim else x
-
-
-def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The index of the largest element along ``dim``, or among all; the first if several."""
-    return _arg(input, dim, keepdim, "argmax", "argmax")
-
-
-def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The index of the smallest element along ``dim``, or among all; the first if several."""
-    return _arg(input, dim, keepdim, "argmin", "argmin")
-
-
-def _arg(input: Tensor, dim: int | None, keepdim: bool, method: str, name: str) -> Tensor:
-    data = input.data
-    if data.dtype.kind == "b" and name.startswith("arg"):
-        raise RuntimeError(f"{name}(): does not support bool input")
-    if dim is not None:
-        dim = canonical_dim(dim, data.ndim)
-        if data.ndim and data.shape[dim] == 0:
-            raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
-    elif not data.size:
-        raise IndexError(
-            f"{name}(): Expected reduction dim to be specified for input.numel() == 0."
-        )
-    if not data.ndim:
-        return wrap(xp_of(input).zeros((), numpy.int64))
-    return wrap(xp_of(input).asarray(getattr(data, method)(dim, keepdims=keepdim)))
-
-
 def all(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Whether all elements over ``dim`` are not 0 (bool; uint8 of uint8)."""
     return _logical(input, dim, keepdim, "all")
@@ -348,28 +271,6 @@ def cumprod(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
     return stack(running, dim) if input.data.ndim else running[0].clone()
 
 
-def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The lower of the middle elements: of all, or along ``dim`` with its index; NaN wins."""
-    if dim is None:
-        if not input.data.size:
-            return input.new_full((), math.nan)
-        return Median.apply(input)
-    dim = canonical_dim(dim, input.data.ndim)
-    size = input.data.shape[dim] if input.data.ndim else 1
-    if not size:
-        raise IndexError(f"median(): Expected reduction dim {dim} to have non-zero size.")
-    order = argsort(input, dim)
-    indices = order if not order.data.ndim else order.narrow(dim, (size - 1) // 2, 1)
-    if input.data.dtype.kind == "f" and input.data.ndim:
-        missing = input.isnan()
-        first = _arg(missing.to(as_dtype("uint8")), dim, True, "argmax", "argmax")
-        indices = where(any(missing, dim, True), first, indices)
-    values = gather(input, dim, indices)
-    if not keepdim:
-        values, indices = _drop(values, dim), _drop(indices, dim)
-    return ValuesAndIndices(values, indices)
-
-
 def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
     """log Σ exp(x) over ``dim``, shifted by the maximum so that nothing overflows."""
     dims = canonical_dims(dim, input.data.ndim)
@@ -388,6 +289,7 @@ def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) ->
 
 def norm(input: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The p-norm (Σ|x|ᵖ)^(1/p) over ``dim``; "fro" is 2, inf the largest |x|, 0 counts."""
+    need_tensor("norm", input)
     if input.data.dtype.kind != "f":
         raise RuntimeError(
             "linalg.vector_norm: Expected a floating point or complex tensor as input. "
@@ -429,37 +331,3 @@ class _Norm2(Op):
             None,
             None,
         )
-
-
-def sort(
-    input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False
-) -> ValuesAndIndices:
-    """Elements in order along ``dim``, and where they came from. Always stable."""
-    indices = argsort(input, dim, descending, stable)
-    return ValuesAndIndices(gather(input, canonical_dim(dim, input.data.ndim), indices), indices)
-
-
-def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
-    """The indices that sort along ``dim``; NaN counts as the largest. Always stable."""
-    dim, xp, data = canonical_dim(dim, input.data.ndim), xp_of(input), input.data
-    if not data.ndim:
-        return wrap(xp.zeros((), numpy.int64))
-    if not descending:
-        return wrap(xp.argsort(data, axis=dim, kind="stable"))
-    # Stable in descending order: sort the mirror image, and mirror the result back.
-    order = xp.argsort(xp.flip(data, dim), axis=dim, kind="stable")
-    return wrap(data.shape[dim] - 1 - xp.flip(order, dim))
-
-
-def topk(
-    input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
-) -> ValuesAndIndices:
-    """The ``k`` largest (or smallest) elements along ``dim``, in order, and their indices."""
-    dim = canonical_dim(dim, input.data.ndim)
-    size = input.data.shape[dim] if input.data.ndim else 1
-    if not 0 <= k <= size:
-        raise RuntimeError(f"selected index k out of range: k={k}, dimension size {size}")
-    indices = argsort(input, dim, descending=largest)
-    if indices.data.ndim:
-        indices = indices.narrow(dim, 0, k)
-    return ValuesAndIndices(gather(input, dim, indices), indices)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import Array
 from gpunn.backends import type2backend
-from gpunn.ops.common import Op, canonical_dim, not_implemented
+from gpunn.ops.common import Op, canonical_dim, need_tensor, not_implemented
 from gpunn.ops.conversion import to
 from gpunn.ops.pointwise import exp
 
@@ -89,6 +89,7 @@ def log_softmax(input: Tensor, dim: int, dtype: dtype | None = None) -> Tensor:
 
 
 def _along(op: type[Op], name: str, x: Tensor, dim: int, dtype: dtype | None) -> Tensor:
+    need_tensor(name, x)
     ndim = x.data.ndim
     if dtype is not None:
         x = to(x, dtype)

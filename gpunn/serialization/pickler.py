@@ -18,7 +18,8 @@ from gpunn.device import device
 from gpunn.dtype import dtype
 from gpunn.nn.parameter import Parameter
 from gpunn.serialization.storages import Storage
-from gpunn.tensor import Size, Tensor
+from gpunn.tensor import Tensor
+from gpunn.values import Size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable

@@ -18,7 +18,8 @@ from gpunn.dtype import DTYPES
 from gpunn.nn.parameter import Parameter
 from gpunn.serialization.files import CorruptFileError, RefusedFileError
 from gpunn.serialization.storages import TYPE_NAMES, Storage, tensor_over
-from gpunn.tensor import Size, Tensor
+from gpunn.tensor import Tensor
+from gpunn.values import Size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -403,3 +403,12 @@ def test_backward_inside_backward():
     Inner.apply(x * 1).backward()
     assert x.grad is not None
     assert x.grad.item() == 6
+
+
+def test_grad_takes_only_inputs_which_changes_nothing():
+    x = gpunn.ones(2, requires_grad=True)
+    y = gpunn.ones(2, requires_grad=True)
+    (dx,) = gpunn.autograd.grad((x * y).sum(), x, None, None, False, True)
+    assert dx.tolist() == [1, 1]
+    assert gpunn.autograd.grad(x.sum(), (x, y), only_inputs=True, allow_unused=True)[1] is None
+    assert y.grad is None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,9 +12,10 @@ import numpy as np
 import pytest
 from checks import compare
 
+import gpunn
 from gpunn.backends import type2backend
 from gpunn.backends.base import Backend
-from gpunn.backends.host import convolution
+from gpunn.backends.host import blas, convolution
 
 HOST, REFERENCE = type2backend[np.ndarray], Backend(np)
 RNG = np.random.default_rng(0)
@@ -30,12 +34,20 @@ CASES: list[Any] = [
 ]
 
 
+@pytest.fixture(params=[1, 3])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = gpunn.get_num_threads()
+    gpunn.set_num_threads(request.param)
+    yield request.param
+    gpunn.set_num_threads(before)
+
+
 @pytest.mark.parametrize("tile", [1, 300, 2**20], ids=["rows", "some", "whole"])
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int64"])
 @pytest.mark.parametrize(("x", "w", "stride", "padding", "dilation", "groups"), CASES)
 def test_host_against_the_reference(
     x: Any, w: Any, stride: Any, padding: Any, dilation: Any, groups: int,
-    dtype: str, tile: int, monkeypatch: pytest.MonkeyPatch,
+    dtype: str, tile: int, threads: int, monkeypatch: pytest.MonkeyPatch,
 ):  # fmt: skip
     monkeypatch.setattr(convolution, "_TILE", tile)
     geometry = stride, padding, dilation, groups
@@ -65,3 +77,72 @@ def test_threads_do_not_share_scratch_memory():
     with ThreadPoolExecutor(4) as pool:
         for results, y in zip(pool.map(convolve, inputs), expected, strict=True):
             assert all((r == y).all() for r in results)
+
+
+def test_tiles_go_to_several_threads_and_give_the_same(monkeypatch: pytest.MonkeyPatch):
+    """To the last bit, however many threads there are; and BLAS has one thread meanwhile."""
+    x, w = (RNG.normal(size=s).astype("f4") for s in [(32, 8, 20, 20), (8, 8, 3, 3)])
+    dy = RNG.normal(size=(32, 8, 18, 18)).astype("f4")
+    geometry = (1, 1), (0, 0), (1, 1), 1
+    found: dict[int, list[Any]] = {}
+    tiled, before = convolution.tiled, gpunn.get_num_threads()
+
+    def watched(work: Callable[[int, int], None], n: int, tile: int) -> None:
+        seen: set[int] = set()
+        together = threading.Barrier(gpunn.get_num_threads())  # so that all take part
+
+        def watching(start: int, stop: int) -> None:
+            if threading.get_ident() not in seen:
+                seen.add(threading.get_ident())
+                together.wait(20)
+            assert [lib.get_num_threads() for lib in blas.single.libraries or ()] == [
+                1 for _ in blas.single.before
+            ]
+            work(start, stop)
+
+        tiled(watching, n, tile)
+        assert len(seen) == gpunn.get_num_threads()
+
+    monkeypatch.setattr(convolution, "tiled", watched)
+    for threads in (1, 2, 3):
+        gpunn.set_num_threads(threads)
+        found[threads] = [
+            HOST.conv(x, w, None, *geometry),
+            HOST.conv_input(dy, w, (20, 20), *geometry),
+            HOST.conv_weight(x, dy, (3, 3), *geometry),
+        ]
+    gpunn.set_num_threads(before)
+    for threads in (2, 3):
+        for a, b in zip(found[1], found[threads], strict=True):
+            compare(a, b, f"with {threads} threads", 0, 0)
+
+
+def test_the_threads_of_blas_come_back():
+    with blas.single:
+        libraries, before = blas.single.libraries or [], blas.single.before
+        with blas.single, ThreadPoolExecutor(4) as pool:
+            for _ in pool.map(lambda _: blas.single.__enter__(), range(4)):
+                assert all(lib.get_num_threads() == 1 for lib in libraries)
+            for _ in range(4):
+                blas.single.__exit__()
+        assert all(lib.get_num_threads() == 1 for lib in libraries)
+    assert [lib.get_num_threads() for lib in libraries] == before
+    with pytest.raises(KeyError), blas.single:
+        raise KeyError
+    assert [lib.get_num_threads() for lib in libraries] == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_child_forked_inside_convolves():
+    x, w = (RNG.normal(size=s).astype("f4") for s in [(64, 8, 20, 20), (8, 8, 3, 3)])
+    y = HOST.conv(x, w, None, (1, 1), (0, 0), (1, 1), 1)
+    with blas.single:
+        child = os.fork()
+        if not child:
+            try:
+                same = (HOST.conv(x, w, None, (1, 1), (0, 0), (1, 1), 1) == y).all()
+                os._exit(0 if same and not blas.single.inside else 1)
+            finally:
+                os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from checks import compare
 
+import gpunn
 from gpunn.backends import type2backend
 from gpunn.backends.base import Backend
+from gpunn.backends.host import pooling
+from gpunn.backends.host import threads as host_threads
 
 HOST, REFERENCE = type2backend[np.ndarray], Backend(np)
 RNG = np.random.default_rng(0)
@@ -27,9 +31,33 @@ CASES: list[Any] = [
 ]
 
 
+@pytest.fixture(params=[1, 3])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = gpunn.get_num_threads()
+    gpunn.set_num_threads(request.param)
+    yield request.param
+    gpunn.set_num_threads(before)
+
+
+@pytest.fixture(params=[2**18, 100], ids=["whole", "tiles"])
+def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of tiles so far, where there are several."""
+    counts: list[int] = []
+
+    def tiled(work: Callable[[int, int], None], n: int, tile: int) -> None:
+        counts.append(-(-n // tile))
+        host_threads.tiled(work, n, tile)
+
+    monkeypatch.setattr(pooling, "tiled", tiled)
+    monkeypatch.setattr(pooling, "_TILE", request.param)
+    return counts
+
+
 @pytest.mark.parametrize("kind", ["float32", "float16", "nan", "-inf", "int64", "uint8"])
 @pytest.mark.parametrize(("shape", "window"), [(c[0], c[1:]) for c in CASES])
-def test_host_against_the_reference(shape: Any, window: Any, kind: str):
+def test_host_against_the_reference(
+    shape: Any, window: Any, kind: str, threads: int, tiles: list[int]
+):
     special = {"nan": np.nan, "-inf": -np.inf}
     dtype = "float32" if kind in special else kind
     x = RNG.integers(0, 5, shape).astype(dtype)
@@ -42,3 +70,11 @@ def test_host_against_the_reference(shape: Any, window: Any, kind: str):
         compare(values, expected[0], "values alone")
         assert none is None
         assert not np.shares_memory(values, array)
+        dy = RNG.integers(-5, 5, expected[0].shape).astype(dtype)
+        arguments = dy, expected[1], shape[-len(window[0]) :]
+        dx = REFERENCE.max_pool_input(*arguments)
+        compare(HOST.max_pool_input(*arguments), dx, "dx")
+        large = pooling._TILE == 100 and array.size > 50
+        assert len(tiles) == 3 * large
+        assert all(n > 1 for n in tiles) or np.prod(shape[: -len(window[0])]) == 1
+        tiles.clear()

@@ -252,6 +252,23 @@ def test_worker_info():
     assert get_worker_info() is None
 
 
+def test_workers_share_the_cores_and_compute():
+    """One thread each; what the parent's threads were doing at the fork does not matter."""
+
+    def item(index: int) -> tuple[int, float]:
+        x = gpunn.ones(2**19)
+        return gpunn.get_num_threads(), gpunn.nn.functional.relu(x).sum().item()
+
+    before = gpunn.get_num_threads()
+    gpunn.set_num_threads(3)
+    try:
+        item(0)  # now there are threads
+        loader = forked(Items(4, item), None, num_workers=2)
+        assert [tuple(answer) for answer in loader] == [(1, 2.0**19)] * 4
+    finally:
+        gpunn.set_num_threads(before)
+
+
 def test_worker_init_fn_is_called_once_per_worker_and_may_change_the_dataset():
     def init(worker_id: int) -> None:
         info = get_worker_info()

@@ -208,7 +208,7 @@ def test_hardtanh_and_threshold_keep_the_dtype(dtype: str):
             F.hardtanh(gpunn.tensor([True]))
 
 
-@pytest.mark.parametrize("name", ["relu6", "hardtanh", "leaky_relu"])
+@pytest.mark.parametrize("name", ["relu", "relu6", "hardtanh", "leaky_relu"])
 def test_nan_hands_its_gradient_on(name: str):
     def slope(lib: Any) -> Any:
         x = lib.tensor([float("nan"), 0.5], requires_grad=True)

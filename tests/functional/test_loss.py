@@ -300,7 +300,9 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_refuses_what_is_no_tensor(name: str):
     loss = getattr(F, name)
-    with pytest.raises(TypeError, match=r"argument 'input' .* must be Tensor, not ndarray"):
+    with pytest.raises(
+        TypeError, match=r"argument 'input' .* must be Tensor, not numpy.ndarray; gpunn.as_tensor"
+    ):
         loss(np.zeros((2, 3)), gpunn.zeros(2, 3))
     with pytest.raises(TypeError, match=r"argument 'target' .* must be Tensor, not list"):
         loss(gpunn.zeros(2, 3), [0, 1])

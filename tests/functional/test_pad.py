@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from checks import check_op, compare, to_numpy
+from parity import same
 
 import gpunn
 import gpunn.functional as F
@@ -85,6 +86,16 @@ def test_dtypes(device: str):
     assert F.pad(x.bool(), (1, 0)).tolist() == [False, False, True, True]
     assert F.pad(x.half(), (1, 0)).dtype is gpunn.float16
     assert F.pad(x.reshape(1, 3), [1, 1], "reflect").tolist() == [[1, 0, 1, 2, 1]]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int32", "bool"])
+@pytest.mark.parametrize("value", [3.7, -1, 300, float("inf"), float("nan"), True, None])
+def test_the_value_in_other_dtypes_as_pytorch(dtype: str, value: float | None):
+    same(
+        lambda lib: lib.nn.functional.pad(
+            lib.zeros(1, dtype=getattr(lib, dtype)), (1, 0), value=value
+        )
+    )
 
 
 def test_the_result_never_shares_memory():

@@ -273,6 +273,9 @@ def test_adaptive_sizes():
     assert F.adaptive_avg_pool2d(x, (None, 2)).shape == (2, 3, 4, 2)
     assert F.adaptive_avg_pool2d(x, 3).shape == (2, 3, 3, 3)
     assert F.adaptive_avg_pool2d(x, 0).shape == (2, 3, 0, 0)
+    y, index = F.adaptive_max_pool2d(x, (0, 2), return_indices=True)
+    assert y.shape == index.shape == (2, 3, 0, 2)
+    assert index.dtype is gpunn.int64
 
 
 def test_a_nan_stays_in_its_adaptive_windows(device: str):

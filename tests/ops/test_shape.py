@@ -11,6 +11,7 @@ from checks import check_op, draw, same_as_torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from parity import same
 
 import gpunn
 
@@ -191,3 +192,33 @@ def test_chains_of_views(data: Any):
     kept = x.grad.numpy() != 0
     np.testing.assert_allclose(x.grad.numpy()[kept], 2 * array[kept])
     assert kept.sum() == expected.size
+
+
+@pytest.mark.parametrize("scenario", [
+    lambda lib, x: lib.flip(x, dims=[0]),
+    lambda lib, x: x.flip(dims=(0, 1)),
+    lambda lib, x: lib.permute(x, dims=(1, 0)),
+    lambda lib, x: x.permute(dims=(1, 0)),
+    lambda lib, x: lib.reshape(x, shape=(3, 2)),
+    lambda lib, x: x.reshape(shape=(6,)),
+    lambda lib, x: x.view(size=(6,)),
+    lambda lib, x: x.expand(size=(2, 2, 3)),
+    lambda lib, x: x.repeat(repeats=(2, 1)),
+    lambda lib, x: lib.tile(x, dims=(2,)),
+    lambda lib, x: lib.zeros(size=(2, 3)),
+    lambda lib, x: lib.ones(size=[2]),
+    lambda lib, x: lib.empty(size=(2, 0)),
+    lambda lib, x: lib.rand(size=(2, 3)).shape,
+    lambda lib, x: lib.randn(size=(2, 3)).shape,
+    lambda lib, x: lib.randint(5, size=(3,)).shape,
+    lambda lib, x: lib.randint(high=5, size=(3,)).shape,
+    lambda lib, x: lib.randint(5, (3,)).shape,
+    lambda lib, x: lib.randint(2, 3, (3,)),
+])  # fmt: skip
+def test_sizes_and_dims_by_name(scenario: Any):
+    same(lambda lib: scenario(lib, lib.arange(6).reshape(2, 3)))
+
+
+def test_a_wrong_name_is_refused():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'dim'"):
+        gpunn.flip(gpunn.ones(2), dim=0)

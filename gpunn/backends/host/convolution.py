@@ -1,4 +1,4 @@
-"""Convolution on the CPU: the columns of a tile (im2col), and a matrix product over them.
+"""Convolution on the CPU: columns of a tile (im2col), and a matrix product over them; by threads.
 
 K. Chellapilla, S. Puri, P. Simard, "High performance convolutional neural networks for document
 processing", 2006. In one and two dimensions; three are left to the reference.
@@ -6,17 +6,21 @@ processing", 2006. In one and two dimensions; three are left to the reference.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import numpy
 
+from gpunn.backends.host.blas import single
+from gpunn.backends.host.threads import tiled
 from gpunn.backends.reference.convolution import ConvolutionPrimitives, accumulator
 from gpunn.backends.reference.window import Ints, output_size, reach
 
-_TILE = 2**20  # elements of a tile's columns: they should still be in the cache for the product
+_TILE = 2**19  # elements of a tile's columns: they should still be in the cache for the product
+_SUMS = 16  # sums over tiles that are made side by side
 _FEW = 64  # with fewer outputs per image, one product for many images is faster than one for each
 
 Tile = tuple[slice, slice, slice]  # images, all channels, rows of the output
@@ -43,17 +47,23 @@ class HostConvolution(ConvolutionPrimitives):
         lowering = _Lowering(x.shape, kernel, out, stride, padding, dilation, x.dtype, join)
         w = _matrices(weight, groups, lowering.dtype)
         y = numpy.empty((n, o, *out), x.dtype)
-        for tile in lowering.tiles():
-            place = _planes(y)[tile]
-            columns = lowering.matrix(lowering.columns(_planes(x), tile), groups)
-            if join or y.dtype != w.dtype:
-                product = lowering.product(w, columns)
-            else:
-                product = numpy.matmul(w, columns, out=lowering.matrix(place, groups))
-            if bias is not None:
-                product += bias.reshape(groups, -1, 1)
-            if product.base is not y:
-                place[...] = lowering.images(product, place.shape)
+        tiles = lowering.tiles()
+
+        def work(start: int, stop: int) -> None:
+            for tile in tiles[start:stop]:
+                place = _planes(y)[tile]
+                columns = lowering.matrix(lowering.columns(_planes(x), tile), groups)
+                if join or y.dtype != w.dtype:
+                    product = lowering.product(w, columns)
+                else:
+                    product = numpy.matmul(w, columns, out=lowering.matrix(place, groups))
+                if bias is not None:
+                    product += bias.reshape(groups, -1, 1)
+                if product.base is not y:
+                    place[...] = lowering.images(product, place.shape)
+
+        with single:
+            tiled(work, len(tiles), 1)
         return y
 
     def conv_input(
@@ -80,9 +90,16 @@ class HostConvolution(ConvolutionPrimitives):
         lowering = _Lowering(shape, kernel, out, stride, padding, dilation, dy.dtype, join)
         w = _matrices(weight, groups, lowering.dtype).swapaxes(1, 2)
         dx = numpy.zeros(shape, lowering.dtype)
-        for tile in lowering.tiles():
-            columns = lowering.product(w, lowering.matrix(_planes(dy)[tile], groups))
-            lowering.add_columns(_planes(dx), tile, columns)
+        # Tiles of the same images add to the same memory: one thread takes them all.
+        images = [[*t] for _, t in itertools.groupby(lowering.tiles(), lambda tile: tile[0])]
+
+        def work(start: int, stop: int) -> None:
+            for tile in itertools.chain.from_iterable(images[start:stop]):
+                columns = lowering.product(w, lowering.matrix(_planes(dy)[tile], groups))
+                lowering.add_columns(_planes(dx), tile, columns)
+
+        with single:
+            tiled(work, len(images), 1)
         return dx.astype(dy.dtype, copy=False)
 
     def conv_weight(
@@ -101,11 +118,21 @@ class HostConvolution(ConvolutionPrimitives):
         # One product for many images, unless a sum over small ones is cheaper.
         join = math.prod(out) < _FEW or dy.shape[1] * c * math.prod(kernel) > 2**12
         lowering = _Lowering(x.shape, kernel, out, stride, padding, dilation, x.dtype, join)
-        dw = numpy.zeros((groups, c * math.prod(kernel), o), lowering.dtype)
-        for tile in lowering.tiles():
-            columns = lowering.matrix(lowering.columns(_planes(x), tile), groups)
-            rows = lowering.matrix(_planes(dy)[tile], groups).swapaxes(2, 3)
-            dw += (columns @ rows).sum(0)  # the long side in front: faster than the transpose
+        tiles = lowering.tiles()
+        length = -(-len(tiles) // _SUMS)
+        sums: dict[int, Any] = {}
+
+        def work(start: int, stop: int) -> None:
+            for tile in tiles[start:stop]:
+                columns = lowering.matrix(lowering.columns(_planes(x), tile), groups)
+                rows = lowering.matrix(_planes(dy)[tile], groups).swapaxes(2, 3)
+                part = (columns @ rows).sum(0)  # the long side in front: faster than the transpose
+                sums[start] = sums[start] + part if start in sums else part
+
+        with single:
+            tiled(work, len(tiles), length)
+        # In the order of the tiles, whoever was first.
+        dw: Any = functools.reduce(numpy.add, (sums[i] for i in range(0, len(tiles), length)))
         dw = dw.swapaxes(1, 2).reshape(groups * o, c, *kernel)
         return numpy.ascontiguousarray(dw, x.dtype)
 
@@ -135,23 +162,26 @@ class _Lowering:
         (self.ho, self.wo), (self.kh, self.kw) = (*out, 1)[:2], (*kernel, 1)[:2]
         (self.sh, self.sw), (self.ph, self.pw) = (*stride, 1)[:2], (*padding, 0)[:2]
         self.dh, self.dw = (*dilation, 1)[:2]
-        self.strip = self.taken = numpy.empty(0, self.dtype)
 
     def product(self, w: Any, matrix: Any) -> Any:
         """``w @ matrix``. The next tile overwrites it."""
         shape = (len(matrix), *w.shape[:2], matrix.shape[3])
         return numpy.matmul(w, matrix, out=_scratch("product", shape, self.dtype))
 
-    def tiles(self) -> Iterator[Tile]:
+    def tiles(self) -> list[Tile]:
         """Parts of the output whose columns have about ``_TILE`` elements."""
-        row = self.c * self.kh * self.kw * self.wo
-        parts = -(-row * self.ho // _TILE)
-        rows = max(1, -(-self.ho // parts))
-        images = max(1, _TILE // (row * self.ho))
-        for i in range(0, self.n, images):
-            for r in range(0, self.ho, rows):
-                chosen = slice(i, min(i + images, self.n)), slice(r, min(r + rows, self.ho))
-                yield chosen[0], slice(None), chosen[1]
+        plane = self.c * self.kh * self.kw * self.wo * self.ho
+        lines = -(-plane // _TILE)
+        rows = max(1, -(-self.ho // lines))
+        # However many threads there are, some tiles for each, unless they are hardly worth it.
+        size = min(_TILE, max(_TILE // 4, self.n * plane // 4))
+        images = max(1, size // plane)
+        images = -(-self.n // -(-self.n // images))
+        return [
+            (slice(i, min(i + images, self.n)), slice(None), slice(r, min(r + rows, self.ho)))
+            for i in range(0, self.n, images)
+            for r in range(0, self.ho, rows)
+        ]
 
     def matrix(self, images: Any, groups: int) -> Any:
         """(N or 1, groups, channels and taps of a group, positions); a view where it can be."""
@@ -173,17 +203,19 @@ class _Lowering:
         strip[:, :, :, last:] = 0
         for j in range(self.kw):
             q, p = reach(self.w, self.wo, self.sw, j * self.dw - self.pw)
+            q = slice(0, 0) if q.start >= q.stop else q
+            strip[:, :, j, first:last, : q.start] = 0
+            strip[:, :, j, first:last, q.stop :] = 0
             if q.start < q.stop:
                 strip[:, :, j, first:last, q] = x[tile[0], :, top + first : top + last, p]
         if self.kh == self.sh == 1:
             return strip[:, :, None]
         rows = tile[2].stop - tile[2].start
         shape = strip.shape[0], self.c, self.kh, self.kw, rows, self.wo
-        if self.taken.shape != shape:
-            self.taken = self._array("columns", shape)
+        columns = self._array("columns", shape)
         for i in range(self.kh):
-            self.taken[:, :, i] = strip[:, :, :, self._seen(i, rows)]
-        return self.taken
+            columns[:, :, i] = strip[:, :, :, self._seen(i, rows)]
+        return columns
 
     def add_columns(self, dx: Any, tile: Tile, columns: Any) -> None:
         """The adjoint of ``columns``, of which it gets the matrix, added to ``dx``."""
@@ -204,12 +236,9 @@ class _Lowering:
         images, _, rows = tile
         height = (rows.stop - rows.start - 1) * self.sh + (self.kh - 1) * self.dh + 1
         shape = (images.stop - images.start, self.c, self.kw, height, self.wo)
-        if self.strip.shape != shape:
-            self.strip = self._array("strip", shape)
-            self.strip[...] = 0  # what falls on padding stays 0
         top = rows.start * self.sh - self.ph
         first = max(0, -top)
-        return self.strip, top, first, max(first, min(height, self.h - top))
+        return self._array("strip", shape), top, first, max(first, min(height, self.h - top))
 
     def _array(self, name: str, shape: Ints) -> Any:
         if self.join:
@@ -232,7 +261,7 @@ def _scratch(name: str, shape: Ints, dtype: Any) -> Any:
     memory = getattr(_held, name, None)
     if memory is None or memory.nbytes < size:
         memory = numpy.empty(size, numpy.uint8)
-        if size <= 16 * _TILE:
+        if size <= 32 * _TILE:
             setattr(_held, name, memory)
     return memory[:size].view(dtype).reshape(shape)
 

@@ -1,4 +1,4 @@
-"""Max pooling on the CPU: one dimension after the other, and indices by counting."""
+"""Max pooling on the CPU: one dimension after the other, and indices by counting; by threads."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy
 
+from gpunn.backends.host.threads import tiled
 from gpunn.backends.reference.pooling import PoolingPrimitives, flat_index
 from gpunn.backends.reference.window import Ints, taps
+
+_TILE = 2**18  # elements of a tile's planes: each takes some fifty calls of NumPy
 
 
 class HostPooling(PoolingPrimitives):
@@ -23,6 +26,49 @@ class HostPooling(PoolingPrimitives):
         padding: Ints,
         dilation: Ints,
         indices: bool = True,
+    ) -> tuple[Any, Any]:
+        size, batch = x.shape[-len(out) :], x.shape[: x.ndim - len(out)]
+        window = out, kernel, stride, padding, dilation
+        planes, plane = math.prod(batch), math.prod(size)
+        if planes * plane <= _TILE // 2:
+            return self._max_pool(x, *window, indices)
+        x = x.reshape(planes, *size)
+        y = numpy.empty((planes, *out), x.dtype)
+        found = numpy.empty((planes, *out), numpy.int64) if indices else None
+
+        def work(start: int, stop: int) -> None:
+            part, places = self._max_pool(x[start:stop], *window, indices)
+            y[start:stop] = part
+            if found is not None:
+                found[start:stop] = places
+
+        tiled(work, planes, _share(planes, plane))
+        return y.reshape(*batch, *out), None if found is None else found.reshape(*batch, *out)
+
+    def max_pool_input(self, dy: Any, indices: Any, size: Ints) -> Any:
+        batch = dy.shape[: dy.ndim - len(size)]
+        planes, plane = math.prod(batch), math.prod(size)
+        if planes * plane <= _TILE // 2 or not dy.size:
+            return super().max_pool_input(dy, indices, size)
+        dy, indices = (a.reshape(planes, *a.shape[len(batch) :]) for a in (dy, indices))
+        dx = numpy.empty((planes, *size), dy.dtype)
+        part = super().max_pool_input
+
+        def work(start: int, stop: int) -> None:
+            dx[start:stop] = part(dy[start:stop], indices[start:stop], size)
+
+        tiled(work, planes, _share(planes, plane))
+        return dx.reshape(*batch, *size)
+
+    def _max_pool(
+        self,
+        x: Any,
+        out: Ints,
+        kernel: Ints,
+        stride: Ints,
+        padding: Ints,
+        dilation: Ints,
+        indices: bool,
     ) -> tuple[Any, Any]:
         y, n, size = x, len(out), x.shape[-len(out) :]
         for d in range(n):
@@ -43,7 +89,7 @@ class HostPooling(PoolingPrimitives):
             number += differs
         # A window's start lies in the padded plane; from there the step to the tap leads back.
         pitch = [d * math.prod(size[i + 1 :]) for i, d in enumerate(dilation)]
-        steps = numpy.array([numpy.dot(tap, pitch) for tap, _, _ in reached])
+        steps = numpy.array([numpy.dot(tap, pitch) for tap, _, _ in reached], numpy.int64)
         starts = [numpy.arange(m) * s - p for m, s, p in zip(out, stride, padding, strict=True)]
         found = steps[number]
         found += flat_index(numpy, starts, size)
@@ -72,3 +118,8 @@ def _line_maximum(
     for q, p in lines[min(full, 2) :]:
         numpy.maximum(y[q], x[p], out=y[q])
     return y
+
+
+def _share(planes: int, plane: int) -> int:
+    """How many planes go to a tile: there is an even number of tiles, alike in size."""
+    return -(-planes // (2 * -(-planes * plane // (2 * _TILE))))

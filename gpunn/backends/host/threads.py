@@ -116,9 +116,9 @@ def tiled(work: Work, n: int, tile: int) -> None:
             work(start, min(start + tile, n))
         return
     job = _Job(work, n, tile)
-    _pool.share(job, helpers)
-    _here.nested = True
     try:
+        _here.nested = True
+        _pool.share(job, helpers)
         job.help()
     finally:
         _here.nested = False

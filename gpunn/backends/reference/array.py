@@ -10,6 +10,8 @@ import numpy
 
 from gpunn.device import device
 
+_CPU, _NOTHING = device("cpu"), contextlib.nullcontext()  # made once: every operation asks
+
 
 class ArrayPrimitives:
     """What every backend says of its arrays. ``xp`` is the array module."""
@@ -21,15 +23,15 @@ class ArrayPrimitives:
 
     def device(self, array: Any) -> device:
         """The device that holds ``array``."""
-        return device("cpu")
+        return _CPU
 
     def on(self, where: device) -> AbstractContextManager[Any]:
         """New arrays made inside lie on ``where``."""
-        return contextlib.nullcontext()
+        return _NOTHING
 
     def on_device_of(self, function: type, args: tuple[Any, ...]) -> AbstractContextManager[Any]:
         """Work inside runs where the tensors among ``args`` lie, which must be one device."""
-        return contextlib.nullcontext()
+        return _NOTHING
 
     def to_numpy(self, array: Any) -> numpy.ndarray[Any, Any]:
         """``array`` in host memory; the CPU's own is returned as it is."""
@@ -72,7 +74,7 @@ class ArrayPrimitives:
 
     def special(self, name: str) -> Any:
         """A special function of SciPy (or of CuPy's copy of it), imported at first use."""
-        import scipy.special
+        import scipy.special  # pyright: ignore[reportMissingTypeStubs]  (SciPy has none)
 
         return getattr(scipy.special, name)
 

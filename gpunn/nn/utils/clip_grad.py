@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 from gpunn.autograd.grad_mode import no_grad
 from gpunn.creation import tensor
+from gpunn.ops.joining import stack
 from gpunn.ops.reduction import norm
-from gpunn.ops.shape import stack
 from gpunn.tensor import Tensor
 
 Tensors: TypeAlias = Tensor | Iterable[Tensor]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gpunn.ops.shape import cat, reshape
+from gpunn.ops.joining import cat
+from gpunn.ops.shape import reshape
 from gpunn.tensor import Tensor
 
 
