@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+import gpunn.sim
 from gpunn.sim.testing import ensure_cuda
 
 reason = ensure_cuda()
-if reason is not None:
-    pytest.skip(reason, allow_module_level=True)
+if reason is not None or not gpunn.sim.installed():
+    pytest.skip(reason or "CuPy uses the GPU here", allow_module_level=True)
 
 import cupy  # noqa: E402
 
