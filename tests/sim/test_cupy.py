@@ -209,6 +209,17 @@ def test_what_cannot_run_is_refused_by_name():
         cupy.cuda.Stream(non_blocking=True).begin_capture()
 
 
+def test_empty_arrays_may_be_written_but_not_read():
+    x = cupy.empty(8, "f4")
+    with pytest.raises(
+        Exception, match=r"uninitialised 4-byte load at .*\n.*\n.*\n.* at byte 16 of array"
+    ):
+        x[:4] = 1
+        x + 1
+    x[4:] = 2
+    assert (x + 1).tolist() == [2.0] * 4 + [3.0] * 4
+
+
 def test_printf(capsys: pytest.CaptureFixture[str]):
     code = 'extern "C" __global__ void say(float* x) { printf("%d: %5.2f %s\\n", threadIdx.x, x[threadIdx.x], "ok"); }'
     cupy.RawKernel(code, "say")((1,), (2,), (cupy.asarray([1.5, 2.5], "f4"),))
