@@ -272,8 +272,9 @@ def _planes(x: Any) -> Any:
 
 
 def _matrices(weight: Any, groups: int, dtype: Any) -> Any:
-    """(groups, O / groups, C / groups * taps)."""
-    return weight.reshape(groups, weight.shape[0] // groups, -1).astype(dtype, copy=False)
+    """(groups, O / groups, C / groups * taps), contiguous: BLAS takes no flipped kernel."""
+    shape = groups, weight.shape[0] // groups, math.prod(weight.shape[1:])
+    return numpy.ascontiguousarray(weight, dtype).reshape(shape)
 
 
 def _gathers(size: Ints, dy: Ints, weight: Ints, stride: Ints, around: Ints, groups: int) -> bool:
