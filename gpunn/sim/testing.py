@@ -10,6 +10,7 @@ and each test that takes the fixture ``cuda`` gets CuPy on whatever there is.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import Any
 
 import pytest
@@ -19,8 +20,11 @@ import gpunn.sim
 
 def ensure_cuda() -> str | None:
     """Have a CUDA device, a simulated one if need be; why there is none, where there is none."""
-    if gpunn.sim.installed() or gpunn.sim.has_gpu():
+    if gpunn.sim.installed():
         return None
+    if gpunn.sim.has_gpu():
+        there = importlib.util.find_spec("cupy") is not None
+        return None if there else "CuPy is not installed: no CUDA device for the tests"
     reason = gpunn.sim.problem()
     if reason is None:
         gpunn.sim.install()

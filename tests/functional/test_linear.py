@@ -198,7 +198,7 @@ def test_one_hot_of_nothing():
 
 def test_refuse_what_is_no_tensor():
     weight = gpunn.ones(2, 3)
-    with pytest.raises(TypeError, match=r"linear\(\): argument 'input' .* Tensor, not numpy.ndarray"):
+    with pytest.raises(TypeError, match=r"linear\(\): argument 'input' .* not numpy.ndarray"):
         F.linear(draw(2, 3), weight)
     with pytest.raises(TypeError, match=r"embedding\(\): argument 'input' .* Tensor, not list"):
         F.embedding([0, 1], weight)
