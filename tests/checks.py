@@ -9,11 +9,12 @@ import numpy as np
 
 import gpunn
 from gpunn.autograd import gradcheck, gradgradcheck
+from gpunn.sim.testing import ensure_cuda
 
 
 def devices() -> list[str]:
-    """The devices of this machine: the CPU, and each kind that can be used."""
-    return ["cpu", "cuda"] if gpunn.cuda.is_available() else ["cpu"]
+    """The devices of this machine: the CPU, and a GPU, which is a simulated one if need be."""
+    return ["cpu"] if ensure_cuda() else ["cpu", "cuda"]
 
 
 def to_numpy(value: Any) -> Any:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import gpunn.sim
+from gpunn.sim.testing import ensure_cuda
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -14,6 +17,10 @@ FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_code_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The blocks of a page run in order and share their names; `>>>` blocks are doctests."""
+    if page.name == "sim.md":
+        reason = ensure_cuda()
+        if reason is not None or not gpunn.sim.installed():
+            pytest.skip(reason or "CuPy uses the GPU here")
     monkeypatch.chdir(tmp_path)
     text = page.read_text(encoding="utf-8")
     names: dict[str, object] = {"__name__": page.stem}

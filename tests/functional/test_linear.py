@@ -100,7 +100,11 @@ INDEX = np.array([[1, 0, 3], [1, 1, 2]])
 
 
 def test_embedding():
-    check_op(lambda w: F.embedding(gpunn.tensor(INDEX), w), [draw(4, 3)], lambda w: w[INDEX])
+    check_op(
+        lambda w: F.embedding(gpunn.tensor(INDEX, device=w.device), w),
+        [draw(4, 3)],
+        lambda w: w[INDEX],
+    )
 
 
 @pytest.mark.parametrize("index", [np.array(2), np.zeros((0, 2), "i8"), INDEX.astype("i4")])

@@ -235,5 +235,7 @@ def test_gradients():
     check_op(put, [x, y], put_array)
     mask = draw((3, 4), "bool")
     check_op(
-        lambda x: x.masked_fill(gpunn.tensor(mask), 2.0), [x], lambda a: np.where(mask, 2.0, a)
+        lambda x: x.masked_fill(gpunn.tensor(mask, device=x.device), 2.0),
+        [x],
+        lambda a: np.where(mask, 2.0, a),
     )

@@ -284,12 +284,14 @@ def test_other_gradients():
     x, y = draw((2, 3)), draw((3,), seed=1) + 0.05
     mask = draw((2, 3), "bool")
     check_op(
-        lambda x, y: gpunn.where(gpunn.tensor(mask), x, y),
+        lambda x, y: gpunn.where(gpunn.tensor(mask, device=x.device), x, y),
         [x, y],
         lambda x, y: np.where(mask, x, y),
     )
     check_op(
-        lambda x: gpunn.where(gpunn.tensor(mask), x, 2.0), [x], lambda x: np.where(mask, x, 2.0)
+        lambda x: gpunn.where(gpunn.tensor(mask, device=x.device), x, 2.0),
+        [x],
+        lambda x: np.where(mask, x, 2.0),
     )
     check_op(lambda x, y: x.clamp(y, y + 0.5), [x, y], lambda x, y: np.clip(x, y, y + 0.5))
     check_op(lambda x: x.clamp(-0.4, 0.6), [x], lambda x: np.clip(x, -0.4, 0.6))

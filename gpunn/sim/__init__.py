@@ -1,0 +1,182 @@
+"""A simulated CUDA device: the real CuPy, the real NVRTC and real .cu files, without a GPU.
+
+    >>> import gpunn.sim
+    >>> gpunn.sim.install()  # doctest: +SKIP
+
+`docs/sim.md` says what is checked, what is not, and how to test kernels with it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import importlib.util
+import os
+import platform
+import re
+import sys
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gpunn.sim.device import Device
+
+__all__ = ["ARCHS", "device", "has_gpu", "install", "installed", "problem"]
+
+ARCHS = (75, 80, 86, 89, 90, 100, 120)
+_MEMORY = 8 << 30  # bytes of device memory: address space, used as arrays need it
+
+# What CuPy's own kernels do all the same. In the last block of a scan, threads beyond the end leave
+# before a barrier, and the others read what those never wrote; the sums that result are never used.
+_SCAN = ("uninitialised", "barrier")
+EXEMPT = {"cupy_inclusive_batch_scan_kernel": _SCAN, "cupy_inclusive_scan_kernel": _SCAN}
+
+_device: Device | None = None
+
+
+def problem() -> str | None:
+    """Why there can be no simulation here, and the fix; None where there can."""
+    if sys.platform != "linux" or platform.machine() not in ("x86_64", "AMD64"):
+        return f"gpunn.sim needs Linux on x86-64; this is {sys.platform} on {platform.machine()}"
+    missing = [n for n in ("cupy", "nvidia.cu13") if not _found(n)]
+    if missing:
+        return (
+            f"gpunn.sim needs CuPy and NVRTC ({' and '.join(missing)} not found); install them "
+            "with: pip install 'gpunn[sim]'"
+        )
+    return None
+
+
+def _found(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def has_gpu() -> bool:
+    """Whether this machine has a CUDA driver and a device."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int()
+    return (
+        not driver.cuInit(0)
+        and not driver.cuDeviceGetCount(ctypes.byref(count))
+        and count.value > 0
+    )
+
+
+def installed() -> bool:
+    """Whether a simulated device is in place."""
+    return _device is not None
+
+
+def device() -> Device:
+    """The simulated device. Raises RuntimeError before `install`."""
+    if _device is None:
+        raise RuntimeError("no simulated device: call gpunn.sim.install() first")
+    return _device
+
+
+def install(
+    *,
+    arch: int = 80,
+    check: bool = True,
+    profile: bool = False,
+    seed: int = 0,
+    budget: int = 3_000_000,
+) -> Device:
+    """Put a simulated device under CuPy, for the rest of this process.
+
+    ``arch`` is its compute capability; it cannot change later, the rest can, by a second call.
+    ``check`` looks for defects, ``profile`` counts, ``seed`` shuffles the order of blocks and
+    warps, and ``budget`` is the number of instructions after which a kernel is said to hang.
+
+    Raises RuntimeError where there can be no simulation, and where CuPy uses a GPU already.
+    """
+    global _device
+    if arch not in ARCHS:
+        raise ValueError(f"arch must be one of {', '.join(map(str, ARCHS))}, but got {arch}")
+    reason = problem()
+    if reason is not None:
+        raise RuntimeError(reason)
+    from gpunn.sim import runtime
+    from gpunn.sim.device import Device as _Device
+    from gpunn.sim.memory import Arena
+    from gpunn.sim.program import Settings
+
+    settings = Settings(check, profile, seed, budget, exempt=EXEMPT)
+    if _device is not None:
+        if arch != runtime.architecture():
+            raise RuntimeError(f"a simulated sm_{runtime.architecture()} is installed already")
+        _device.settings = settings
+        return _device
+    if "cupy" in sys.modules and has_gpu():
+        raise RuntimeError("CuPy may use a GPU already: call gpunn.sim.install() before cupy")
+    os.environ.update(CUPY_COMPILE_WITH_PTX="1", CUPY_CACHE_IN_MEMORY="1", CUPY_ACCELERATORS="")
+    # CuPy makes the folder of its cache at once, though with the above it will not write to it.
+    os.environ.setdefault("CUPY_CACHE_DIR", tempfile.gettempdir())
+    made = _Device(Arena(_MEMORY), settings)
+    runtime.use(made, arch)
+    _redirect()
+    _prepare_cupy()
+    _device = made
+    return made
+
+
+def _redirect() -> None:
+    """Make the runtime inside CuPy, and the driver that it loads, the simulated ones."""
+    from gpunn.sim import patch, runtime
+
+    api: Any = importlib.import_module("cupy_backends.cuda.api.runtime")
+    names = [n for n in patch.functions(api.__file__) if re.match(r"cuda[A-Z]", n)]
+    for name in names:
+        if name not in runtime.table:
+            runtime.table[name] = runtime.refusal(name)
+    patch.redirect(api.__file__, {n: runtime.table[n] for n in names})
+    library, real = runtime.DriverLibrary(), ctypes.CDLL
+
+    def load(name: Any = None, *arguments: Any, **options: Any) -> Any:
+        if str(name).startswith("libcuda.so"):
+            return library
+        return real(name, *arguments, **options)
+
+    driver: Any = importlib.import_module("cupy_backends.cuda.api.driver")
+    setattr(ctypes, "CDLL", load)  # noqa: B010
+    try:
+        driver.ctxGetCurrent()  # CuPy looks its driver functions up at the first use
+    finally:
+        setattr(ctypes, "CDLL", real)  # noqa: B010
+
+
+def _prepare_cupy() -> None:
+    """PTX with line numbers, an allocation for each array, and NumPy for what cannot run."""
+    from gpunn.sim import host, report
+
+    cupy: Any = importlib.import_module("cupy")
+    compiler: Any = importlib.import_module("cupy.cuda.compiler")
+    core: Any = importlib.import_module("cupy._core")
+    compiler._use_ptx = True
+    core.set_routine_accelerators([])
+    core.set_reduction_accelerators([])
+    cupy.cuda.set_allocator(None)
+    program: Any = compiler._NVRTCProgram
+    begin: Any = program.__init__
+    compile_: Any = program.compile
+
+    def named(self: Any, source: Any, name: str = "", *arguments: Any, **options: Any) -> None:
+        text = source.decode() if isinstance(source, bytes) else source
+        entry = re.search(
+            r"__global__[^;{]*?\b(\w+)\s*\(", re.sub(r"__launch_bounds__\s*\([^)]*\)", "", text)
+        )
+        name = f"{entry[1]}.cu" if entry else "kernel.cu"
+        report.sources[name] = text.split("\n")
+        begin(self, source, name, *arguments, **options)
+
+    def with_lines(self: Any, options: tuple[str, ...] = (), log_stream: Any = None) -> Any:
+        return compile_(self, (*options, "-lineinfo"), log_stream)
+
+    program.__init__, program.compile = named, with_lines
+    host.serve(cupy)

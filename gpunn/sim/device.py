@@ -1,0 +1,92 @@
+"""The simulated GPU: its memory, its settings, its counters; launches, and their limits."""
+
+# NumPy's array functions are typed loosely: what is unknown here is the dtype.
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gpunn.sim.machine import WARP, Batch
+from gpunn.sim.memory import Arena
+from gpunn.sim.profile import Profile
+from gpunn.sim.program import STATIC_SHARED, Program, Settings
+from gpunn.sim.races import GlobalRaces
+from gpunn.sim.report import launch_defect
+
+MAX_THREADS, MAX_GRID = 1024, (2**31 - 1, 65535, 65535)
+
+
+@dataclass(slots=True)
+class Device:
+    """The simulated GPU: its memory, settings and counters."""
+
+    arena: Arena
+    settings: Settings
+    races: GlobalRaces = field(init=False)
+    profile: Profile = field(default_factory=Profile)
+    executed: int = 0  # thread-instructions
+    launches: int = 0
+
+    def __post_init__(self) -> None:
+        self.races = GlobalRaces(*self.arena.owners)
+
+    def launch(
+        self,
+        program: Program,
+        grid: tuple[int, int, int],
+        block: tuple[int, int, int],
+        dynamic: int,
+        arguments: bytes,
+        shared_limit: int = STATIC_SHARED,
+    ) -> None:
+        """Run a grid to its end. Raises `Defect` at the first thing that is wrong."""
+        kernel, threads, blocks = program.kernel, int(np.prod(block)), int(np.prod(grid))
+        _check_limits(program, grid, block, dynamic, shared_limit)
+        self.launches += 1
+        self.races.launch(blocks)
+        order = np.arange(blocks)
+        if self.settings.seed:
+            np.random.default_rng(self.settings.seed + self.launches).shuffle(order)
+        per = -(-threads // WARP) * WARP
+        share = max(1, self.settings.lanes // per)
+        if kernel.shared + dynamic:  # shared memory and its checks stay within bounds
+            share = max(1, min(share, (1 << 22) // (kernel.shared + dynamic)))
+        with np.errstate(all="ignore"):
+            for start in range(0, blocks, share):
+                some = order[start : start + share]
+                Batch(self, program, grid, block, dynamic, arguments, some).run()
+
+
+def _check_limits(
+    program: Program,
+    grid: tuple[int, int, int],
+    block: tuple[int, int, int],
+    dynamic: int,
+    shared_limit: int,
+) -> None:
+    name, limits = program.kernel.name, program.kernel.limits
+    threads = int(np.prod(block))
+    most = min(MAX_THREADS, limits.get("maxntid", MAX_THREADS))
+    if threads > most or threads < 1 or block[2] > 64:
+        why = "its __launch_bounds__" if most < MAX_THREADS else "the device's limit (z: 64)"
+        raise launch_defect(
+            name, "block over the limits", f"block {block}: {threads} threads; {why} is {most}"
+        )
+    if threads != limits.get("reqntid", threads):
+        raise launch_defect(
+            name, "block over the limits", f"{threads} threads; needs {limits['reqntid']}"
+        )
+    if any(not 1 <= g <= m for g, m in zip(grid, MAX_GRID, strict=True)):
+        raise launch_defect(name, "grid over the limits", f"grid {grid}; the limits are {MAX_GRID}")
+    static = program.kernel.shared
+    if static > STATIC_SHARED or static + dynamic > max(program.dynamic_limit, STATIC_SHARED):
+        raise launch_defect(
+            name,
+            "shared memory over the limits",
+            f"{static} bytes static and {dynamic} dynamic; this launch may have "
+            f"{max(program.dynamic_limit, STATIC_SHARED)} (the device has {shared_limit})",
+        )

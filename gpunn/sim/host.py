@@ -1,0 +1,105 @@
+"""What CuPy takes from libraries of machine code (cuBLAS, cuSOLVER, thrust): NumPy's, or refused.
+
+The results of products may differ from cuBLAS's in the order of their sums.
+"""
+
+# NumPy's array functions are typed loosely: what is unknown here is the dtype.
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+_LINALG = (
+    "cholesky",
+    "det",
+    "eigh",
+    "eigvalsh",
+    "inv",
+    "lstsq",
+    "pinv",
+    "qr",
+    "slogdet",
+    "solve",
+    "svd",
+)
+
+
+def serve(cupy: Any) -> None:
+    """Replace matmul and its kin, and sorting, by NumPy's; refuse cuRAND by name."""
+
+    def to_host(value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return type(value)(to_host(v) for v in value)
+        return cupy.asnumpy(value) if isinstance(value, cupy.ndarray) else value
+
+    def served(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def on_host(*arguments: Any, out: Any = None, **options: Any) -> Any:
+            result = function(
+                *map(to_host, arguments), **{k: to_host(v) for k, v in options.items()}
+            )
+            if isinstance(result, tuple):
+                return tuple(cupy.asarray(r) for r in result)
+            if out is None:
+                return cupy.asarray(result)
+            out[...] = cupy.asarray(result).astype(out.dtype, copy=False)
+            return out
+
+        return on_host
+
+    for name in ("matmul", "dot", "tensordot", "einsum", "inner", "vdot", "lexsort"):
+        setattr(cupy, name, served(getattr(np, name)))
+    for name in _LINALG:
+        setattr(cupy.linalg, name, served(getattr(np.linalg, name)))
+    array = cupy.ndarray
+    array.__matmul__ = lambda a, b: cupy.matmul(a, b)
+    array.__rmatmul__ = lambda a, b: cupy.matmul(b, a)
+    array.dot = lambda a, b, out=None: cupy.dot(a, b, out=out)
+
+    def sort(a: Any, axis: int = -1, kind: Any = None) -> None:
+        a[...] = cupy.asarray(np.sort(cupy.asnumpy(a), axis=axis, kind="stable"))
+
+    def partition(a: Any, kth: Any, axis: int = -1, **_: Any) -> None:
+        sort(a, axis)
+
+    def argsort(a: Any, axis: int = -1, kind: Any = None) -> Any:
+        return cupy.asarray(np.argsort(cupy.asnumpy(a), axis=axis, kind="stable"))
+
+    array.sort, array.partition = sort, partition
+    array.argsort = argsort
+    array.argpartition = lambda a, kth, axis=-1, **_: argsort(a, axis)
+    for name in cupy.random.__dict__:
+        thing = getattr(cupy.random, name)
+        if callable(thing) and not name.startswith("_"):
+            setattr(cupy.random, name, _refused(f"cupy.random.{name}", "cuRAND"))
+    for module in ("fft", "cudnn"):
+        if hasattr(cupy, module):
+            _refuse_module(getattr(cupy, module), f"cupy.{module}")
+
+
+def _refuse_module(module: Any, label: str) -> None:
+    for name in getattr(module, "__all__", dir(module)):
+        thing = getattr(module, name)
+        if (
+            callable(thing)
+            and not name.startswith("_")
+            and "freq" not in name
+            and "shift" not in name
+        ):
+            setattr(module, name, _refused(f"{label}.{name}", "cuFFT"))
+
+
+def _refused(name: str, library: str) -> Callable[..., Any]:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise NotImplementedError(
+            f"{name} runs machine code of {library}, which gpunn.sim cannot; make the data with "
+            "NumPy and move it: cupy.asarray(...)"
+        )
+
+    return refuse

@@ -1,0 +1,421 @@
+"""Every PTX instruction that the simulator runs, in one table; and kernels made ready to run.
+
+Lane-wise instructions are described in `gpunn.sim.ops`; the others are functions from an
+instruction to a `Step`, found here by opcode.
+"""
+
+# NumPy's array functions are typed loosely: what is unknown here is the dtype.
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gpunn.sim import ops
+from gpunn.sim.async_copy import copy_async
+from gpunn.sim.calls import call
+from gpunn.sim.machine import Batch
+from gpunn.sim.matrix import load_matrix, matrix, multiply
+from gpunn.sim.memory_ops import atomic, fence, load, store
+from gpunn.sim.operands import WINDOWS, Reader, Writer, items, pair, reader, unsupported, writer
+from gpunn.sim.program import Barrier, Program, Step
+from gpunn.sim.ptx import (
+    SIZES,
+    Immediate,
+    Instruction,
+    Kernel,
+    Module,
+    Register,
+    Vector,
+)
+from gpunn.sim.values import (
+    PLAIN,
+    Array,
+    convert,
+    exact_fma,
+    exact_product,
+    flush,
+    fma64,
+    narrow,
+    two_product,
+    two_sum,
+)
+from gpunn.sim.warp import active_mask, elect, match, reduce, shuffle, vote, warp_barrier
+
+_ROUNDING = ("rn", "rz", "rm", "rp", "rna")
+_IGNORED = frozenset((*_ROUNDING, "ftz", "approx", "full", "uni", "to"))
+_WIDER = {"u16": "u32", "s16": "s32", "u32": "u64", "s32": "s64"}
+
+
+def _lane_wise(i: Instruction) -> Step:
+    """An instruction of `ops.TABLE`: readers, the function, rounding and flushing, writers."""
+    type = i.opcode[-1]
+    if type not in SIZES:
+        raise unsupported(i)
+    floating = type[0] == "f" or type[:2] == "bf"
+    words = [m for m in i.opcode[1:-1] if m not in _IGNORED and not (m == "sat" and floating)]
+    words = [m for m in words if m not in SIZES]
+    name = next(
+        (n for k in (2, 1, 0) if (n := ".".join((i.opcode[0], *words[:k]))) in ops.TABLE), ""
+    )
+    if not name or name.count(".") != len(words):
+        raise unsupported(i)
+    signature, function = ops.TABLE[name]
+    function = _rounded(i, name.partition(".")[0], type, function)
+    results, operands = signature.split("=")
+    types = {
+        "t": type,
+        "f": i.opcode[-2] if i.opcode[-2] in SIZES else type,
+        "w": _WIDER.get(type, type),
+        "u": "u32",
+        "p": "pred",
+    }
+    given = iter(i.operands)
+    writers = [_carry_writer if c == "c" else writer(next(given), types[c]) for c in results]
+    readers = [_carry_reader if c == "c" else reader(next(given), types[c]) for c in operands]
+    if next(given, None) is not None:
+        raise unsupported(i, "too many operands")
+    if len(writers) == 1:
+        return Step(i, _one_result(writers[0], readers, function))
+
+    def run(b: Batch) -> None:
+        for write, value in zip(writers, function(*(r(b) for r in readers)), strict=True):
+            write(b, value)
+
+    return Step(i, run)
+
+
+def _one_result(
+    write: Writer, readers: list[Reader], function: Callable[..., Array]
+) -> Callable[[Batch], None]:
+    """Without a loop for the common numbers of operands: this is what a simulation spends on."""
+    if len(readers) == 1:
+        (x,) = readers
+        return lambda b: write(b, function(x(b)))
+    if len(readers) == 2:
+        x, y = readers
+        return lambda b: write(b, function(x(b), y(b)))
+    if len(readers) == 3:
+        x, y, z = readers
+        return lambda b: write(b, function(x(b), y(b), z(b)))
+    return lambda b: write(b, function(*(r(b) for r in readers)))
+
+
+def _carry_reader(b: Batch) -> Array:
+    return b.carry if len(b.carry) == 1 else b.carry[b.pick]
+
+
+def _carry_writer(b: Batch, value: Array) -> None:
+    carry = np.zeros(b.width, bool)
+    carry[:] = b.carry
+    carry[b.pick] = value
+    b.carry = carry
+
+
+_EXACT: dict[str, Callable[..., tuple[Array, Array]]] = {
+    "add": two_sum,
+    "sub": lambda a, b: two_sum(a, -b),
+    "mul": exact_product,
+    "fma": exact_fma,
+    "mad": exact_fma,
+    "div": lambda a, b: (a / b, np.zeros(1)),
+    "rcp": lambda a: (1 / a, np.zeros(1)),
+    "sqrt": lambda a: (np.sqrt(a), np.zeros(1)),
+}
+_EXACT64 = _EXACT | {"mul": two_product, "fma": fma64, "mad": fma64}
+
+
+def _rounded(
+    i: Instruction, base: str, type: str, function: Callable[..., Any]
+) -> Callable[..., Any]:
+    """The function with the instruction's rounding mode, flushing and saturation."""
+    mode = next((m for m in i.opcode if m in ("rz", "rm", "rp")), "rn")
+    fused = base in ("fma", "mad")
+    if base in _EXACT and type == "f32" and (mode != "rn" or fused):
+        function = _exactly(_EXACT[base], mode, np.dtype("f4"))
+    elif base in _EXACT and type == "f64" and (mode != "rn" or fused):
+        if base in ("div", "rcp", "sqrt"):
+            raise unsupported(i, "directed rounding of a double")
+        function = _exactly(_EXACT64[base], mode, np.dtype("f8"))
+    elif fused and type[0] in "fb" and type not in ("f32", "f64") and type in _NARROW:
+        function = _fma_narrow
+    elif mode != "rn" and base in _EXACT and type in _NARROW:
+        raise unsupported(i, "rounding mode")
+    ftz, saturate, relu = "ftz" in i.opcode, "sat" in i.opcode, "relu" in i.opcode
+    if ftz and type == "f32":
+        function = _flushed(function)
+    if (saturate and (type[0] == "f" or type[:2] == "bf")) or relu:
+        return _saturated(function)
+    return function
+
+
+_NARROW = ("f16", "bf16", "f16x2", "bf16x2")
+
+
+def _fma_narrow(a: Array, b: Array, c: Array) -> Array:
+    return a.astype("f8") * b + c
+
+
+def _exactly(
+    exact: Callable[..., tuple[Array, Array]], mode: str, dtype: Any
+) -> Callable[..., Array]:
+    def rounded(*values: Array) -> Array:
+        return narrow(exact(*(v.astype("f8", copy=False) for v in values)), mode, dtype)
+
+    return rounded
+
+
+def _flushed(function: Callable[..., Array]) -> Callable[..., Array]:
+    def with_flush(*values: Array) -> Array:
+        result = function(*(flush(v) for v in values))
+        return flush(result) if result.dtype == np.float32 else result
+
+    return with_flush
+
+
+def _saturated(function: Callable[..., Array]) -> Callable[..., Array]:
+    def clipped(*values: Array) -> Array:
+        result = function(*values)
+        return np.where(np.isnan(result), 0, np.clip(result, 0, 1) + 0).astype(result.dtype)
+
+    return clipped
+
+
+def _move(i: Instruction) -> Step:
+    """``mov``: also packs and unpacks vectors."""
+    target, source = i.operands
+    type = i.opcode[-1]
+    if isinstance(target, Vector) and not isinstance(source, Vector):
+        part = SIZES[type] // len(target.items)
+        read = reader(source, f"b{8 * SIZES[type]}")
+        writers = [writer(t, f"b{8 * part}") for t in target.items]
+
+        def unpack(b: Batch) -> None:
+            parts = np.ascontiguousarray(read(b)).view(f"u{part}").reshape(-1, len(writers))
+            for k, write in enumerate(writers):
+                write(b, np.ascontiguousarray(parts[:, k]))
+
+        return Step(i, unpack)
+    if isinstance(source, Vector) and not isinstance(target, Vector):
+        part = SIZES[type] // len(source.items)
+        readers = [reader(s, f"b{8 * part}") for s in source.items]
+        write = writer(target, f"b{8 * SIZES[type]}")
+
+        def pack(b: Batch) -> None:
+            columns = [r(b) for r in readers]
+            out = np.empty((max(len(c) for c in columns), len(columns)), f"u{part}")
+            for k, column in enumerate(columns):
+                out[:, k] = column
+            write(b, out.view(f"u{SIZES[type]}").ravel())
+
+        return Step(i, pack)
+    return _lane_wise(i)
+
+
+def _compare(i: Instruction) -> Step:
+    """``setp`` and ``set``: a comparison, combined with a predicate if one is given."""
+    test = next((ops.COMPARE[p] for p in i.opcode[1:] if p in ops.COMPARE), None)
+    combine = next((ops.COMBINE[p] for p in i.opcode[1:] if p in ops.COMBINE), None)
+    type, ftz = i.opcode[-1], "ftz" in i.opcode
+    if test is None or type not in SIZES:
+        raise unsupported(i)
+    first, second = pair(i.operands[0])
+    to = "pred" if i.opcode[0] == "setp" else i.opcode[-2]
+    result = writer(first, to)
+    inverse = writer(second, "pred") if second is not None else None
+    x, y = reader(i.operands[1], type), reader(i.operands[2], type)
+    with_ = reader(i.operands[3], "pred") if combine is not None else None
+
+    def run(b: Batch) -> None:
+        a, c = x(b), y(b)
+        if ftz:
+            a, c = flush(a), flush(c)
+        holds = test(a, c)
+        fails = ~holds
+        if combine is not None and with_ is not None:
+            other = with_(b)
+            holds, fails = combine(holds, other), combine(fails, other)
+        if to != "pred":
+            holds = (
+                holds.astype("f4")
+                if to == "f32"
+                else np.where(holds, np.uint32(0xFFFFFFFF), np.uint32(0)).view(PLAIN[to])
+            )
+        result(b, holds)
+        if inverse is not None:
+            inverse(b, fails)
+
+    return Step(i, run)
+
+
+def _convert(i: Instruction) -> Step:
+    """``cvt``: between all types; two sources make a pair of halves."""
+    types = [p for p in i.opcode[1:] if p in SIZES]
+    if len(types) != 2 or "e4m3x2" in i.opcode or "e5m2x2" in i.opcode:
+        raise unsupported(i)
+    to, source = types
+    function = convert("f16" if to == "f16x2" else to, i.opcode)
+    write = writer(i.operands[0], to)
+    if len(i.operands) == 2:
+        read = reader(i.operands[1], source)
+        return Step(i, lambda b: write(b, function(read(b))))
+    high, low = (reader(o, source) for o in i.operands[1:3])
+
+    def both(b: Batch) -> None:
+        parts = function(low(b)), function(high(b))
+        out = np.empty((max(map(len, parts)), 2), parts[0].dtype)
+        out[:, 0], out[:, 1] = parts
+        write(b, out.ravel())
+
+    return Step(i, both)
+
+
+def _address_space(i: Instruction) -> Step:
+    """``cvta``: generic addresses have a window for each space but global."""
+    space = next((p for p in i.opcode if p in WINDOWS), "")
+    base = WINDOWS.get(space, 0)
+    window = np.uint64(2**64 - base if base and "to" in i.opcode else base)
+    source = i.operands[1]
+    wide = not isinstance(source, Register) or SIZES[source.type] == 8
+    read, write = reader(source, "u64" if wide else "u32"), writer(i.operands[0], "u64")
+    return Step(i, lambda b: write(b, read(b).astype("u8") + window))
+
+
+def _is_space(i: Instruction) -> Step:
+    """``isspacep``: which window an address is in."""
+    space = i.opcode[1].partition("::")[0]
+    window = np.uint64(WINDOWS.get(space, 0) >> 60)
+    read, write = reader(i.operands[1], "u64"), writer(i.operands[0], "pred")
+    return Step(i, lambda b: write(b, read(b) >> np.uint64(60) == window))
+
+
+def _barrier(i: Instruction) -> Step:
+    """``bar`` and ``barrier``: for the block, or for a warp."""
+    if "warp" in i.opcode:
+        return warp_barrier(i)
+    operands = list(i.operands)
+    reduce_ = next((p for p in i.opcode if p in ("popc", "and", "or")), "")
+    result = None
+    predicate = None
+    if "red" in i.opcode:
+        result = writer(operands.pop(0), "u32" if reduce_ == "popc" else "pred")
+        predicate = reader(operands.pop(), "pred")
+    number = reader(operands[0], "u32")
+    count = reader(operands[1], "u32") if len(operands) > 1 else None
+    barrier = Barrier(number, count, "arrive" in i.opcode, predicate, reduce_, result)
+    return Step(i, kind="barrier", barrier=barrier)
+
+
+def _branch_table(i: Instruction) -> Step:
+    """``brx.idx``: a jump by a table."""
+    return Step(i, reader(i.operands[0], "u32"), kind="table")
+
+
+def _stop(i: Instruction) -> Step:
+    """``trap``: the kernel gives up."""
+
+    def run(b: Batch) -> None:
+        raise b.fail(i, "trap", "trap", b.lanes)
+
+    return Step(i, run)
+
+
+def _nothing(i: Instruction) -> Step:
+    """Hints and waits that change no result."""
+    return Step(i)
+
+
+def _kind(kind: str) -> Callable[[Instruction], Step]:
+    return lambda i: Step(i, kind=kind)
+
+
+TABLE: dict[str, Callable[[Instruction], Step]] = {
+    **{name.partition(".")[0]: _lane_wise for name in ops.TABLE},
+    "mov": _move,
+    "set": _compare,
+    "setp": _compare,
+    "cvt": _convert,
+    "cvta": _address_space,
+    "isspacep": _is_space,
+    # memory
+    "ld": load,
+    "ldu": load,
+    "st": store,
+    "atom": atomic,
+    "red": atomic,
+    "cp": copy_async,
+    "membar": fence,
+    "fence": fence,
+    # warps and matrices
+    "shfl": shuffle,
+    "vote": vote,
+    "activemask": active_mask,
+    "elect": elect,
+    "match": match,
+    "redux": reduce,
+    "ldmatrix": load_matrix,
+    "mma": multiply,
+    "wmma": matrix,
+    # control
+    "bra": _kind("branch"),
+    "brx": _branch_table,
+    "exit": _kind("exit"),
+    "ret": _kind("exit"),
+    "bar": _barrier,
+    "barrier": _barrier,
+    "trap": _stop,
+    "brkpt": _stop,
+    "call": call,
+    **dict.fromkeys(("prefetch", "prefetchu", "nanosleep", "discard", "applypriority"), _nothing),
+    **dict.fromkeys(("griddepcontrol", "pmevent"), _nothing),
+}
+
+
+def prepare(module: Module, name: str) -> Program:
+    """A kernel made ready. Raises PtxError, quoting the instruction, for one not in the table."""
+    kernel = module.kernel(name)
+    steps: list[Step] = []
+    for i in kernel.code:
+        bind = TABLE.get(i.opcode[0])
+        if bind is None:
+            raise unsupported(i)
+        try:
+            step = bind(i)
+        except (KeyError, IndexError, ValueError, StopIteration) as error:
+            raise unsupported(i, f"{type(error).__name__}: {error}") from error
+        if i.guard is not None:
+            step.guard = reader(i.guard, "pred")
+        steps.append(step)
+    return Program(module, kernel, steps, _register_sizes(kernel), _grain(kernel))
+
+
+def _register_sizes(kernel: Kernel) -> list[int]:
+    sizes = [4] * kernel.slots
+    for slot, type in kernel.types.items():
+        sizes[slot] = 0 if type == "pred" else SIZES[type]
+    return sizes
+
+
+def _grain(kernel: Kernel) -> int:
+    """The narrowest access that may be to shared memory."""
+    narrowest = 16
+    for i in kernel.code:
+        if i.opcode[0] in ("ld", "st", "atom", "red"):
+            spaces = [p.partition("::")[0] for p in i.opcode]
+            if "shared" in spaces or not any(
+                s in spaces for s in ("global", "local", "const", "param")
+            ):
+                vector = max(len(items(o)) for o in i.operands)
+                size = next(SIZES[p] for p in reversed(i.opcode) if p in SIZES)
+                narrowest = min(narrowest, size * vector)
+        elif i.opcode[:2] == ("cp", "async") and isinstance(
+            i.operands[2:3] and i.operands[2], Immediate
+        ):
+            narrowest = min(narrowest, int(i.operands[2].text))  # type: ignore[union-attr]
+        elif i.opcode[0] == "wmma" and i.opcode[1] in ("load", "store"):
+            narrowest = min(narrowest, SIZES[i.opcode[-1]])
+    return narrowest

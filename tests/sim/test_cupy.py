@@ -1,0 +1,233 @@
+"""What gpunn needs of CuPy, on the simulated device, against NumPy."""
+
+# ruff: noqa: E501
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpunn.sim
+from gpunn.sim.testing import ensure_cuda
+
+reason = ensure_cuda()
+if reason is not None or not gpunn.sim.installed():
+    pytest.skip(reason or "CuPy uses the GPU here", allow_module_level=True)
+
+import cupy  # noqa: E402
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((7, 5, 6)).astype("f4")
+ROWS = np.array([3, 1, 1, 6])
+
+
+def _where(xp: Any, x: Any) -> Any:
+    return xp.where(x > 0, x, -1)
+
+
+def _set(xp: Any, x: Any) -> Any:
+    y = x.copy()
+    y[1:3, ::2] = 5
+    y[y < -1] = 0
+    y[xp.asarray([0, 4])] += 1
+    return y
+
+
+def _put(xp: Any, x: Any) -> Any:
+    y = xp.zeros(9, "f4")
+    xp.put(y, xp.asarray([1, 3]), xp.asarray([2.0, 4.0]))
+    return y
+
+
+def _scatter_add(xp: Any, x: Any) -> Any:
+    y = xp.zeros((7, 6), "f4")
+    xp.add.at(y, xp.asarray(ROWS), x[:4, 0])
+    return y
+
+
+def _in_place(xp: Any, x: Any) -> Any:
+    y = x.copy()
+    y *= 2
+    y -= y[:1]
+    return y
+
+
+SWEEP = {
+    "arange": lambda xp, x: xp.arange(3, 40, 4) + 1,
+    "full": lambda xp, x: xp.full((3, 4), 2.5) + xp.ones(4),
+    "eye": lambda xp, x: xp.eye(4, 5),
+    "linspace": lambda xp, x: xp.linspace(0, 1, 7),
+    "arithmetic": lambda xp, x: (x * 2 - 1) / (x * x + 1),
+    "floor division": lambda xp, x: (x * 10) // 3,
+    "exp and log": lambda xp, x: xp.log1p(xp.exp(x)) + xp.expm1(x / 4),
+    "trigonometry": lambda xp, x: xp.sin(x) + xp.cos(x) + xp.tanh(x) + xp.arctan2(x, x + 1),
+    "double": lambda xp, x: xp.sin(x.astype("f8") * 1e6) + xp.cos(x.astype("f8")),
+    "powers": lambda xp, x: xp.abs(x) ** 1.5 + xp.sqrt(xp.abs(x)) + xp.cbrt(x),
+    "rounding": lambda xp, x: xp.rint(x * 3) + xp.floor(x) + xp.trunc(x),
+    "sum": lambda xp, x: x.sum(),
+    "sum of axes": lambda xp, x: x.sum((0, 2)),
+    "sum of the last": lambda xp, x: x.sum(-1, keepdims=True),
+    "mean": lambda xp, x: x.mean(1),
+    "var": lambda xp, x: x.var((1, 2), ddof=1),
+    "max": lambda xp, x: x.max(1),
+    "argmax": lambda xp, x: x.argmax(2),
+    "argmin": lambda xp, x: x.argmin(),
+    "prod": lambda xp, x: x.prod(0),
+    "all and any": lambda xp, x: (x > -9).all(1) & (x > 2).any(1),
+    "cumsum": lambda xp, x: xp.cumsum(x, 1),
+    "long cumsum": lambda xp, x: xp.cumsum(xp.arange(3000)),
+    "slices": lambda xp, x: x[1:6:2, ::-1, 3],
+    "fancy": lambda xp, x: x[xp.asarray(ROWS), :, 2],
+    "mask": lambda xp, x: x[x > 0.5],
+    "take": lambda xp, x: xp.take(x, xp.asarray(ROWS), 0),
+    "take along": lambda xp, x: xp.take_along_axis(x, xp.argsort(x, 1), 1),
+    "put": _put,
+    "set": _set,
+    "in place": _in_place,
+    "scatter add": _scatter_add,
+    "where": _where,
+    "nonzero": lambda xp, x: xp.stack(xp.nonzero(x > 1)),
+    "concatenate": lambda xp, x: xp.concatenate([x, x[:2]], 0),
+    "stack": lambda xp, x: xp.stack([x, x + 1], -1),
+    "pad": lambda xp, x: xp.pad(x, ((0, 0), (1, 2), (3, 0))),
+    "transpose": lambda xp, x: xp.ascontiguousarray(x.transpose(2, 0, 1)),
+    "broadcast": lambda xp, x: xp.broadcast_to(x[0], (3, 5, 6)) + x[:3],
+    "clip": lambda xp, x: xp.clip(x, -0.5, 0.5),
+    "matmul": lambda xp, x: x @ x.transpose(0, 2, 1),
+    "dot": lambda xp, x: x[0].dot(x[1].T),
+    "tensordot": lambda xp, x: xp.tensordot(x, x, ((1, 2), (1, 2))),
+    "einsum": lambda xp, x: xp.einsum("nij,nkj->nik", x, x),
+    "integer matmul": lambda xp, x: x.astype("i4") @ x.astype("i4").transpose(0, 2, 1),
+    "sort": lambda xp, x: xp.sort(x, 1),
+    "argsort": lambda xp, x: xp.argsort(x, -1),
+    "unique": lambda xp, x: xp.unique(xp.asarray([3, 1, 3, 2])),
+    "bits": lambda xp, x: (xp.arange(20) << 3 ^ 0x55) & ~xp.arange(20),
+    "64-bit products": lambda xp, x: xp.arange(20, dtype="u8") * np.uint64(0x9E3779B97F4A7C15),
+    "complex": lambda xp, x: (x[0] + 1j * x[1]).conj() * x[2],
+}
+
+
+@pytest.mark.parametrize("name", SWEEP)
+def test_sweep(name: str):
+    function = SWEEP[name]
+    expected, got = function(np, X), function(cupy, cupy.asarray(X))
+    assert isinstance(got, cupy.ndarray)
+    np.testing.assert_allclose(got.get(), expected, rtol=2e-5, atol=2e-5)
+    assert got.dtype == expected.dtype
+
+
+TYPES = ["bool", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"]
+
+
+@pytest.mark.parametrize("source", TYPES)
+def test_casts(source: str):
+    x = (np.arange(100) % 100).astype(source)
+    for to in TYPES:
+        np.testing.assert_array_equal(cupy.asarray(x).astype(to).get(), x.astype(to))
+
+
+def test_kernels_of_the_users_own():
+    x = cupy.asarray(X)
+    twice = cupy.ElementwiseKernel("T a, T b", "T c", "c = a * b + 1", "fused_multiply")
+    np.testing.assert_allclose(twice(x, x).get(), X * X + 1, rtol=1e-6)
+    squares = cupy.ReductionKernel("T a", "T c", "a * a", "a + b", "c = a", "0", "squares")
+    np.testing.assert_allclose(squares(x, axis=1).get(), (X * X).sum(1), rtol=1e-5)
+
+    @cupy.fuse()
+    def fused(a: Any) -> Any:
+        return a * 2 + cupy.exp(a)
+
+    np.testing.assert_allclose(fused(x).get(), X * 2 + np.exp(X), rtol=1e-5)
+    module = cupy.RawModule(
+        code='__constant__ float scale[2];\nextern "C" __global__ void k(float* y) { y[threadIdx.x] *= scale[1]; }'
+    )
+    pointer = module.get_global("scale")
+    cupy.ndarray(2, "f4", pointer)[...] = cupy.asarray([1.0, 3.0], "f4")
+    y = cupy.ones(8, "f4")
+    module.get_function("k")((1,), (8,), (y,))
+    assert y.tolist() == [3.0] * 8
+
+
+def test_templates_and_bfloat16():
+    code = """
+#include <cuda_bf16.h>
+template <int N> __global__ void scale(__nv_bfloat16* x) {
+  x[threadIdx.x] = __hmul(x[threadIdx.x], __float2bfloat16((float)N));
+}
+"""
+    module = cupy.RawModule(code=code, name_expressions=["scale<3>"], options=include_options())
+    bits = (np.arange(8, dtype="f4").view("u4") >> 16).astype("u2")
+    x = cupy.asarray(bits)
+    module.get_function("scale<3>")((1,), (8,), (x,))
+    np.testing.assert_array_equal((x.get().astype("u4") << 16).view("f4"), np.arange(8) * 3)
+
+
+def include_options() -> tuple[str, ...]:
+    from simulated import include_flags
+
+    return include_flags()
+
+
+def test_streams_events_and_memory():
+    with cupy.cuda.Stream(non_blocking=True) as stream:
+        start, end = cupy.cuda.Event(), cupy.cuda.Event()
+        start.record()
+        x = cupy.arange(5) * 2
+        end.record()
+        stream.synchronize()
+        cupy.cuda.get_elapsed_time(start, end)
+    assert x.tolist() == [0, 2, 4, 6, 8]
+    pinned = cupy.cuda.alloc_pinned_memory(64)
+    assert pinned.size() >= 64
+    free, total = cupy.cuda.runtime.memGetInfo()
+    assert 0 < free <= total
+    assert cupy.cuda.runtime.getDeviceCount() == 1
+    with pytest.raises(Exception, match="cudaErrorMemoryAllocation"):
+        cupy.empty(total + 1, "u1")
+
+
+def test_shared_memory_beyond_48_kib_on_request():
+    code = 'extern "C" __global__ void k(int* y) { extern __shared__ int s[]; s[threadIdx.x + 14000] = 7; y[threadIdx.x] = s[threadIdx.x + 14000]; }'
+    kernel, y = cupy.RawKernel(code, "k"), cupy.zeros(32, "i4")
+    with pytest.raises(Exception, match="shared memory over the limits"):
+        kernel((1,), (32,), (y,), shared_mem=60000)
+    kernel.max_dynamic_shared_size_bytes = 60000
+    kernel((1,), (32,), (y,), shared_mem=60000)
+    assert y.tolist() == [7] * 32
+    with pytest.raises(Exception, match="sm_80 has 166912"):
+        kernel.max_dynamic_shared_size_bytes = 200000
+
+
+def test_what_cannot_run_is_refused_by_name():
+    with pytest.raises(
+        NotImplementedError, match=r"cupy\.random\.rand runs machine code of cuRAND"
+    ):
+        cupy.random.rand(3)
+    with pytest.raises(Exception, match="copy of uninitialised device memory to the host"):
+        cupy.empty(3).get()
+    with pytest.raises(Exception, match="cudaStreamBeginCapture is not simulated"):
+        cupy.cuda.Stream(non_blocking=True).begin_capture()
+
+
+def test_empty_arrays_may_be_written_but_not_read():
+    x = cupy.empty(8, "f4")
+    x[:4] = 1
+    message = r"uninitialised 4-byte load at .*\n.*\n.*\n.* at byte 16 of array"
+    with pytest.raises(Exception, match=message):
+        _ = x + 1
+    x[4:] = 2
+    assert (x + 1).tolist() == [2.0] * 4 + [3.0] * 4
+
+
+def test_printf(capsys: pytest.CaptureFixture[str]):
+    code = 'extern "C" __global__ void say(float* x) { printf("%d: %5.2f %s\\n", threadIdx.x, x[threadIdx.x], "ok"); }'
+    cupy.RawKernel(code, "say")((1,), (2,), (cupy.asarray([1.5, 2.5], "f4"),))
+    assert "0:  1.50 ok\n1:  2.50 ok\n" in capsys.readouterr().out
+
+
+def test_the_device_goes_on_after_a_defect():
+    bad = cupy.RawKernel('extern "C" __global__ void bad(int* x) { x[threadIdx.x] = 1; }', "bad")
+    x = cupy.zeros(4, "i4")
+    with pytest.raises(Exception, match="bad: out-of-bounds"):
+        bad((1,), (8,), (x,))
+    assert (cupy.arange(4) + 1).tolist() == [1, 2, 3, 4]

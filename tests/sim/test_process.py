@@ -1,0 +1,81 @@
+"""What a fresh process sees: the command line, ends with status 0, nothing left behind."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gpunn.sim
+
+if gpunn.sim.problem() is not None:
+    pytest.skip(str(gpunn.sim.problem()), allow_module_level=True)
+
+SCRIPT = """
+import sys
+import cupy
+code = '''extern "C" __global__ void add(float* y, int n) {
+  int i = threadIdx.x;
+  if (i < n) y[i] += 1;
+}'''
+y = cupy.zeros(100, "f4")
+cupy.RawKernel(code, "add")((1,), (int(sys.argv[1]),), (y, cupy.int32(int(sys.argv[2]))))
+print(float(y.sum()))
+"""
+
+
+def run(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    root = str(Path(gpunn.__file__).parents[1])
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "gpunn.sim", *arguments],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONPATH": root,
+            "HOME": str(tmp_path / "home"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_script_runs_and_leaves_nothing(tmp_path: Path):
+    done = run(tmp_path, "script.py", "128", "100")
+    assert (done.returncode, done.stdout) == (0, "100.0\n")
+    assert done.stderr.startswith("gpunn.sim: a simulated sm_80 runs this;")
+    assert done.stderr.count("\n") == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["script.py"]
+
+
+def test_a_defect_is_an_exception(tmp_path: Path):
+    done = run(tmp_path, "--arch", "120", "script.py", "128", "101")
+    assert done.returncode == 1
+    assert "add: out-of-bounds 4-byte load at add.cu:3, thread (100, 0, 0)" in done.stderr
+    assert "array 1, made at script.py:8 (400 bytes), argument 1" in done.stderr
+
+
+def test_profile_and_json(tmp_path: Path):
+    done = run(tmp_path, "--profile", "--json", "p.json", "--seed", "3", "script.py", "128", "100")
+    assert done.returncode == 0
+    assert "add.cu:3" in done.stderr
+    assert json.loads((tmp_path / "p.json").read_text())["add"]["add.cu:3"]["requests"] == 8
+
+
+def test_no_check_and_bad_arguments(tmp_path: Path):
+    done = run(tmp_path, "--no-check", "script.py", "64", "100")
+    assert (done.returncode, done.stdout) == (0, "64.0\n")
+    assert run(tmp_path, "--arch", "81", "script.py").returncode == 2
+
+
+@pytest.mark.parametrize("script", ["pass", "import cupy; x = cupy.arange(9); y = x + 1"])
+def test_processes_end_well(tmp_path: Path, script: str):
+    """CuPy's destructors run after Python has ended: they must meet no Python code."""
+    code = f"import gpunn.sim; gpunn.sim.install()\n{script}"
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
