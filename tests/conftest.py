@@ -1,11 +1,18 @@
-"""Fixtures for every test: ``device``, and a fresh random stream."""
+"""Fixtures for every test: ``device``, and a fresh random stream; Hypothesis' profile."""
 
 from __future__ import annotations
 
+import os
+
+import hypothesis
 import pytest
 from checks import devices
 
 import gpunn
+
+# In CI the same examples every time; elsewhere new ones, which may find what nobody has yet.
+hypothesis.settings.register_profile("gpunn", deadline=None, derandomize=bool(os.environ.get("CI")))
+hypothesis.settings.load_profile("gpunn")
 
 
 @pytest.fixture(params=devices())

@@ -178,15 +178,20 @@ def test_programs_agree_with_finite_differences_or_raise(program: Any):
         return  # differences would mean nothing
     for k, leaf in enumerate(leaves):
         for index in np.ndindex(leaf.shape):
-            sides = []
-            for step in (1e-6, -1e-6):
-                moved = [v.copy() for v in values]
-                moved[k][index] += step
-                sides.append(loss(moved, program)[0].item())
-            expected = (sides[0] - sides[1]) / 2e-6
+            slopes = []
+            for step in (1e-6, 5e-7):
+                sides = []
+                for side in (step, -step):
+                    moved = [v.copy() for v in values]
+                    moved[k][index] += side
+                    sides.append(loss(moved, program)[0].item())
+                slopes.append((sides[0] - sides[1]) / (2 * step))
+            expected = slopes[0]
+            allowed = 1e-4 * (1 + abs(total.item()) + abs(expected))
+            if abs(slopes[0] - slopes[1]) > allowed / 2:
+                continue  # a mask flips here: the function jumps, and has no derivative
             assert leaf.grad is not None
-            got = leaf.grad[index].item()
-            assert abs(got - expected) <= 1e-4 * (1 + abs(total.item()) + abs(expected))
+            assert abs(leaf.grad[index].item() - expected) <= allowed
 
 
 def test_views_of_a_reshaped_layout_write_where_they_lie():

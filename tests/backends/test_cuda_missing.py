@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import subprocess
 import sys
@@ -13,7 +14,17 @@ import gpunn
 
 CUPY = importlib.util.find_spec("cupy") is not None
 
-pytestmark = pytest.mark.skipif(gpunn.cuda.is_available(), reason="a CUDA device can be used")
+
+@pytest.fixture(autouse=True)
+def _no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is a GPU, or a simulated one, its driver fails as a missing one does."""
+    if gpunn.cuda.is_available():
+        runtime = importlib.import_module("gpunn.backends.cuda").cupy.cuda.runtime
+
+        def missing() -> int:
+            raise RuntimeError("cudaErrorInsufficientDriver")
+
+        monkeypatch.setattr(runtime, "getDeviceCount", missing)
 
 
 @pytest.mark.parametrize(

@@ -590,6 +590,7 @@ def test_workers_end_with_the_program(tmp_path: Path, how: str):
     assert program.stdout.readline() == "ready\n"
     assert how == "exit" or len(alive(tmp_path)) == 4
     if how == "Ctrl-C":
+        time.sleep(0.5)  # until it sleeps, too
         os.killpg(program.pid, signal.SIGINT)  # as the terminal does: all processes
     elif how == "killed":
         program.kill()

@@ -38,7 +38,8 @@ def folder(tmp_path_factory) -> Path:
 
 
 def run(*args: object) -> int:
-    return mnist.main([str(a) for a in args])
+    # Not on a simulated GPU, which the tests of operations may have installed.
+    return mnist.main(["--device", "cpu", *(str(a) for a in args)])
 
 
 def test_it_trains_and_names_what_it_wrote(folder, tmp_path, capsys):
