@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 
 import hypothesis
@@ -24,3 +25,15 @@ def device(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(autouse=True)
 def _fresh_stream() -> None:
     gpunn.manual_seed(0)
+
+
+@pytest.fixture
+def no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is a GPU, or a simulated one, its driver fails as a missing one does."""
+    if gpunn.cuda.is_available():
+        runtime = importlib.import_module("gpunn.backends.cuda").cupy.cuda.runtime
+
+        def missing() -> int:
+            raise RuntimeError("cudaErrorInsufficientDriver")
+
+        monkeypatch.setattr(runtime, "getDeviceCount", missing)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import subprocess
 import sys
@@ -15,16 +14,7 @@ import gpunn
 CUPY = importlib.util.find_spec("cupy") is not None
 
 
-@pytest.fixture(autouse=True)
-def _no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is a GPU, or a simulated one, its driver fails as a missing one does."""
-    if gpunn.cuda.is_available():
-        runtime = importlib.import_module("gpunn.backends.cuda").cupy.cuda.runtime
-
-        def missing() -> int:
-            raise RuntimeError("cudaErrorInsufficientDriver")
-
-        monkeypatch.setattr(runtime, "getDeviceCount", missing)
+pytestmark = pytest.mark.usefixtures("no_driver")
 
 
 @pytest.mark.parametrize(

@@ -544,11 +544,12 @@ def test_every_start_method_gives_the_same_batches(tmp_path: Path):
 
 
 FORGOTTEN = """
-import os, sys, time
+import os, signal, sys, time
 import gpunn.data.pool
 from gpunn.data import DataLoader, Dataset
 
 gpunn.data.pool._FAREWELL = 0.1
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 
 class Slow(Dataset):
     def __getitem__(self, index):

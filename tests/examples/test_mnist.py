@@ -119,15 +119,15 @@ def one_line(capsys) -> str:
     return lines[0]
 
 
+@pytest.mark.usefixtures("no_driver")
 def test_mistakes_are_one_line_and_status_2(folder, tmp_path, capsys):
     out = tmp_path / "out"
     assert run("--data", tmp_path / "nowhere", "--out", out) == 2
     assert "nowhere" in one_line(capsys)
     assert run("--out", out, "--resume") == 2
     assert "no such checkpoint" in one_line(capsys)
-    if not gpunn.cuda.is_available():
-        assert run("--device", "cuda", "--out", out) == 2
-        assert "CUDA is not available" in one_line(capsys)
+    assert run("--device", "cuda", "--out", out) == 2
+    assert "CUDA is not available" in one_line(capsys)
     assert run("--device", "tpu", "--out", out) == 2
     assert "tpu" in one_line(capsys)
     assert not out.exists()
