@@ -194,7 +194,7 @@ class set_detect_anomaly:  # noqa: N801
         state.anomaly = self._before
 
 
-class detect_anomaly:  # noqa: N801
+class detect_anomaly(set_detect_anomaly):  # noqa: N801
     """Inside, a backward whose gradient is not finite raises, naming the op and its forward call.
 
     The forward pass must run inside as well, so that its traceback is known.
@@ -204,16 +204,7 @@ class detect_anomaly:  # noqa: N801
         self._check_nan = check_nan
 
     def __enter__(self) -> None:
-        self._before = state.anomaly
-        state.anomaly = self._check_nan
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        state.anomaly = self._before
+        super().__init__(check_nan=self._check_nan)
 
 
 class quiet:  # noqa: N801
