@@ -7,6 +7,6 @@ import importlib.util
 import gpunn
 import gpunn.sim
 
-collect_ignore = [] if importlib.util.find_spec("cupy") else ["gpunn/backends/cuda.py"]
+collect_ignore = [] if importlib.util.find_spec("cupy") else ["gpunn/backends/device"]
 if gpunn.sim.problem() is not None:  # they are about machine code of this platform
     collect_ignore += ["gpunn/sim/patch.py", "gpunn/sim/runtime.py"]

@@ -30,7 +30,7 @@ manual_seed_all = manual_seed
 
 def _driver(index: int | None = None) -> Any:
     cuda_backend(index)  # raises, with the reason, where CUDA cannot be used
-    return importlib.import_module("gpunn.backends.cuda")
+    return importlib.import_module("gpunn.backends.device.backend")
 
 
 def _index(device: Device | str | int | None) -> int:

@@ -31,7 +31,7 @@ def _fresh_stream() -> None:
 def no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is a GPU, or a simulated one, its driver fails as a missing one does."""
     if gpunn.cuda.is_available():
-        runtime = importlib.import_module("gpunn.backends.cuda").cupy.cuda.runtime
+        runtime = importlib.import_module("gpunn.backends.device.backend").cupy.cuda.runtime
 
         def missing() -> int:
             raise RuntimeError("cudaErrorInsufficientDriver")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy
 
+from gpunn.backends import cuda, cudnn
 from gpunn.backends.base import Backend
 from gpunn.backends.cpu import CpuBackend
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from gpunn.device import device
 
-__all__ = ["Backend", "backend_of", "cuda_backend", "cuda_problem", "type2backend"]
+__all__ = ["Backend", "backend_of", "cuda", "cuda_backend", "cuda_problem", "cudnn", "type2backend"]
 
 
 class _Table(dict[type, Backend]):
@@ -41,7 +42,7 @@ type2backend[numpy.ndarray] = CpuBackend(numpy)
 
 
 def _cuda_module() -> ModuleType:
-    return importlib.import_module("gpunn.backends.cuda")
+    return importlib.import_module("gpunn.backends.device.backend")
 
 
 def cuda_problem(index: int | None = None) -> str | None:

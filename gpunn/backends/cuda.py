@@ -1,120 +1,65 @@
-"""CuPy on CUDA devices: the reference's array code runs as it is; kernels will override it.
+"""The CUDA backend's switches, with PyTorch's names and defaults; readable without a GPU or CuPy.
 
-Imported at the first use of a CUDA device, through ``gpunn.backends``.
+How exactly float32 is multiplied, for matrix products and for convolutions.
 """
-
-# pyright: basic, reportMissingImports=false
-# CuPy has no types, and need not be there.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from typing import Any, ClassVar
+from collections.abc import Callable
 
-import cupy
-import numpy
+__all__ = ["conv", "matmul"]
 
-from gpunn.backends.base import Backend
-from gpunn.device import device
-
-array_type: type = cupy.ndarray
+_PRECISIONS = ("ieee", "tf32", "tf32x3")
 
 
-class CudaBackend(Backend):
-    """Every primitive on the current CUDA device."""
+class Precision:
+    """How float32 is multiplied: ``fp32_precision``, or PyTorch's older ``allow_tf32``.
 
-    name: ClassVar[str] = "cuda"
+    - ``"ieee"``: in float32;
+    - ``"tf32"``: on tensor cores (compute capability 8.0 and later), which see the first 11 of a
+      factor's 24 significant bits; sums stay float32;
+    - ``"tf32x3"``: on tensor cores, each factor as the sum of two such numbers: as exact as float32
+      to some units in the last place. Matrix products are then made in float32.
+    """
 
-    def device(self, array: Any) -> device:
-        return device("cuda", array.device.id)
+    def __init__(self, name: str, value: str) -> None:
+        self._name, self._value = name, value
+        self._followers: list[Callable[[str], None]] = []
 
-    def on(self, where: device) -> AbstractContextManager[Any]:
-        return cupy.cuda.Device(where.index)
+    @property
+    def fp32_precision(self) -> str:
+        """The precision in force. Setting an unknown one raises RuntimeError."""
+        return self._value
 
-    def on_device_of(self, function: type, args: tuple[Any, ...]) -> AbstractContextManager[Any]:
-        # 0-d CPU tensors among args count as numbers; the ops read them as such.
-        arrays = [a.data for a in args if type(getattr(a, "data", None)) is cupy.ndarray]
-        ids = list(dict.fromkeys(a.device.id for a in arrays))
-        if len(ids) > 1:
+    @fp32_precision.setter
+    def fp32_precision(self, value: str) -> None:
+        if value not in _PRECISIONS:
             raise RuntimeError(
-                "Expected all tensors to be on the same device, but found at least two devices, "
-                f"cuda:{ids[0]} and cuda:{ids[1]}! ({function.__name__.lower()}; move one with "
-                f".to('cuda:{ids[0]}'))"
+                f"Unknown precision: {value} ({self._name}.fp32_precision; expected one of "
+                f"{', '.join(_PRECISIONS)})"
             )
-        return cupy.cuda.Device(ids[0])
+        self._value = value
+        for follower in self._followers:
+            follower(value)
 
-    def to_numpy(self, array: Any) -> numpy.ndarray[Any, Any]:
-        return cupy.asnumpy(array)
+    @property
+    def allow_tf32(self) -> bool:
+        """Whether TF32 is used. Setting anything but a bool raises RuntimeError."""
+        return self._value == "tf32"
 
-    def from_numpy(self, array: numpy.ndarray[Any, Any]) -> Any:
-        return cupy.asarray(array)
+    @allow_tf32.setter
+    def allow_tf32(self, value: bool) -> None:
+        if not isinstance(value, bool):
+            raise RuntimeError(
+                f"{self._name}.allow_tf32 expects a bool, but got {type(value).__name__}"
+            )
+        self.fp32_precision = "tf32" if value else "ieee"
 
-    def synchronize(self) -> None:
-        cupy.cuda.get_current_stream().synchronize()
-
-    def special(self, name: str) -> Any:
-        import cupyx.scipy.special
-
-        return getattr(cupyx.scipy.special, name)
-
-
-backend = CudaBackend(cupy)
-
-
-def problem(index: int | None = None) -> str | None:
-    """Why the device cannot be used; None where it can."""
-    try:
-        count = cupy.cuda.runtime.getDeviceCount()
-    except Exception as error:  # CuPy raises CUDARuntimeError or a loader's error of its own
-        return (
-            f"CuPy {cupy.__version__} found no usable CUDA driver ({error}); install NVIDIA's "
-            "driver, or use device='cpu'"
-        )
-    if count == 0:
-        return "the CUDA driver reports no device; use device='cpu'"
-    if index is not None and index >= count:
-        names = ", ".join(f"cuda:{i}" for i in range(count))
-        return f"there is no device cuda:{index}; this machine has {names}"
-    return None
+    def follow(self, follower: Callable[[str], None]) -> None:
+        """Call ``follower`` with the precision, now and at each change."""
+        self._followers.append(follower)
+        follower(self._value)
 
 
-def device_count() -> int:
-    """How many CUDA devices there are."""
-    return cupy.cuda.runtime.getDeviceCount()
-
-
-def current_device() -> int:
-    """The index of the device that ``device("cuda")`` means."""
-    return cupy.cuda.Device().id
-
-
-def set_device(index: int) -> None:
-    """Make ``device("cuda")`` mean ``cuda:index``."""
-    cupy.cuda.Device(index).use()
-
-
-def device_name(index: int) -> str:
-    """The device's name, as "NVIDIA H100"."""
-    return cupy.cuda.runtime.getDeviceProperties(index)["name"].decode()
-
-
-def device_capability(index: int) -> tuple[int, int]:
-    """The compute capability, as (9, 0)."""
-    properties = cupy.cuda.runtime.getDeviceProperties(index)
-    return properties["major"], properties["minor"]
-
-
-def synchronize(index: int) -> None:
-    """Wait for all work on the device."""
-    cupy.cuda.Device(index).synchronize()
-
-
-def memory_allocated(index: int) -> int:
-    """Bytes in arrays on the device."""
-    with cupy.cuda.Device(index):
-        return cupy.get_default_memory_pool().used_bytes()
-
-
-def empty_cache() -> None:
-    """Give memory that no array uses back to the driver."""
-    cupy.get_default_memory_pool().free_all_blocks()
+matmul = Precision("matmul", "ieee")
+conv = Precision("conv", "tf32")
