@@ -10,6 +10,8 @@ import pytest
 from checks import devices
 
 import gpunn
+from gpunn.backends import Backend, cuda_backend
+from gpunn.sim.testing import ensure_cuda
 
 # In CI the same examples every time; elsewhere new ones, which may find what nobody has yet.
 hypothesis.settings.register_profile("gpunn", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -20,6 +22,15 @@ hypothesis.settings.load_profile("gpunn")
 def device(request: pytest.FixtureRequest) -> str:
     """Each device of this machine in turn."""
     return request.param
+
+
+@pytest.fixture
+def cuda() -> Backend:
+    """The CUDA backend, on a GPU or a simulated one."""
+    reason = ensure_cuda()
+    if reason is not None:
+        pytest.skip(reason)
+    return cuda_backend()
 
 
 @pytest.fixture(autouse=True)
