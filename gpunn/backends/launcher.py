@@ -15,7 +15,6 @@ from typing import Any
 
 import cupy
 import numpy
-from cupy.cuda.runtime import getDevice
 
 from gpunn.backends import sources
 from gpunn.backends.signature import Parameter, signatures
@@ -24,6 +23,7 @@ from gpunn.backends.sources import Build, SourceFile, builds
 __all__ = ["Kernel", "Source", "builds", "ceil_div", "recorded", "width"]
 
 _NULL = numpy.uint64(0)
+_current_device: Callable[[], int] = cupy.cuda.runtime.getDevice
 _record: list[str] | None = None
 
 
@@ -60,10 +60,11 @@ class Source(SourceFile):
 
     def __call__(self, name: str, /, **macros: Any) -> Kernel:
         """The kernel ``name`` of the build with these macros, ready on the current device."""
-        key = (name, getDevice(), sources.replacements.get(name), *macros.items())
+        device = _current_device()
+        key = (name, device, sources.replacements.get(name), *macros.items())
         found = self._found.get(key)
         if found is None:
-            found = self._found[key] = self._compiled(name, getDevice(), macros)
+            found = self._found[key] = self._compiled(name, device, macros)
         return found
 
     def _compiled(self, name: str, device: int, macros: dict[str, Any]) -> Kernel:

@@ -71,7 +71,7 @@ def definitions(macros: dict[str, Any]) -> Macros:
 
 
 def _spelled(value: Any) -> str:
-    if isinstance(value, (int, numpy.integer, numpy.bool_)):
+    if isinstance(value, int):
         return str(int(value))
     kind = _kind(value)
     if kind not in C_TYPES:
