@@ -24,7 +24,7 @@ Macros = tuple[tuple[str, str], ...]
 def folder() -> Path:
     """Where the .cu files are: in the installed package, or beside it in a checkout."""
     for place in (_PACKAGE / "kernels", _PACKAGE.parent / "kernels"):
-        if any(place.glob("*.cu")):
+        if any(place.glob("*.cu*")):
             return place
     raise FileNotFoundError(
         f"gpunn's CUDA sources are neither in {_PACKAGE / 'kernels'} nor in "
@@ -128,6 +128,15 @@ def options(macros: Macros) -> tuple[str, ...]:
     )
 
 
+def catalogue() -> dict[str, tuple[str, tuple[Parameter, ...]]]:
+    """Each of gpunn's kernels by name: its file, and its parameters."""
+    return {
+        kernel: (path.name, parameters)
+        for path in sorted(folder().glob("*.cu"))
+        for kernel, parameters in signatures(path.read_text()).items()
+    }
+
+
 def _shown(macros: Macros) -> str:
     return ", ".join(f"{name}={value}" for name, value in macros) or "no macros"
 
@@ -145,10 +154,10 @@ class override:  # noqa: N801
     """
 
     def __init__(self, kernel: str, path: str | Path) -> None:
-        ours = next((f.kernels[kernel] for f in files.values() if kernel in f.kernels), None)
-        if ours is None:
-            known = sorted(name for f in files.values() for name in f.kernels)
-            raise KeyError(f"there is no kernel {kernel!r}; there are: {', '.join(known)}")
+        known = catalogue()
+        if kernel not in known:
+            raise KeyError(f"there is no kernel {kernel!r}; there are: {', '.join(sorted(known))}")
+        ours = known[kernel][1]
         self.kernel, self.path = kernel, Path(path).resolve()
         theirs = signatures(self.path.read_text()).get(kernel)
         if theirs is None:
