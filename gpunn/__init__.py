@@ -8,6 +8,7 @@ from gpunn import (
     cuda,
     data,
     functional,
+    kernels,
     nn,
     optim,
     random,
@@ -38,6 +39,7 @@ from gpunn.creation import (
 from gpunn.device import device
 from gpunn.dtype import bool_ as bool
 from gpunn.dtype import (
+    bfloat16,
     can_cast,
     double,
     dtype,
@@ -234,6 +236,7 @@ __all__ = [
     "autograd",
     "backends",
     "bernoulli",
+    "bfloat16",
     "bitwise_and",
     "bitwise_left_shift",
     "bitwise_not",
@@ -315,6 +318,7 @@ __all__ = [
     "isfinite",
     "isinf",
     "isnan",
+    "kernels",
     "le",
     "linspace",
     "load",
