@@ -132,7 +132,7 @@ def _merge(old: Array, tag: Array) -> Array:
     return np.where(((old ^ tag) & _WHO_BITS) == 0, tag, several)
 
 
-_PARTIAL, _ATOMIC = np.uint32(1), np.uint32(2)
+_NONE, _PARTIAL, _ATOMIC = np.uint32(0), np.uint32(1), np.uint32(2)
 
 
 class GlobalRaces:
@@ -201,20 +201,24 @@ class GlobalRaces:
                 if bad.any():
                     return which[bad], self._block(old[bad])
         if write:
-            flags = (_ATOMIC if atomic else np.uint32(0)) | (_PARTIAL if partial else np.uint32(0))
+            flags = (_ATOMIC if atomic else _NONE) | (_PARTIAL if partial else _NONE)
             self.writer[word] = tag | flags
             if not atomic:
                 self.clock += 1
                 self.wrote[blocks] = self.clock
             return None
-        old, many = self.reader.take(word), np.uint32(self.many << 2)
+        old = self.reader.take(word)
         also = self._other(old, tag, False, False)
         if also.any():
             also &= ~self._ordered(old, blocks)
-        self.reader[word] = np.where(also, many, tag)
+        # A word once read whole stays so.
+        whole = (old >= np.uint32(self.first << 2)) & ((old & _PARTIAL) == 0)
+        flags = np.where(whole, _NONE, _PARTIAL if partial else _NONE)
+        many = np.uint32(self.many << 2) | flags
+        self.reader[word] = np.where(also, many, tag | flags)
         late = self._other(self.reader.take(word), tag, False, False)
         if late.any():
-            self.reader[word[late]] = many
+            self.reader[word[late]] = many[late]
         return None
 
     def collisions(self, word: Array, blocks: Array, lost: Array) -> tuple[Array, Array] | None:

@@ -325,3 +325,26 @@ extern "C" __global__ void named(const float* x, float* y) {
     np.testing.assert_array_equal(y, [*x[::-1], 22])
     with pytest.raises(Defect, match="barrier 1 waits for 96 threads, 64 have come"):
         Machine().run(compiled(source.replace("1, 64", "1, 96"), 80), "named", (1,), (64,), x, y)
+
+
+HALVES = """
+extern "C" __global__ void twice(unsigned short* x, unsigned* whole) {
+  int i = blockIdx.x;
+  unsigned seen = whole ? whole[i / 2] : 0;
+  x[i] = x[i] * 2 + (seen == 77);
+}
+"""
+
+
+def test_blocks_may_change_one_half_of_a_word_each():
+    x = np.arange(6, dtype="u2")
+    Machine().run(compiled(HALVES, 80), "twice", (6,), (1,), x, np.uint64(0))
+    assert x.tolist() == [0, 2, 4, 6, 8, 10]
+
+
+def test_who_read_the_whole_word_races_with_a_write_to_a_half():
+    source = HALVES.replace("whole ? whole", "whole ? ((unsigned*)x)")
+    with pytest.raises(Defect, match="race between blocks at test.cu:5"):
+        Machine().run(
+            compiled(source, 80), "twice", (6,), (1,), np.arange(6, dtype="u2"), np.ones(1, "u4")
+        )
