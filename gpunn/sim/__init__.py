@@ -102,15 +102,15 @@ def install(
     reason = problem()
     if reason is not None:
         raise RuntimeError(reason)
-    from gpunn.sim import runtime
+    from gpunn.sim import api
     from gpunn.sim.device import Device as _Device
     from gpunn.sim.memory import Arena
     from gpunn.sim.program import Settings
 
     settings = Settings(check, profile, seed, budget, exempt=EXEMPT)
     if _device is not None:
-        if arch != runtime.architecture():
-            raise RuntimeError(f"a simulated sm_{runtime.architecture()} is installed already")
+        if arch != _device.arch:
+            raise RuntimeError(f"a simulated sm_{_device.arch} is installed already")
         _device.settings = settings
         return _device
     if "cupy" in sys.modules and has_gpu():
@@ -118,8 +118,8 @@ def install(
     os.environ.update(CUPY_COMPILE_WITH_PTX="1", CUPY_CACHE_IN_MEMORY="1", CUPY_ACCELERATORS="")
     # CuPy makes the folder of its cache at once, though with the above it will not write to it.
     os.environ.setdefault("CUPY_CACHE_DIR", tempfile.gettempdir())
-    made = _Device(Arena(_MEMORY), settings)
-    runtime.use(made, arch)
+    made = _Device(Arena(_MEMORY), settings, arch)
+    api.devices[:] = [made]
     _redirect()
     _prepare_cupy()
     _device = made
@@ -128,25 +128,27 @@ def install(
 
 def _redirect() -> None:
     """Make the runtime inside CuPy, and the driver that it loads, the simulated ones."""
-    from gpunn.sim import patch, runtime
+    from gpunn.sim import api, patch
 
-    api: Any = importlib.import_module("cupy_backends.cuda.api.runtime")
-    names = [n for n in patch.functions(api.__file__) if re.match(r"cuda[A-Z]", n)]
+    for module in ("runtime", "driver"):  # they fill the table
+        importlib.import_module(f"gpunn.sim.{module}")
+    library: Any = importlib.import_module("cupy_backends.cuda.api.runtime")
+    names = [n for n in patch.functions(library.__file__) if re.match(r"cuda[A-Z]", n)]
     for name in names:
-        if name not in runtime.table:
-            runtime.table[name] = runtime.refusal(name)
-    patch.redirect(api.__file__, {n: runtime.table[n] for n in names})
-    library, real = runtime.DriverLibrary(), ctypes.CDLL
+        if name not in api.table:
+            api.table[name] = api.refusal(name)
+    patch.redirect(library.__file__, {n: api.table[n] for n in names})
+    simulated, real = api.DriverLibrary(), ctypes.CDLL
 
     def load(name: Any = None, *arguments: Any, **options: Any) -> Any:
         if str(name).startswith("libcuda.so"):
-            return library
+            return simulated
         return real(name, *arguments, **options)
 
-    driver: Any = importlib.import_module("cupy_backends.cuda.api.driver")
+    library = importlib.import_module("cupy_backends.cuda.api.driver")
     setattr(ctypes, "CDLL", load)  # noqa: B010
     try:
-        driver.ctxGetCurrent()  # CuPy looks its driver functions up at the first use
+        library.ctxGetCurrent()  # CuPy looks its driver functions up at the first use
     finally:
         setattr(ctypes, "CDLL", real)  # noqa: B010
 

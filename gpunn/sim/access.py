@@ -107,6 +107,8 @@ def _outside(
     b: Batch, i: Instruction, space: str, where: Array, size: int, write: bool, bad: Array
 ) -> None:
     verb = "store" if write else "load"
+    if space == "global" and b.arena.freed_at(int(b.full(where)[b.full(bad)][0])):
+        _fail(b, i, "freed", f"access to freed memory by a {size}-byte {verb}", space, where, bad)
     _fail(b, i, "out of bounds", f"out-of-bounds {size}-byte {verb}", space, where, bad)
 
 

@@ -18,6 +18,16 @@ from gpunn.sim.races import GlobalRaces
 from gpunn.sim.report import launch_defect
 
 MAX_THREADS, MAX_GRID = 1024, (2**31 - 1, 65535, 65535)
+# Compute capability -> shared memory that a block may opt in to, in bytes.
+SHARED_LIMITS = {
+    75: 65536,
+    80: 166912,
+    86: 101376,
+    89: 101376,
+    90: 232448,
+    100: 232448,
+    120: 101376,
+}
 
 
 @dataclass(slots=True)
@@ -26,6 +36,7 @@ class Device:
 
     arena: Arena
     settings: Settings
+    arch: int = 80
     races: GlobalRaces = field(init=False)
     profile: Profile = field(default_factory=Profile)
     executed: int = 0  # thread-instructions
@@ -34,6 +45,11 @@ class Device:
     def __post_init__(self) -> None:
         self.races = GlobalRaces(*self.arena.owners)
 
+    @property
+    def shared_limit(self) -> int:
+        """Bytes of shared memory that a block may opt in to."""
+        return SHARED_LIMITS[self.arch]
+
     def launch(
         self,
         program: Program,
@@ -41,11 +57,10 @@ class Device:
         block: tuple[int, int, int],
         dynamic: int,
         arguments: bytes,
-        shared_limit: int = STATIC_SHARED,
     ) -> None:
         """Run a grid to its end. Raises `Defect` at the first thing that is wrong."""
         kernel, threads, blocks = program.kernel, int(np.prod(block)), int(np.prod(grid))
-        _check_limits(program, grid, block, dynamic, shared_limit)
+        _check_limits(program, grid, block, dynamic, self.shared_limit)
         self.launches += 1
         self.races.launch(blocks)
         order = np.arange(blocks)

@@ -111,6 +111,12 @@ class Arena(Memory):
         bisect.insort(self.starts, start)
         return address
 
+    def fill(self, address: int, data: bytes) -> None:
+        """Write bytes from the host."""
+        start = address - self.base
+        self.data[start : start + len(data)] = np.frombuffer(data, "u1")
+        self.state[start : start + len(data)] = WRITTEN
+
     def _place(self, span: int) -> int:
         for begin in (self.top, _ALIGN):
             position = begin
@@ -148,29 +154,33 @@ class Arena(Memory):
                 near = a
         return near
 
+    def freed_at(self, address: int) -> Allocation | None:
+        """What held an address lately, where nothing does now."""
+        if self.find(address) is None:
+            for a in reversed(self.freed):
+                if a.start <= address < a.start + a.size:
+                    return a
+        return None
+
     def describe(self, address: int) -> str:
         """An address in words."""
         allocation = self.find(address)
         if allocation is not None:
             return allocation.describe(address)
-        for a in reversed(self.freed):
-            if a.start <= address < a.start + a.size:
-                return f"{a.describe(address)}, which was freed"
+        allocation = self.freed_at(address)
+        if allocation is not None:
+            return f"{allocation.describe(address)}, which was freed"
         return f"address {address:#x}, in no array" + (" (a null pointer?)" * (address < 4096))
 
-    def offset(self, address: int, size: int) -> int | None:
-        """Where device memory holds a host-side pointer; None if it is not the device's.
-
-        Raises ValueError if the range leaves its allocation.
-        """
+    def states_of(self, address: int, size: int) -> Array:
+        """The states of an array's bytes. Raises ValueError if the range leaves its array."""
         start = address - self.base
-        if not 0 <= start < self.size:
-            return None
-        if size and not self.state[start : start + size].all():
+        states = self.state[start : start + size]
+        if len(states) < size or not states.all():
             raise ValueError(
                 f"a copy or fill of {size} bytes begins {self.describe(address)} and leaves it"
             )
-        return start
+        return states
 
 
 def _reserve(size: int) -> mmap.mmap:

@@ -47,7 +47,7 @@ def base_of(path: str) -> int:
 _patched: list[int] = []
 
 
-def _stub() -> int:
+def return_zero() -> int:
     """The address of code that returns 0, in a page that outlives the interpreter."""
     libc: Any = ctypes.CDLL(None, use_errno=True)
     libc.mmap.restype, none = ctypes.c_void_p, ctypes.c_void_p(None)
@@ -55,9 +55,6 @@ def _stub() -> int:
     page: int = libc.mmap(none, ctypes.c_size_t(_PAGE), 7, flags, -1, ctypes.c_long(0))
     ctypes.memmove(page, _RETURN_ZERO, len(_RETURN_ZERO))
     return page
-
-
-RETURN_ZERO = _stub()  # CuPy may call it when no Python can run any more
 
 
 def _write(address: int, code: bytes) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 FIXES = {
     "out of bounds": "guard the access with the array's size, or launch as many threads as there "
     "are elements",
+    "freed": "hold a reference to the array for as long as kernels or graphs use its memory",
     "misaligned": "a vector access needs an address that is a multiple of its size: check the "
     "offset and the row length, or use narrower accesses",
     "uninitialised": "write the memory first: cupy.zeros for cupy.empty, an initial value, or the "
