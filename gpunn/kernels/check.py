@@ -11,6 +11,7 @@ import numpy
 from numpy.typing import NDArray
 
 import gpunn
+from gpunn.backends import machine_code, sources
 from gpunn.backends.signature import signatures
 from gpunn.kernels import catalogue, override
 from gpunn.kernels.cases import CASES, Case
@@ -42,6 +43,32 @@ def check(path: Path, say: Callable[[str], None] = print) -> None:
             if not count:
                 raise ValueError(f"{name}: no case of {ours[name][0]} launched it: nothing shown")
             say(f"{name}: {count} launches agree with the CPU, gradients too; no finding")
+    report(path, {name: ours[name][0] for name in mine}, say)
+
+
+def report(path: Path, homes: dict[str, str], say: Callable[[str], None]) -> None:
+    """Say what machine code the float build of each kernel becomes. Raises ValueError on a spill.
+
+    ``homes`` are the kernels' names, and the files of gpunn's whose builds they are to have.
+    """
+    problem = machine_code.problem()
+    if problem is not None:
+        say(f"no machine code to look at: {problem}")
+        return
+    for file in dict.fromkeys(homes.values()):
+        build = sources.files[file].builds[0]
+        flags = (*sources.options(build.macros), f"-I{path.parent}")
+        for arch in machine_code.ARCHITECTURES:
+            if arch < build.since:
+                continue
+            codes = machine_code.machine_code(path.read_text(), arch, flags, path.name)
+            for name in (n for n, home in homes.items() if home == file):
+                say(str(codes[name]))
+                if codes[name].spills:
+                    raise ValueError(
+                        f"{name} spills {codes[name].spills} bytes of registers on sm_{arch}: let "
+                        "a thread hold less, or bound fewer threads by __launch_bounds__"
+                    )
 
 
 def compare(case: Case, dtype: str) -> list[str]:
