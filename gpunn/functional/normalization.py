@@ -34,26 +34,17 @@ class BatchNorm(Op):
         eps: float,
     ) -> Array:
         ctx.eps = eps
-        y, mean, var = type2backend[type(x.data)].batch_norm(
-            x.data, _data(weight), _data(bias), eps
-        )
+        vectors = _data(weight), _data(bias), eps, _data(running_mean), _data(running_var)
+        y, mean, var = type2backend[type(x.data)].batch_norm(x.data, *vectors, momentum)
         ctx.save_for_backward(x, weight, mean, var)
-        if running_mean is not None and running_var is not None and x.data.size:
-            count = x.data.size // x.data.shape[1]
-            _move(running_mean, mean, momentum)
-            _move(running_var, var * (count / (count - 1)), momentum)
+        for running in (running_mean, running_var):
+            if running is not None and x.data.size:
+                running._version_box[0] += 1
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         return *BatchNormInput.apply(dy, *ctx.saved_tensors, ctx.eps), None, None, None, None
-
-
-def _move(running: Tensor, batch: Array, momentum: float) -> None:
-    data = running.data
-    data *= 1 - momentum
-    data += momentum * batch
-    running._version_box[0] += 1
 
 
 class BatchNormInput(Op):

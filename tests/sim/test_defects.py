@@ -344,7 +344,7 @@ def test_blocks_may_change_one_half_of_a_word_each():
 
 def test_who_read_the_whole_word_races_with_a_write_to_a_half():
     source = HALVES.replace("whole ? whole", "whole ? ((unsigned*)x)")
-    with pytest.raises(Defect, match="race between blocks at test.cu:5"):
+    with pytest.raises(Defect, match=r"race between blocks at test\.cu:5"):
         Machine().run(
             compiled(source, 80), "twice", (6,), (1,), np.arange(6, dtype="u2"), np.ones(1, "u4")
         )

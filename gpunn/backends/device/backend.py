@@ -18,12 +18,13 @@ from cupy._core._routines_linalg import COMPUTE_TYPE_DEFAULT, COMPUTE_TYPE_TF32
 
 from gpunn.backends import cuda
 from gpunn.backends.base import Backend
+from gpunn.backends.device.normalization import DeviceNormalization
 from gpunn.device import device
 
 array_type: type = cupy.ndarray
 
 
-class CudaBackend(Backend):
+class CudaBackend(DeviceNormalization, Backend):
     """Every primitive on the current CUDA device."""
 
     name: ClassVar[str] = "cuda"

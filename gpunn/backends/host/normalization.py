@@ -14,9 +14,18 @@ from gpunn.backends.reference.normalization import NormalizationPrimitives
 class HostNormalization(NormalizationPrimitives):
     """The reference, applied to some channels or some rows at a time."""
 
-    def batch_norm(self, x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any]:
+    def batch_norm(
+        self,
+        x: Any,
+        weight: Any,
+        bias: Any,
+        eps: float,
+        running_mean: Any = None,
+        running_var: Any = None,
+        momentum: float = 0.0,
+    ) -> tuple[Any, Any, Any]:
         if not _large(x):
-            return super().batch_norm(x, weight, bias, eps)
+            return super().batch_norm(x, weight, bias, eps, running_mean, running_var, momentum)
         y = numpy.empty(x.shape, x.dtype)
         mean, var = numpy.empty((2, x.shape[1]), numpy.promote_types(x.dtype, "f4"))
 
@@ -28,6 +37,7 @@ class HostNormalization(NormalizationPrimitives):
             _put(y, here, rows)
 
         tiled(work, x.shape[1], _channels(x))
+        self._move(running_mean, running_var, mean, var, momentum, x)
         return y, mean, var
 
     def batch_norm_input(

@@ -17,11 +17,37 @@ from gpunn.backends.reference.random import RandomPrimitives
 class NormalizationPrimitives(RandomPrimitives):
     """``mean`` and ``var`` are of the group: (C,) in batch, the leading shape in layer norm."""
 
-    def batch_norm(self, x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any]:
-        """y, mean and biased variance over all dimensions but the second."""
+    def batch_norm(
+        self,
+        x: Any,
+        weight: Any,
+        bias: Any,
+        eps: float,
+        running_mean: Any = None,
+        running_var: Any = None,
+        momentum: float = 0.0,
+    ) -> tuple[Any, Any, Any]:
+        """y, mean and biased variance over all dimensions but the second.
+
+        The running statistics, if given, move towards them by ``momentum``, in place; their
+        variance is the unbiased one. Without elements they stay.
+        """
         axes = (0, *range(2, x.ndim))
         y, mean, var = self._norm(x, _spread(weight, x), _spread(bias, x), axes, eps)
-        return y, mean.reshape(-1), var.reshape(-1)
+        mean, var = mean.reshape(-1), var.reshape(-1)
+        self._move(running_mean, running_var, mean, var, momentum, x)
+        return y, mean, var
+
+    def _move(
+        self, running_mean: Any, running_var: Any, mean: Any, var: Any, momentum: float, x: Any
+    ) -> None:
+        """running = (1 - momentum) running + momentum (mean or unbiased variance of ``x``)."""
+        if running_mean is None or not x.size:
+            return
+        count = x.size // x.shape[1]
+        for running, batch in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
+            running *= 1 - momentum
+            running += momentum * batch
 
     def batch_norm_input(
         self, dy: Any, x: Any, weight: Any, mean: Any, var: Any, eps: float

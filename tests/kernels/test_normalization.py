@@ -1,0 +1,237 @@
+"""normalization.cu: every build against the reference on the same device, and what it moves."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from checks import compare
+
+import gpunn
+import gpunn.sim
+from gpunn.backends.reference.normalization import NormalizationPrimitives as Reference
+
+launcher = pytest.importorskip("gpunn.backends.launcher")
+TOLERANCE = {"float64": 1e-12, "float32": 2e-5, "float16": 2e-3, "bfloat16": 2e-2}
+FORWARD = ["batch_norm_moments", "batch_norm_forward"]
+BACKWARD = ["batch_norm_sums", "batch_norm_backward"]
+
+
+def normal(cuda: Any, dtype: str, *shape: int, seed: int = 0, offset: int = 0) -> Any:
+    """Random numbers on the device, ``offset`` elements into their memory."""
+    rng = np.random.default_rng((seed, *shape))
+    made = cuda.xp.empty(math.prod(shape) + offset, element(dtype))
+    x = made[offset:].reshape(shape)
+    x[...] = cuda.from_numpy(rng.standard_normal(shape, "f4").astype(element(dtype)))
+    return x
+
+
+def element(dtype: str) -> Any:
+    return np.dtype(pytest.importorskip("ml_dtypes").bfloat16 if dtype == "bfloat16" else dtype)
+
+
+def same(cuda: Any, got: Any, expected: Any, tolerance: float, what: str) -> None:
+    for i, (g, e) in enumerate(zip(got, expected, strict=True)):
+        assert g.dtype == e.dtype, f"{what}, output {i}: {g.dtype} for {e.dtype}"
+        wide = np.promote_types(g.dtype, "f4")
+        a, b = (cuda.to_numpy(v).astype(wide) for v in (g, e))
+        compare(a, b, f"{what}, output {i}", tolerance, tolerance)
+
+
+SHAPES = [
+    (3, 5, 4, 4),  # whole packs
+    (2, 3, 7, 7),  # not
+    (3, 2, 3),
+    (5, 1, 1, 1500),  # several blocks to a channel, which end within an image
+    (150, 37),  # columns: two blocks abreast, several down
+    (2, 70, 1),
+    (1, 3, 5),  # one image
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("dtype", "param"),
+    [
+        ("float32", "float32"),
+        ("float64", "float64"),
+        ("float16", "float16"),
+        ("float16", "float32"),
+        ("bfloat16", "bfloat16"),
+        ("bfloat16", "float32"),
+    ],
+)
+def test_batch_norm(cuda: Any, shape: tuple[int, ...], dtype: str, param: str):
+    c, tolerance = shape[1], TOLERANCE[dtype]
+    x, dy = normal(cuda, dtype, *shape) * 2 + 3, normal(cuda, dtype, *shape, seed=1)
+    x = x.astype(dy.dtype)
+    w, b, start = (normal(cuda, param, c, seed=s) for s in (2, 3, 4))
+    ours, theirs = ([start.copy(), abs(start)] for _ in range(2))
+    with launcher.recorded() as names:
+        got = cuda.batch_norm(x, w, b, 1e-3, *ours, 0.3)
+    assert names == FORWARD
+    expected = Reference.batch_norm(cuda, x, w, b, 1e-3, *theirs, 0.3)
+    same(cuda, got, expected, tolerance, "forward")
+    same(cuda, ours, theirs, TOLERANCE[param], "running statistics")
+    args = dy, x, w, *expected[1:], 1e-3
+    with launcher.recorded() as names:
+        got = cuda.batch_norm_input(*args)
+    assert names == BACKWARD
+    same(cuda, got, Reference.batch_norm_input(cuda, *args), 4 * tolerance, "backward")
+    args = x, w, b, *ours, 1e-3
+    with launcher.recorded() as names:
+        got = cuda.batch_norm_eval(*args)
+    assert names == ["batch_norm_eval"]
+    same(cuda, [got], [Reference.batch_norm_eval(cuda, *args)], tolerance, "evaluation")
+
+
+def test_without_weight_bias_and_running_statistics(cuda: Any):
+    x, dy = (normal(cuda, "float32", 4, 3, 8, seed=s) for s in range(2))
+    got, expected = (f(x, None, None, 1e-3) for f in (cuda.batch_norm, _bound(cuda, "batch_norm")))
+    same(cuda, got, expected, 1e-5, "forward")
+    args = dy, x, None, *expected[1:], 1e-3
+    got, expected = (f(*args) for f in (cuda.batch_norm_input, _bound(cuda, "batch_norm_input")))
+    same(cuda, got, expected, 1e-5, "backward")
+
+
+def _bound(cuda: Any, name: str) -> Any:
+    return getattr(Reference, name).__get__(cuda)
+
+
+@pytest.mark.parametrize("offset", [0, 1])
+def test_strided_and_misaligned(cuda: Any, offset: int):
+    x, dy = (normal(cuda, "float32", 8, 3, 4, 2, seed=s, offset=offset) for s in range(2))
+    for a, d in ((x, dy), (x.transpose(3, 1, 2, 0), dy.transpose(3, 1, 2, 0)), (x[::2], dy[::2])):
+        got, expected = (
+            f(a, None, None, 1e-3) for f in (cuda.batch_norm, _bound(cuda, "batch_norm"))
+        )
+        same(cuda, got, expected, 1e-5, "forward")
+        args = d, a, None, *expected[1:], 1e-3
+        got, expected = (
+            f(*args) for f in (cuda.batch_norm_input, _bound(cuda, "batch_norm_input"))
+        )
+        same(cuda, got, expected, 2e-5, "backward")
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 4), (2, 0, 4), (2, 3, 0)])
+def test_empty(cuda: Any, shape: tuple[int, ...]):
+    x, w = normal(cuda, "float32", *shape), normal(cuda, "float32", shape[1])
+    running = [w.copy(), abs(w)]
+    with launcher.recorded() as names:
+        y, mean, var = cuda.batch_norm(x, w, w, 1e-3, *running, 0.1)
+        evaluated = cuda.batch_norm_eval(x, w, w, *running, 1e-3)
+    assert names == []
+    assert y.shape == evaluated.shape == shape
+    assert mean.shape == var.shape == (shape[1],)
+    assert (cuda.to_numpy(running[0]) == cuda.to_numpy(w)).all(), "no elements, nothing to learn"
+
+
+def test_dtypes_that_do_not_fit_take_the_reference(cuda: Any):
+    x, w = normal(cuda, "float16", 4, 3, 8), normal(cuda, "float16", 3)
+    with launcher.recorded() as names:
+        cuda.batch_norm(x, w, w.astype("f4"), 1e-3)
+    assert names == []
+
+
+def test_nothing_is_lost_beside_a_large_mean(cuda: Any):
+    rng = np.random.default_rng(0)
+    x = (rng.standard_normal((4, 2, 50, 50)) + 5000).astype("f4")
+    _, mean, var = cuda.batch_norm(cuda.from_numpy(x), None, None, 1e-5)
+    exact = x.astype("f8").transpose(1, 0, 2, 3).reshape(2, -1)
+    np.testing.assert_allclose(cuda.to_numpy(mean), exact.mean(1), rtol=1e-6)
+    np.testing.assert_allclose(cuda.to_numpy(var), exact.var(1), rtol=1e-4)
+
+
+def test_a_constant_channel_becomes_its_bias(cuda: Any):
+    x = cuda.xp.full((3, 2, 700), 0.1, "float32")
+    b = normal(cuda, "float32", 2)
+    y, _, var = cuda.batch_norm(x, b, b, 1e-5)
+    assert (cuda.to_numpy(var) == 0).all()
+    assert (cuda.to_numpy(y) == cuda.to_numpy(b)[:, None]).all()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_what_is_not_finite_stays_in_its_channel(cuda: Any, bad: float):
+    x = normal(cuda, "float32", 4, 3, 10, 10)
+    x[1, 1, 2, 3] = bad
+    y, mean, _ = cuda.batch_norm(x, None, None, 1e-3)
+    assert np.isnan(cuda.to_numpy(y)[:, 1]).all()
+    assert np.isfinite(cuda.to_numpy(y)[:, [0, 2]]).all()
+    assert np.isfinite(cuda.to_numpy(mean)).tolist() == [True, False, True]
+
+
+def test_same_input_same_bits(cuda: Any):
+    x, dy = (normal(cuda, "float32", 5, 2, 30, 30, seed=s) for s in range(2))
+    runs = []
+    for _ in range(2):
+        y, mean, var = cuda.batch_norm(x, None, None, 1e-3)
+        runs.append([y, mean, var, *cuda.batch_norm_input(dy, x, None, mean, var, 1e-3)])
+    for a, b in zip(*runs, strict=True):
+        assert cuda.to_numpy(a).tobytes() == cuda.to_numpy(b).tobytes()
+
+
+def train(device: str) -> list[Any]:
+    """One step each of a module in training, then evaluation: all that comes of it."""
+    gpunn.manual_seed(3)
+    x = gpunn.randn(4, 6, 5, 5).to(device).requires_grad_()
+    module = gpunn.nn.BatchNorm2d(6).to(device)
+    y = module(x)
+    (y * y * x.detach()).sum().backward()
+    module.eval()
+    z = module(x)
+    found = y, z, x.grad, *(p.grad for p in module.parameters()), *module.buffers()
+    return [v.detach().cpu().numpy() for v in found]
+
+
+@pytest.mark.usefixtures("cuda")
+def test_the_module_as_on_the_cpu():
+    with launcher.recorded() as names:
+        ours = train("cuda")
+    ran = [n for n in names if n.startswith("batch_norm")]
+    assert ran == [*FORWARD, *BACKWARD, "batch_norm_eval"]
+    for i, (got, expected) in enumerate(zip(ours, train("cpu"), strict=True)):
+        compare(got, expected, f"output {i}", 2e-5, 2e-5)
+
+
+@pytest.mark.usefixtures("cuda")
+def test_instance_norm_takes_the_kernels_too():
+    x = gpunn.randn(3, 4, 6, 6, device="cuda")
+    with launcher.recorded() as names:
+        y = gpunn.nn.functional.instance_norm(x)
+    assert names == FORWARD
+    expected = gpunn.nn.functional.instance_norm(x.cpu())
+    compare(y.cpu().numpy(), expected.numpy(), "instance norm", 1e-5, 1e-5)
+
+
+# Bytes ------------------------------------------------------------------------------------------
+
+
+def sectors(name: str) -> int:
+    """How many bytes a kernel has moved to and from global memory, in whole sectors."""
+    return 32 * sum(line.sectors for line in gpunn.sim.device().profile.kernel(name).lines.values())
+
+
+@pytest.fixture
+def profile(cuda: Any) -> Any:
+    if not gpunn.sim.installed():
+        pytest.skip("the simulator counts, a GPU does not")
+    gpunn.sim.install(profile=True)
+    gpunn.sim.device().profile.kernels.clear()
+    yield cuda
+    gpunn.sim.install()
+
+
+@pytest.mark.parametrize("shape", [(8, 4, 32, 32), (2048, 64)])
+def test_bytes_per_element(profile: Any, shape: tuple[int, ...]):
+    cuda = profile
+    x, dy = (normal(cuda, "float32", *shape, seed=s) for s in range(2))
+    w = normal(cuda, "float32", shape[1])
+    _, mean, var = cuda.batch_norm(x, w, w, 1e-3)
+    cuda.batch_norm_input(dy, x, w, mean, var, 1e-3)
+    cuda.batch_norm_eval(x, w, w, mean, var, 1e-3)
+    least = {"moments": 4, "forward": 8, "sums": 8, "backward": 12, "eval": 8}
+    for name, floor in least.items():
+        moved = sectors(f"batch_norm_{name}") / x.size
+        assert floor <= moved <= 1.05 * floor, f"batch_norm_{name} moves {moved:.2f} bytes"
