@@ -18,6 +18,7 @@ from gpunn import (
 from gpunn.autograd import enable_grad, inference_mode, no_grad, set_grad_enabled
 from gpunn.autograd.grad_mode import is_grad_enabled, is_inference_mode_enabled
 from gpunn.backends import type2backend
+from gpunn.backends.errors import OutOfMemoryError
 from gpunn.backends.host.threads import get_num_threads, set_num_threads
 from gpunn.creation import (
     arange,
@@ -214,6 +215,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Generator",
+    "OutOfMemoryError",
     "Size",
     "Tensor",
     "abs",

@@ -251,7 +251,7 @@ class Tensor(Values):
     def copy_(self, src: Tensor, non_blocking: bool = False) -> Tensor:
         """Take over the values of ``src``, broadcast and cast; also from another device."""
         if self.device != src.device:
-            src = src.to(self.device)
+            src = src.to(self.device, non_blocking=non_blocking)
         return self._write(conversion.Overwrite.apply, src)
 
     def fill_(self, value: Operand) -> Tensor:
@@ -412,7 +412,10 @@ class Tensor(Values):
 
     def cuda(self, device: Device | str | int | None = None, non_blocking: bool = False) -> Tensor:
         """This tensor on a CUDA device (the current one unless named)."""
-        return self.to(Device("cuda" if device is None else device))
+        return self.to(Device("cuda" if device is None else device), non_blocking=non_blocking)
+
+    pin_memory = conversion.pin_memory
+    is_pinned = conversion.is_pinned
 
     def type(self, dtype: Any = None) -> Any:
         """Cast to ``dtype``; without one, the name of the type."""

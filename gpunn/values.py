@@ -140,11 +140,11 @@ class Values(Variable):
             raise RuntimeError(
                 f"a Tensor with {self._data.size} elements cannot be converted to Scalar"
             )
-        return self._data.item()
+        return type2backend[type(self._data)].item(self._data)
 
     def tolist(self) -> Any:
         """Nested lists of Python numbers."""
-        return self._data.tolist()
+        return type2backend[type(self._data)].to_numpy(self._data).tolist()
 
     def numpy(self, *, force: bool = False) -> numpy.ndarray[Any, Any]:
         """The NumPy array that shares the memory; CPU tensors without gradient only.
@@ -181,7 +181,7 @@ class Values(Variable):
             raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
         if self._data.size > 1:
             raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
-        return builtins.bool(self._data.item())
+        return builtins.bool(type2backend[type(self._data)].item(self._data))
 
     def __int__(self) -> int:
         return builtins.int(self._scalar())
@@ -192,7 +192,7 @@ class Values(Variable):
     def _scalar(self) -> Any:
         if self._data.size != 1:
             raise ValueError("only one element tensors can be converted to Python scalars")
-        return self._data.item()
+        return type2backend[type(self._data)].item(self._data)
 
     def __index__(self) -> int:
         if self._data.size != 1 or self._data.dtype.kind == "f":
@@ -209,7 +209,7 @@ class Values(Variable):
             return repr(self)
         if self._data.ndim:
             raise TypeError("unsupported format string passed to Tensor.__format__")
-        return format(self._data.item(), spec)
+        return format(type2backend[type(self._data)].item(self._data), spec)
 
     def __repr__(self) -> str:
         notes: list[str] = []

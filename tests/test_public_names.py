@@ -9,6 +9,7 @@ import pytest
 NAMESPACES = [
     "gpunn",
     "gpunn.autograd",
+    "gpunn.cuda",
     "gpunn.data",
     "gpunn.functional",
     "gpunn.nn",

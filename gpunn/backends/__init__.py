@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 import numpy
 
@@ -21,7 +22,16 @@ if TYPE_CHECKING:
 
     from gpunn.device import device
 
-__all__ = ["Backend", "backend_of", "cuda", "cuda_backend", "cuda_problem", "cudnn", "type2backend"]
+__all__ = [
+    "Backend",
+    "backend_of",
+    "cuda",
+    "cuda_backend",
+    "cuda_problem",
+    "cudnn",
+    "is_pinned",
+    "type2backend",
+]
 
 
 class _Table(dict[type, Backend]):
@@ -41,8 +51,8 @@ type2backend = _Table()
 type2backend[numpy.ndarray] = CpuBackend(numpy)
 
 
-def _cuda_module() -> ModuleType:
-    return importlib.import_module("gpunn.backends.device.backend")
+def _cuda_module(name: str) -> ModuleType:
+    return importlib.import_module(f"gpunn.backends.device.{name}")
 
 
 def cuda_problem(index: int | None = None) -> str | None:
@@ -52,7 +62,7 @@ def cuda_problem(index: int | None = None) -> str | None:
             "CuPy is not installed; install it with: pip install 'gpunn[cuda13]' "
             "(CUDA 13 drivers) or pip install 'gpunn[cuda12]'"
         )
-    return _cuda_module().problem(index)
+    return _cuda_module("driver").problem(index)
 
 
 def cuda_backend(index: int | None = None) -> Backend:
@@ -60,10 +70,17 @@ def cuda_backend(index: int | None = None) -> Backend:
     problem = cuda_problem(index)
     if problem is not None:
         raise RuntimeError(f"CUDA is not available: {problem}")
-    module = _cuda_module()
+    module = _cuda_module("backend")
     if module.array_type not in type2backend:
         type2backend[module.array_type] = module.backend
     return module.backend
+
+
+def is_pinned(array: Any) -> bool:
+    """Whether ``array`` lies in page-locked host memory."""
+    if type(array) is not numpy.ndarray or array.base is None or "cupy" not in sys.modules:
+        return False
+    return _cuda_module("pinned").is_pinned(array)
 
 
 def backend_of(where: device) -> Backend:

@@ -204,13 +204,15 @@ class Module(Tree):
 
         Only floating point parameters and buffers are cast. Raises TypeError for another dtype.
         """
-        where, dtype, _ = parse_to(*args, **kwargs)
+        where, dtype, _, non_blocking = parse_to(*args, **kwargs)
         if dtype is not None and not dtype.is_floating_point:
             raise TypeError(
                 "nn.Module.to only accepts floating point or complex dtypes, but got desired "
                 f"dtype={dtype}"
             )
-        return self._apply(lambda t: t.to(where, dtype if t.is_floating_point() else None))
+        return self._apply(
+            lambda t: t.to(where, dtype if t.is_floating_point() else None, non_blocking)
+        )
 
     def cpu(self) -> Self:
         """Move to host memory."""

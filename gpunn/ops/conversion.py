@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gpunn import backends
 from gpunn.autograd.variable import Array
 from gpunn.backends import backend_of, type2backend
 from gpunn.device import device as _Device
@@ -12,6 +13,8 @@ from gpunn.ops.common import Op, Pointwise, xp_of
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
+
+_CUDA = _Device("cuda")
 
 
 class Clone(Op):
@@ -43,15 +46,30 @@ class Move(Op):
     """To another device."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, where: _Device) -> Array:
+    def forward(ctx: Any, x: Tensor, where: _Device, non_blocking: bool) -> Array:
         source, target = type2backend[type(x.data)], backend_of(where)
-        ctx.source = source.device(x.data)
+        ctx.source, ctx.non_blocking = source.device(x.data), non_blocking
         with target.on(where):
-            return target.from_numpy(source.to_numpy(x.data))
+            if source is target:
+                return target.from_other_device(x.data)
+            host = source.to_numpy(x.data, non_blocking)
+            return target.from_numpy(host, non_blocking)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return Move.apply(dy, ctx.source), None
+        return Move.apply(dy, ctx.source, ctx.non_blocking), None, None
+
+
+class Pin(Op):
+    """A copy in page-locked host memory."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Array:
+        return backend_of(_CUDA).pinned_copy(x.data)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> Tensor:
+        return dy
 
 
 class Overwrite(Pointwise):
@@ -90,18 +108,38 @@ def detach(input: Tensor) -> Tensor:
 def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """``input`` with another dtype or device: ``x.to(gpunn.float64)``, ``x.to("cuda")``,
     ``x.to("cuda:0", gpunn.float16)``, ``x.to(other)``; itself where nothing changes
-    (unless ``copy=True``)."""
-    where, dtype, copy = parse_to(*args, **kwargs)
+    (unless ``copy=True``).
+
+    ``non_blocking=True``: copies between a CUDA device and page-locked host memory may be under
+    way when this returns. Work on the device waits for them; the host reads what came from a
+    device only after ``gpunn.cuda.synchronize()``, or an event."""
+    where, dtype, copy, non_blocking = parse_to(*args, **kwargs)
     output = input
     if dtype is not None and dtype.numpy != input.data.dtype:
         output = Cast.apply(output, dtype.numpy)
     if where is not None:
         here = type2backend[type(input.data)].device(input.data)
-        if where.type != here.type or (
-            where.index is not None and where != here and where.type != "cpu"
-        ):
-            output = Move.apply(output, where)
+        if where.type == "cuda" and where.index is None:
+            where = backend_of(where).current()
+        if where.type != here.type or (where != here and where.type != "cpu"):
+            output = Move.apply(output, where, non_blocking)
     return Clone.apply(output) if copy and output is input else output
+
+
+def pin_memory(input: Tensor, device: Any = None) -> Tensor:
+    """A CPU tensor's copy in page-locked memory, which CUDA devices read while the program goes on;
+    itself where it lies there already.
+
+    Raises RuntimeError for a tensor on a device, and where CUDA cannot be used.
+    """
+    if type2backend[type(input.data)].name != "cpu":
+        raise RuntimeError(f"cannot pin '{input.type()}' only dense CPU tensors can be pinned")
+    return input if is_pinned(input) else Pin.apply(input)
+
+
+def is_pinned(input: Tensor, device: Any = None) -> bool:
+    """Whether the tensor lies in page-locked host memory that gpunn allocated."""
+    return backends.is_pinned(input.data)
 
 
 def parse_to(
@@ -112,8 +150,8 @@ def parse_to(
     non_blocking: bool = False,
     copy: bool = False,
     memory_format: Any = None,
-) -> tuple[_Device | None, Any, bool]:
-    """The device, dtype and copy flag that the arguments of ``to`` mean."""
+) -> tuple[_Device | None, Any, bool, bool]:
+    """The device, dtype, copy flag and non_blocking that the arguments of ``to`` mean."""
     rest = list(args)
     if rest and hasattr(rest[0], "device") and hasattr(rest[0], "dtype"):
         other = rest.pop(0)
@@ -126,7 +164,7 @@ def parse_to(
     elif rest:
         dtype = rest.pop(0)
     if rest:
-        rest.pop(0)  # non_blocking: copies here are complete when they return
+        non_blocking = bool(rest.pop(0))
     if rest:
         copy = bool(rest.pop(0))
     if rest:
@@ -135,6 +173,7 @@ def parse_to(
         None if device is None else _Device(device),
         None if dtype is None else as_dtype(dtype),
         copy,
+        non_blocking,
     )
 
 

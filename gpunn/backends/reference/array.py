@@ -33,13 +33,35 @@ class ArrayPrimitives:
         """Work inside runs where the tensors among ``args`` lie, which must be one device."""
         return _NOTHING
 
-    def to_numpy(self, array: Any) -> numpy.ndarray[Any, Any]:
-        """``array`` in host memory; the CPU's own is returned as it is."""
+    def current(self) -> device:
+        """The device that this backend's name alone means."""
+        return _CPU
+
+    def to_numpy(self, array: Any, non_blocking: bool = False) -> numpy.ndarray[Any, Any]:
+        """``array`` in host memory; the CPU's own is returned as it is.
+
+        With ``non_blocking`` the copy may be under way still: synchronize before it is read.
+        """
         return array
 
-    def from_numpy(self, array: numpy.ndarray[Any, Any]) -> Any:
-        """A host array on this backend's current device; on the CPU, the same memory."""
+    def from_numpy(self, array: numpy.ndarray[Any, Any], non_blocking: bool = False) -> Any:
+        """A host array on this backend's current device; on the CPU, the same memory.
+
+        With ``non_blocking`` a copy from page-locked memory may be under way still.
+        """
         return array
+
+    def pinned_copy(self, array: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
+        """A copy in page-locked host memory, which only a device's backend can make."""
+        raise NotImplementedError(f"the {self.name} backend has no page-locked memory")
+
+    def from_other_device(self, array: Any) -> Any:
+        """An array of this backend on its current device."""
+        return array
+
+    def item(self, array: Any) -> Any:
+        """The one element as a Python number."""
+        return array.item()
 
     def synchronize(self) -> None:
         """Wait until all work is done."""

@@ -1,0 +1,71 @@
+"""Page-locked host memory, which a device reads and writes while the program goes on."""
+
+# pyright: basic, reportMissingImports=false
+# CuPy has no types, and need not be there.
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any
+
+import cupy
+import numpy
+
+# Copies under way: an event after each, and the host array, whose memory must live until then.
+_under_way: deque[tuple[Any, numpy.ndarray[Any, Any]]] = deque()
+
+
+def empty(shape: tuple[int, ...], dtype: Any) -> numpy.ndarray[Any, Any]:
+    """A page-locked array without values."""
+    count = math.prod(shape)
+    if not count:
+        return numpy.empty(shape, dtype)
+    memory = cupy.cuda.alloc_pinned_memory(count * dtype.itemsize)
+    return numpy.frombuffer(memory, dtype, count).reshape(shape)
+
+
+def copy(array: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
+    """``array`` in page-locked memory."""
+    output = empty(array.shape, array.dtype)
+    output[...] = array
+    return output
+
+
+def is_pinned(array: numpy.ndarray[Any, Any]) -> bool:
+    """Whether the memory is page-locked, and CuPy's."""
+    owner: Any = array
+    while isinstance(owner, numpy.ndarray):
+        owner = owner.base
+    if isinstance(owner, memoryview):
+        owner = owner.obj
+    return isinstance(owner, cupy.cuda.PinnedMemoryPointer)
+
+
+def to_device(array: numpy.ndarray[Any, Any]) -> Any:
+    """A copy on the current device, under way when this returns."""
+    if not array.flags.c_contiguous:
+        array = copy(array)
+    output = cupy.empty(array.shape, array.dtype)
+    stream = cupy.cuda.get_current_stream()
+    output.data.copy_from_host_async(array.ctypes.data, array.nbytes, stream)
+    _watch(stream, array)
+    return output
+
+
+def to_host(array: Any) -> numpy.ndarray[Any, Any]:
+    """A page-locked copy, under way when this returns: synchronize before it is read."""
+    output = empty(array.shape, array.dtype)
+    if output.size:
+        stream = cupy.cuda.get_current_stream()
+        cupy.ascontiguousarray(array).data.copy_to_host_async(
+            output.ctypes.data, output.nbytes, stream
+        )
+        _watch(stream, output)
+    return output
+
+
+def _watch(stream: Any, array: numpy.ndarray[Any, Any]) -> None:
+    while _under_way and _under_way[0][0].done:
+        _under_way.popleft()
+    _under_way.append((stream.record(cupy.cuda.Event(disable_timing=True)), array))
