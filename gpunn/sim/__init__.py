@@ -9,6 +9,8 @@
 from __future__ import annotations
 
 import ctypes
+import functools
+import gc
 import importlib
 import importlib.util
 import os
@@ -30,6 +32,8 @@ _MEMORY = 8 << 30  # bytes of device memory: address space, used as arrays need 
 # before a barrier, and the others read what those never wrote; the sums that result are never used.
 _SCAN = ("uninitialised", "barrier")
 EXEMPT = {"cupy_inclusive_batch_scan_kernel": _SCAN, "cupy_inclusive_scan_kernel": _SCAN}
+
+_OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
 
 _device: Device | None = None
 
@@ -87,18 +91,24 @@ def install(
     profile: bool = False,
     seed: int = 0,
     budget: int = 3_000_000,
+    devices: int | None = None,
+    memory: int = _MEMORY,
 ) -> Device:
     """Put a simulated device under CuPy, for the rest of this process.
 
-    ``arch`` is its compute capability; it cannot change later, the rest can, by a second call.
-    ``check`` looks for defects, ``profile`` counts, ``seed`` shuffles the order of blocks and
-    warps, and ``budget`` is the number of instructions after which a kernel is said to hang.
+    ``arch`` is its compute capability, and ``devices`` their number (1 unless told): these two
+    cannot change later, the rest can, by a second call. ``check`` looks for defects, ``profile``
+    counts, ``seed`` shuffles the order of blocks and warps, ``budget`` is the number of
+    instructions after which a kernel is said to hang, ``memory`` the bytes of each device.
 
     Raises RuntimeError where there can be no simulation, and where CuPy uses a GPU already.
     """
     global _device
     if arch not in ARCHS:
         raise ValueError(f"arch must be one of {', '.join(map(str, ARCHS))}, but got {arch}")
+    for name, value in {"budget": budget, "devices": devices, "memory": memory}.items():
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, but got {value}")
     reason = problem()
     if reason is not None:
         raise RuntimeError(reason)
@@ -109,21 +119,27 @@ def install(
 
     settings = Settings(check, profile, seed, budget, exempt=EXEMPT)
     if _device is not None:
-        if arch != _device.arch:
-            raise RuntimeError(f"a simulated sm_{_device.arch} is installed already")
-        _device.settings = settings
+        if arch != _device.arch or devices not in (None, len(api.devices)):
+            raise RuntimeError(
+                f"{len(api.devices)} simulated sm_{_device.arch} installed already: neither their "
+                "number nor their architecture can change"
+            )
+        for each in api.devices:
+            each.settings = settings
+            each.arena.resize(memory)
         return _device
     if "cupy" in sys.modules and has_gpu():
         raise RuntimeError("CuPy may use a GPU already: call gpunn.sim.install() before cupy")
     os.environ.update(CUPY_COMPILE_WITH_PTX="1", CUPY_CACHE_IN_MEMORY="1", CUPY_ACCELERATORS="")
     # CuPy makes the folder of its cache at once, though with the above it will not write to it.
     os.environ.setdefault("CUPY_CACHE_DIR", tempfile.gettempdir())
-    made = _Device(Arena(_MEMORY), settings, arch)
-    api.devices[:] = [made]
+    api.devices[:] = [
+        _Device(Arena(memory, f"device {n}"), settings, arch) for n in range(devices or 1)
+    ]
     _redirect()
     _prepare_cupy()
-    _device = made
-    return made
+    _device = api.devices[0]
+    return _device
 
 
 def _redirect() -> None:
@@ -153,6 +169,21 @@ def _redirect() -> None:
         setattr(ctypes, "CDLL", real)  # noqa: B010
 
 
+def _allocate(cuda: Any, size: int) -> Any:
+    """Memory of its own for each array, where CuPy's pool would cut a large piece up."""
+    try:
+        try:
+            return cuda.memory._malloc(size)
+        except cuda.runtime.CUDARuntimeError:
+            gc.collect()  # arrays in a circle of references
+            return cuda.memory._malloc(size)
+    except cuda.runtime.CUDARuntimeError as error:
+        if error.status != _OUT_OF_MEMORY:
+            raise
+        free, total = cuda.runtime.memGetInfo()
+        raise cuda.memory.OutOfMemoryError(size, total - free, total) from error
+
+
 def _prepare_cupy() -> None:
     """PTX with line numbers, an allocation for each array, and NumPy for what cannot run."""
     from gpunn.sim import host, report
@@ -163,7 +194,7 @@ def _prepare_cupy() -> None:
     compiler._use_ptx = True
     core.set_routine_accelerators([])
     core.set_reduction_accelerators([])
-    cupy.cuda.set_allocator(None)
+    cupy.cuda.set_allocator(functools.partial(_allocate, cupy.cuda))
     program: Any = compiler._NVRTCProgram
     begin: Any = program.__init__
     compile_: Any = program.compile

@@ -21,6 +21,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--no-check", action="store_true", help="look for no defects: faster")
     parser.add_argument("--arch", type=int, default=80, choices=gpunn.sim.ARCHS, help="default 80")
     parser.add_argument("--seed", type=int, default=0, help="shuffle the order of blocks and warps")
+    parser.add_argument("--devices", type=int, default=1, help="how many devices; default 1")
+    parser.add_argument("--memory", type=float, default=8, help="GiB of each device; default 8")
     parser.add_argument("script")
     parser.add_argument("args", nargs=argparse.REMAINDER, help="the script's own arguments")
     given = parser.parse_args(arguments)
@@ -30,8 +32,10 @@ def main(arguments: list[str] | None = None) -> None:
             check=not given.no_check,
             profile=given.profile or given.json is not None,
             seed=given.seed,
+            devices=given.devices,
+            memory=int(given.memory * 2**30),
         )
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         sys.exit(str(error))
     checks = "nothing is checked" if given.no_check else "all accesses are checked"
     print(

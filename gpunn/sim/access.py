@@ -44,7 +44,7 @@ def access(
     """
     if space in ("global", "const"):
         memory, index = b.arena, where - b.arena.base
-        limit = b.arena.size - size
+        limit = b.arena.span - size
         outside = (index < 0) | (index > limit)
     elif space == "shared":
         where = where & 0xFFFFFFFF
@@ -107,8 +107,13 @@ def _outside(
     b: Batch, i: Instruction, space: str, where: Array, size: int, write: bool, bad: Array
 ) -> None:
     verb = "store" if write else "load"
-    if space == "global" and b.arena.freed_at(int(b.full(where)[b.full(bad)][0])):
-        _fail(b, i, "freed", f"access to freed memory by a {size}-byte {verb}", space, where, bad)
+    if space == "global":
+        address = int(b.full(where)[b.full(bad)][0])
+        what = f"access to {{}} memory by a {size}-byte {verb}"
+        if b.arena.freed_at(address):
+            _fail(b, i, "freed", what.format("freed"), space, where, bad)
+        if b.arena.holder(address) not in (None, b.arena):
+            _fail(b, i, "device", what.format("another device's"), space, where, bad)
     _fail(b, i, "out of bounds", f"out-of-bounds {size}-byte {verb}", space, where, bad)
 
 

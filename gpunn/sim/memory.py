@@ -7,7 +7,8 @@ import mmap
 import sys
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
+from weakref import WeakSet
 
 import numpy as np
 
@@ -87,22 +88,36 @@ class Allocation:
 class Arena(Memory):
     """Device memory: allocations with gaps between them, whose addresses are reused late."""
 
-    def __init__(self, size: int) -> None:
-        self.size, self.top, self.used, self.count = size, _ALIGN, 0, 0
-        self.maps = [_reserve(size) for _ in range(4)]
+    known: ClassVar[WeakSet[Arena]] = WeakSet()
+
+    def __init__(self, size: int, name: str = "the device") -> None:
+        self.size, self.name = size, name  # the size may change, within the span of addresses
+        self.span = 2 * size + _ALIGN
+        self.top, self.used, self.count = _ALIGN, 0, 0
+        self.maps = [_reserve(self.span) for _ in range(4)]
         data, state, *owners = (np.frombuffer(m, "u1") for m in self.maps)
         super().__init__(data, state)
+        self.known.add(self)
         self.owners = [o.view("u4") for o in owners]  # last writer and reader of each word
         self.base = int(data.ctypes.data)
         self.live: dict[int, Allocation] = {}
         self.starts: list[int] = []
         self.freed: deque[Allocation] = deque(maxlen=256)
 
+    def resize(self, size: int) -> None:
+        """Let the device have another number of bytes, up to what it began with."""
+        if 2 * size > self.span:
+            raise ValueError(f"{self.name} began with {self.span // 2} bytes: it cannot grow")
+        self.size = size
+
     def allocate(self, size: int, label: str = "") -> int:
         """The address of new memory. Raises MemoryError when the device is full."""
-        start = self._place(size + _GAP)
-        self.top = start + -(-(size + _GAP) // _ALIGN) * _ALIGN
-        self.used += size
+        start = self._place(size + _GAP) if self.used + _taken(size) <= self.size else None
+        if start is None:
+            free = max(self.size - self.used, 0)
+            raise MemoryError(f"{size} bytes asked for, {free} of {self.size} free on {self.name}")
+        self.top = start + _taken(size + _GAP)
+        self.used += _taken(size)
         self.count += 1
         self.data[start : start + size] = FRESH
         self.state[start : start + size] = ALLOCATED
@@ -117,7 +132,7 @@ class Arena(Memory):
         self.data[start : start + len(data)] = np.frombuffer(data, "u1")
         self.state[start : start + len(data)] = WRITTEN
 
-    def _place(self, span: int) -> int:
+    def _place(self, span: int) -> int | None:
         for begin in (self.top, _ALIGN):
             position = begin
             for start in self.starts[bisect.bisect_left(self.starts, begin) :]:
@@ -125,9 +140,9 @@ class Arena(Memory):
                     return position
                 end = start + self.live[self.base + start].size + _GAP
                 position = -(-end // _ALIGN) * _ALIGN
-            if position + span <= self.size:
+            if position + span <= self.span:
                 return position
-        raise MemoryError(f"{span} bytes asked for, {self.size - self.used} of {self.size} free")
+        return None
 
     def free(self, address: int) -> None:
         """Give memory back; whoever still uses it is told."""
@@ -135,14 +150,22 @@ class Arena(Memory):
         if allocation is None:
             raise ValueError(f"free of {address:#x}, which is not an allocation's start")
         start = address - self.base
-        del self.starts[bisect.bisect_left(self.starts, start)]
-        self.used -= allocation.size
+        place = bisect.bisect_left(self.starts, start)
+        del self.starts[place]
+        self.used -= _taken(allocation.size)
         self.freed.append(allocation)
         self.state[start : start + allocation.size] = FREE
-        first, last = -(-start // _PAGE) * _PAGE, (start + allocation.size) // _PAGE * _PAGE
+        # Pages with nothing else in them go back to the system.
+        end = start + _taken(allocation.size + _GAP)
+        first, last = start // _PAGE * _PAGE, -(-end // _PAGE) * _PAGE
+        if place:
+            before = self.live[self.base + self.starts[place - 1]]
+            first = max(first, -(-(before.start - self.base + before.size) // _PAGE) * _PAGE)
+        if place < len(self.starts):
+            last = min(last, self.starts[place] // _PAGE * _PAGE)
         if last > first:
             for m in self.maps:
-                m.madvise(mmap.MADV_DONTNEED, first, last - first)
+                m.madvise(mmap.MADV_DONTNEED, first, min(last, self.span) - first)
 
     def find(self, address: int) -> Allocation | None:
         """The allocation that holds an address, or the nearest within a gap of it."""
@@ -162,6 +185,10 @@ class Arena(Memory):
                     return a
         return None
 
+    def holder(self, address: int) -> Arena | None:
+        """The device whose memory an address is in."""
+        return next((a for a in self.known if 0 <= address - a.base < a.span), None)
+
     def describe(self, address: int) -> str:
         """An address in words."""
         allocation = self.find(address)
@@ -170,7 +197,11 @@ class Arena(Memory):
         allocation = self.freed_at(address)
         if allocation is not None:
             return f"{allocation.describe(address)}, which was freed"
-        return f"address {address:#x}, in no array" + (" (a null pointer?)" * (address < 4096))
+        other = self.holder(address)
+        if other not in (None, self):
+            return f"{other.describe(address)}, on {other.name}"
+        what = "a null pointer?" if 0 <= address < 4096 else "memory of the host?"
+        return f"address {address & (1 << 64) - 1:#x}, in no array ({what})"
 
     def states_of(self, address: int, size: int) -> Array:
         """The states of an array's bytes. Raises ValueError if the range leaves its array."""
@@ -181,6 +212,10 @@ class Arena(Memory):
                 f"a copy or fill of {size} bytes begins {self.describe(address)} and leaves it"
             )
         return states
+
+
+def _taken(size: int) -> int:
+    return -(-size // _ALIGN) * _ALIGN
 
 
 def _reserve(size: int) -> mmap.mmap:

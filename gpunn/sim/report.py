@@ -16,6 +16,8 @@ FIXES = {
     "out of bounds": "guard the access with the array's size, or launch as many threads as there "
     "are elements",
     "freed": "hold a reference to the array for as long as kernels or graphs use its memory",
+    "device": "launch the kernel on the array's device, or copy the array: cupy.asarray(x) within "
+    "cupy.cuda.Device(n)",
     "misaligned": "a vector access needs an address that is a multiple of its size: check the "
     "offset and the row length, or use narrower accesses",
     "uninitialised": "write the memory first: cupy.zeros for cupy.empty, an initial value, or the "

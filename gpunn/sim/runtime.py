@@ -109,7 +109,7 @@ def cudaDeviceCanAccessPeer(can: Any, number: int, peer: int) -> None:
 @api(SIZES, SIZES)
 def cudaMemGetInfo(free: Any, total: Any) -> None:
     arena = device().arena
-    free[0], total[0] = arena.size - arena.used, arena.size
+    free[0], total[0] = max(arena.size - arena.used, 0), arena.size
 
 
 # Allocations.
@@ -154,7 +154,7 @@ def cudaPointerGetAttributes(attributes: int, pointer: int | None) -> None:
 
 def _owner(address: int) -> Device | None:
     """The device in whose memory an address is."""
-    return next((d for d in devices if 0 <= address - d.arena.base < d.arena.size), None)
+    return next((d for d in devices if 0 <= address - d.arena.base < d.arena.span), None)
 
 
 def _pinned_buffer(address: int, size: int) -> Any:

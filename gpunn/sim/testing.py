@@ -18,8 +18,11 @@ import pytest
 import gpunn.sim
 
 
-def ensure_cuda() -> str | None:
-    """Have a CUDA device, a simulated one if need be; why there is none, where there is none."""
+def ensure_cuda(**options: Any) -> str | None:
+    """Have a CUDA device, a simulated one if need be; why there is none, where there is none.
+
+    ``options`` are those of `gpunn.sim.install`, such as ``devices=2``.
+    """
     if gpunn.sim.installed():
         return None
     if gpunn.sim.has_gpu():
@@ -27,7 +30,7 @@ def ensure_cuda() -> str | None:
         return None if there else "CuPy is not installed: no CUDA device for the tests"
     reason = gpunn.sim.problem()
     if reason is None:
-        gpunn.sim.install()
+        gpunn.sim.install(**options)
     return reason
 
 

@@ -79,3 +79,69 @@ def test_processes_end_well(tmp_path: Path, script: str):
     for _ in range(3):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
         assert (done.returncode, done.stderr) == (0, b"")
+
+
+DEVICES = """
+import cupy
+import pytest
+code = '''extern "C" __global__ void add(const float* x, float* y) {
+  y[threadIdx.x] = x[threadIdx.x] + 1;
+}'''
+add = cupy.RawKernel(code, "add")
+x = cupy.arange(4, dtype="f4")
+with cupy.cuda.Device(1):
+    y = cupy.ones(4, "f4")
+    add((1,), (4,), (y, y))
+    z = cupy.asarray(x) + y
+    with cupy.cuda.Stream():
+        z += 1
+    with pytest.raises(RuntimeError, match="another device's memory.*\\n.*\\n.*\\n.*on device 0"):
+        add((1,), (4,), (x, y))
+    assert (y.device.id, cupy.cuda.runtime.pointerGetAttributes(z.data.ptr).device) == (1, 1)
+assert cupy.cuda.runtime.getDeviceCount() == 2
+assert z.get().tolist() == [3, 4, 5, 6]
+add((1,), (4,), (x, x))
+assert x.get().tolist() == [1, 2, 3, 4]
+with pytest.raises(RuntimeError, match="cudaErrorInvalidDevice: device 2 of 2"):
+    cupy.cuda.Device(2).use()
+free, total = cupy.cuda.runtime.memGetInfo()
+assert (total, free > 2**24) == (2**25, True)
+keep = cupy.zeros(2**21)
+with pytest.raises(cupy.cuda.memory.OutOfMemoryError, match="33,554,432 bytes"):
+    cupy.zeros(2**22)
+with cupy.cuda.Device(1):
+    cupy.zeros(2**21)
+with pytest.raises(RuntimeError, match="2 simulated sm_80 installed already"):
+    import gpunn.sim
+    gpunn.sim.install(devices=3)
+"""
+
+
+def test_two_devices_with_little_memory(tmp_path: Path):
+    (tmp_path / "devices.py").write_text(DEVICES)
+    done = run(tmp_path, "--devices", "2", "--memory", str(2**25 / 2**30), "devices.py")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_memory_can_be_less_for_a_while():
+    from gpunn.sim.testing import ensure_cuda
+
+    if ensure_cuda() is not None or not gpunn.sim.installed():
+        pytest.skip("CuPy uses the GPU here")
+    import cupy
+
+    gpunn.sim.install(memory=1 << 16)
+    try:
+        with pytest.raises(cupy.cuda.memory.OutOfMemoryError):
+            cupy.zeros(1 << 20)
+    finally:
+        gpunn.sim.install()
+    assert not cupy.zeros(1 << 20).any()
+    with pytest.raises(ValueError, match="it cannot grow"):
+        gpunn.sim.install(memory=1 << 40)
+
+
+@pytest.mark.parametrize("name", ["arch", "budget", "devices", "memory"])
+def test_wrong_options_are_refused(name: str):
+    with pytest.raises(ValueError, match=f"{name} must be"):
+        gpunn.sim.install(**{name: 0})
