@@ -131,6 +131,7 @@ def fma64(a: Array, b: Array, c: Array) -> tuple[Array, Array]:
     result, left = two_sum(v, odd)
     size = np.abs(a * b)
     usable = np.isfinite(plain) & (size < 2.0**990) & ((size > 2.0**-900) | (size == 0))
+    usable &= result != 0  # a plain zero has the right sign
     return np.where(usable, result, plain), np.where(usable, left, 0)
 
 
