@@ -13,6 +13,7 @@ from gpunn.backends import Backend, backend_of, type2backend
 from gpunn.device import device as Device
 from gpunn.dtype import (
     DTYPES,
+    FLOATING,
     as_dtype,
     from_numpy_dtype,
     get_default_dtype,
@@ -68,7 +69,7 @@ def tensor(
                     )
     array = numpy.array(data, dtype=None if kind is None else kind.numpy, order="C")
     _supported(array)
-    if requires_grad and array.dtype.kind != "f":
+    if requires_grad and array.dtype.kind not in FLOATING:
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
     with target.on(where):
         return _finish(target.from_numpy(array), requires_grad)

@@ -1,8 +1,18 @@
-"""Element types and PyTorch's promotion rules; knows NumPy's dtypes, nothing of tensors."""
+"""Element types and PyTorch's promotion rules; knows NumPy's dtypes, nothing of tensors.
+
+bfloat16 is that of the package ml_dtypes, which is imported when an array of it is first needed.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+
+FLOATING = "fV"  # NumPy's kinds of floats; V, which nothing else here has, is bfloat16's
+# What operations must look for besides their arguments: "bfloat16" once an array of it may exist,
+# "autocast" inside its regions. Empty for who uses neither, whom it costs one look.
+in_use: list[str] = []
 
 
 class dtype:  # noqa: N801  (PyTorch's name)
@@ -16,15 +26,30 @@ class dtype:  # noqa: N801  (PyTorch's name)
     def __init__(self, name: str, title: str) -> None:
         self.name = name
         self.title = title  # PyTorch's other name: FloatTensor, "not implemented for 'Float'"
-        self.numpy: np.dtype[np.generic] = np.dtype(name)
-        self.itemsize = self.numpy.itemsize
+        if name == "bfloat16":
+            self.itemsize, kind = 2, "V"
+        else:
+            self.numpy = np.dtype(name)
+            self.itemsize, kind = self.numpy.itemsize, self.numpy.kind
         # Promotion looks at the category first: bool (0) < integer (1) < float (2).
-        self.kind = {"b": 0, "u": 1, "i": 1, "f": 2}[self.numpy.kind]
+        self.kind = {"b": 0, "u": 1, "i": 1, "f": 2, "V": 2}[kind]
         self.is_floating_point = self.kind == 2
+
+    if TYPE_CHECKING:
+        numpy: np.dtype[np.generic]
+    else:
+
+        def __getattr__(self, name: str) -> Any:  # the slot is empty: bfloat16.numpy, at first use
+            if name != "numpy" or self.name != "bfloat16":
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            self.numpy = np.dtype(_ml_dtypes().bfloat16)
+            from_numpy_dtype[self.numpy] = self
+            in_use.append("bfloat16")
+            return self.numpy
 
     @property
     def is_signed(self) -> bool:
-        return self.numpy.kind in "if"
+        return self.kind == 2 or self.name.startswith("int")
 
     def __repr__(self) -> str:
         return f"gpunn.{self.name}"
@@ -40,11 +65,26 @@ int16 = short = dtype("int16", "Short")
 int32 = int_ = dtype("int32", "Int")
 int64 = long = dtype("int64", "Long")
 float16 = half = dtype("float16", "Half")
+bfloat16 = dtype("bfloat16", "BFloat16")
 float32 = float_ = dtype("float32", "Float")
 float64 = double = dtype("float64", "Double")
 
-DTYPES = (bool_, uint8, int8, int16, int32, int64, float16, float32, float64)
-from_numpy_dtype: dict[np.dtype[np.generic], dtype] = {t.numpy: t for t in DTYPES}
+DTYPES = (bool_, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64)
+
+
+class _FromNumpy(dict["np.dtype[np.generic]", dtype]):
+    def __missing__(self, key: np.dtype[np.generic]) -> dtype:
+        if key in self:
+            return bfloat16
+        raise KeyError(key)
+
+    def __contains__(self, key: object) -> bool:
+        if super().__contains__(key):
+            return True
+        return getattr(key, "name", "") == "bfloat16" and bfloat16.numpy == key
+
+
+from_numpy_dtype = _FromNumpy({t.numpy: t for t in DTYPES if t is not bfloat16})
 _aliases: dict[object, dtype] = {
     **{t.name: t for t in DTYPES},
     bool: bool_,
@@ -64,13 +104,19 @@ def as_dtype(obj: object) -> dtype:
     found = _aliases.get(obj)
     if found is None:
         try:
-            found = from_numpy_dtype.get(np.dtype(obj))  # type: ignore[call-overload]
-        except TypeError:
+            found = from_numpy_dtype[np.dtype(obj)]  # type: ignore[call-overload]
+        except (TypeError, KeyError):
             found = None
     if found is None:
         names = ", ".join(t.name for t in DTYPES)
         raise TypeError(f"{obj!r} is not a dtype of gpunn, which has {names}")
     return found
+
+
+def _ml_dtypes() -> Any:
+    import ml_dtypes  # pyright: ignore[reportMissingTypeStubs]  (3 ms, for few)
+
+    return ml_dtypes
 
 
 def get_default_dtype() -> dtype:
@@ -93,12 +139,22 @@ def promote_types(type1: dtype, type2: dtype) -> dtype:
     gpunn.int16
     >>> promote_types(int64, float16)
     gpunn.float16
+    >>> promote_types(bfloat16, float16)
+    gpunn.float32
     """
     if type1 is type2:
         return type1
     if type1.kind != type2.kind:
         return type1 if type1.kind > type2.kind else type2
+    if bfloat16 in (type1, type2):  # NumPy does not know it; no half holds the other
+        other = type2 if type1 is bfloat16 else type1
+        return float32 if other is float16 else other
     return from_numpy_dtype[np.promote_types(type1.numpy, type2.numpy)]
+
+
+def accumulator(kind: np.dtype[Any]) -> np.dtype[Any]:
+    """The NumPy dtype in which numbers of ``kind`` are added up: float32 for the 16-bit floats."""
+    return float32.numpy if kind.kind in FLOATING and kind.itemsize == 2 else kind
 
 
 def scalar_dtype(value: object) -> dtype:
@@ -127,11 +183,12 @@ class finfo:  # noqa: N801
                 "gpunn.finfo() requires a floating point input type. "
                 f"Use gpunn.iinfo to handle {self.dtype!r}"
             )
-        info = np.finfo(self.dtype.name)
+        limits: Any = _ml_dtypes().finfo if self.dtype is bfloat16 else np.finfo
+        info = limits(self.dtype.numpy)
         self.bits = info.bits
         self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
         self.tiny = self.smallest_normal = float(info.tiny)
-        self.resolution = float(info.resolution)
+        self.resolution = 10.0**-info.precision
 
 
 class iinfo:  # noqa: N801

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy
 
-from gpunn.dtype import DTYPES, dtype, from_numpy_dtype, get_default_dtype
+from gpunn.dtype import DTYPES, FLOATING, dtype, from_numpy_dtype, get_default_dtype
 
 _DIGITS, _THRESHOLD, _EDGE, _WIDTH = 4, 1000, 3, 80
 
@@ -18,7 +18,7 @@ class _Format:
     """One width and notation for all elements shown."""
 
     def __init__(self, values: Host) -> None:
-        self.floating = values.dtype.kind == "f"
+        self.floating = values.dtype.kind in FLOATING
         self.whole, self.scientific, self.width = True, False, 1
         if not self.floating:
             self.width = max((len(str(v)) for v in values.ravel().tolist()), default=1)

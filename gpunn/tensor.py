@@ -17,9 +17,12 @@ from gpunn.autograd.variable import Array, Variable, recording, wrap
 from gpunn.backends import backend_of, type2backend
 from gpunn.device import device as Device
 from gpunn.dtype import (
+    FLOATING,
     as_dtype,
+    bfloat16,
     bool_,
     can_cast,
+    finfo,
     float16,
     float32,
     float64,
@@ -345,7 +348,7 @@ class Tensor(Values):
         [0, to), ``random_(from, to)`` in [from, to)."""
         kind = self._data.dtype
         # Floats count exactly to 2 ** (digits of the mantissa).
-        limit = 2 ** (numpy.finfo(kind).nmant + 1) + 1 if kind.kind == "f" else None
+        limit = builtins.int(2 / finfo(self.dtype).eps) + 1 if kind.kind in FLOATING else None
         if limit is None:
             limit = 2 if kind.kind == "b" else min(numpy.iinfo(kind).max, 2**63 - 2) + 1
         low, high = (0, *bounds, limit)[:2] if len(bounds) < 2 else bounds
@@ -454,6 +457,10 @@ class Tensor(Values):
     def half(self) -> Tensor:
         """Cast to float16."""
         return self.to(float16)
+
+    def bfloat16(self) -> Tensor:
+        """Cast to bfloat16."""
+        return self.to(bfloat16)
 
     def float(self) -> Tensor:
         """Cast to float32."""

@@ -12,6 +12,7 @@ from gpunn.autograd.variable import Array, Variable, wrap
 from gpunn.backends import type2backend
 from gpunn.device import device as Device
 from gpunn.dtype import (
+    FLOATING,
     from_numpy_dtype,
 )
 from gpunn.ops.common import canonical_dim
@@ -130,7 +131,7 @@ class Values(Variable):
 
     def is_floating_point(self) -> bool:
         """Whether the dtype is a float."""
-        return self._data.dtype.kind == "f"
+        return self._data.dtype.kind in FLOATING
 
     # Values ---------------------------------------------------------------------------------
 
@@ -149,6 +150,7 @@ class Values(Variable):
     def numpy(self, *, force: bool = False) -> numpy.ndarray[Any, Any]:
         """The NumPy array that shares the memory; CPU tensors without gradient only.
 
+        Of bfloat16, which PyTorch refuses here, the array is one of ml_dtypes' bfloat16.
         With ``force``, ``self.detach().cpu().numpy()``.
         """
         if force:
@@ -195,7 +197,7 @@ class Values(Variable):
         return type2backend[type(self._data)].item(self._data)
 
     def __index__(self) -> int:
-        if self._data.size != 1 or self._data.dtype.kind == "f":
+        if self._data.size != 1 or self._data.dtype.kind in FLOATING:
             raise TypeError("only integer tensors of a single element can be converted to an index")
         return builtins.int(self.item())
 

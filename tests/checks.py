@@ -24,7 +24,10 @@ def to_numpy(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [to_numpy(v) for v in value]
     if hasattr(value, "detach"):
-        return value.detach().cpu().numpy()
+        value = value.detach().cpu()
+        if str(value.dtype) == "torch.bfloat16":
+            return value.float().numpy().astype(gpunn.bfloat16.numpy)
+        return value.numpy()
     return np.asarray(value)
 
 
@@ -117,6 +120,9 @@ def _gradients(function: Callable[..., Any], inputs: Sequence[Any], device: str)
     return [to_numpy(leaf.grad) for leaf in leaves if leaf.grad is not None]
 
 
+_ROUNDING = {"float16": 4e-3, "bfloat16": 8e-3, "float32": 1e-5, "float64": 1e-10}
+
+
 def same_as_torch(
     function: Callable[..., Any], *args: Any, tolerance: float | None = None, text: bool = True
 ) -> None:
@@ -129,7 +135,7 @@ def same_as_torch(
 
     outcomes: list[tuple[Any, Exception | None]] = []
     for module in (torch, gpunn):
-        tensors = [module.tensor(a) if isinstance(a, np.ndarray) else a for a in args]
+        tensors = [_of(module, a) if isinstance(a, np.ndarray) else a for a in args]
         try:
             outcomes.append((_arrays(function(module, *tensors)), None))
         except Exception as error:
@@ -149,8 +155,14 @@ def same_as_torch(
         if not isinstance(e, np.ndarray):
             assert g == e, f"{what}{g!r}, expected {e!r}"
             continue
-        small = {"float16": 4e-3, "float32": 1e-5, "float64": 1e-10}.get(e.dtype.name, 0.0)
+        small = _ROUNDING.get(e.dtype.name, 0.0)
         compare(g, e, what, tolerance or small, tolerance or small)
+
+
+def _of(module: Any, array: Any) -> Any:
+    if array.dtype.name == "bfloat16":  # which PyTorch does not take from NumPy
+        return module.tensor(array.astype(np.float32)).bfloat16()
+    return module.tensor(array)
 
 
 def _arrays(result: Any) -> list[Any]:
@@ -172,5 +184,5 @@ def draw(
         array = random.integers(0 if dtype == "uint8" else -5, 9, shape)
     else:
         array = random.standard_normal(shape) * 2
-    array = np.asarray(array).astype(dtype)
-    return array if zeros else np.asarray(np.where(array == 0, np.array(1, dtype), array))
+    array = np.asarray(array).astype(getattr(gpunn, dtype).numpy)
+    return array if zeros else np.asarray(np.where(array == 0, np.ones((), array.dtype), array))

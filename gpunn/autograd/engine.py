@@ -11,6 +11,7 @@ from gpunn.autograd.function import Edge, Function
 from gpunn.autograd.grad_mode import quiet, state
 from gpunn.autograd.variable import Array, Hook, Variable, is_sequence, wrap
 from gpunn.backends import type2backend
+from gpunn.dtype import FLOATING
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -379,7 +380,7 @@ def _accumulate(leaf: Variable, gradient: Tensor, owned: bool, create_graph: boo
 
 def _refuse_not_finite(node: Function, i: int, dx: Variable) -> None:
     backend = type2backend[type(dx._data)]
-    if dx._data.dtype.kind != "f" or bool(backend.xp.isfinite(dx._data).all()):
+    if dx._data.dtype.kind not in FLOATING or bool(backend.xp.isfinite(dx._data).all()):
         return
     kind = "nan" if bool(backend.xp.isnan(dx._data).any()) else "infinite"
     where = f"\nForward call:\n{node.trace}" if node.trace else ""

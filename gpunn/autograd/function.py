@@ -10,9 +10,11 @@ from weakref import ReferenceType
 
 import numpy
 
+from gpunn.autograd.casting import rounded, widened
 from gpunn.autograd.grad_mode import state
 from gpunn.autograd.variable import NO_GRAD_VIEW, Array, Hook, Variable, Way, steps, wrap
 from gpunn.backends import type2backend
+from gpunn.dtype import FLOATING, in_use
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -57,6 +59,8 @@ class Function:
     name: ClassVar[str] = "FunctionBackward"
     # Gradients that backward makes are new arrays, seen by nobody else: true of gpunn's own.
     _fresh: ClassVar[bool] = False
+    # bfloat16 arguments reach forward as float32: true of gpunn's own but for those that take both.
+    _widens: ClassVar[bool] = False
 
     needs_input_grad: tuple[bool, ...]
     # Set by apply: where each argument came from, and what each output is like.
@@ -146,16 +150,18 @@ class Function:
             edges.append(edge)
         ctx.needs_input_grad = tuple(needs)
         record = True in needs
+        wide = widened(args) if in_use and cls._widens else None
+        given = args if wide is None else wide
         state.enabled = False
         try:
             if array_type is not numpy.ndarray and array_type is not None:
                 with type2backend[array_type].on_device_of(cls, args):
-                    results = cls.forward(ctx, *args)
+                    results = cls.forward(ctx, *given)
             elif state.quiet:
-                results = cls.forward(ctx, *args)
+                results = cls.forward(ctx, *given)
             else:
                 with numpy.errstate(all="ignore"):
-                    results = cls.forward(ctx, *args)
+                    results = cls.forward(ctx, *given)
         except ValueError:
             cls._explain(args)
             raise
@@ -165,6 +171,8 @@ class Function:
         if single:
             results = (results,)
         results: tuple[Any, ...]
+        if wide is not None:
+            results = rounded(ctx, results, args, wide)
         outputs = tuple([_output(ctx, r, args) for r in results])
         if record:
             ctx.edges = tuple(edges)
@@ -286,7 +294,9 @@ def _record(
             continue
         data = output._data
         described.append((data.shape, data.dtype, data.__class__))
-        if data.dtype.kind != "f" or (ctx._inert and any(results[nr] is i for i in ctx._inert)):
+        if data.dtype.kind not in FLOATING or (
+            ctx._inert and any(results[nr] is i for i in ctx._inert)
+        ):
             continue
         target = output
         if ctx._dirty and output is results[nr]:

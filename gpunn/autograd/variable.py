@@ -12,6 +12,7 @@ import numpy
 
 from gpunn.autograd.grad_mode import enable_grad, state
 from gpunn.backends import type2backend
+from gpunn.dtype import FLOATING
 
 if TYPE_CHECKING:
     from gpunn.autograd.function import Function, View
@@ -164,7 +165,7 @@ class Variable:
                 "computed variable in a subgraph that doesn't require differentiation use "
                 "var_no_grad = var.detach()."
             )
-        if value and self._data.dtype.kind != "f":
+        if value and self._data.dtype.kind not in FLOATING:
             raise RuntimeError(
                 "only Tensors of floating point dtype can require gradients, "
                 f"got {self._data.dtype}"

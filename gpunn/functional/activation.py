@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gpunn.autograd.variable import Array, recording
 from gpunn.backends import type2backend
 from gpunn.backends.reference.activation import ONE_OVER_ROOT_TWO_PI, ROOT_HALF
-from gpunn.dtype import dtype
+from gpunn.dtype import FLOATING, dtype
 from gpunn.ops import pointwise
 from gpunn.ops import softmax as along
 from gpunn.ops.arithmetic import where
@@ -103,7 +103,7 @@ class LogSigmoid(Op):
 
 def _need_float(name: str, x: Tensor) -> None:
     need_tensor(name, x)
-    if x.data.dtype.kind != "f":
+    if x.data.dtype.kind not in FLOATING:
         raise not_implemented(name, x.data)
 
 

@@ -8,6 +8,7 @@ import numpy
 
 from gpunn.autograd.variable import Array, recording, wrap
 from gpunn.backends import type2backend
+from gpunn.dtype import FLOATING
 from gpunn.functional.loss import need_tensors, reduced, reduction_of, total_of
 from gpunn.ops.common import Op, dtype_of, not_implemented, xp_of
 from gpunn.ops.pointwise import Masked
@@ -175,7 +176,7 @@ def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None) -> None
         raise RuntimeError(f"size mismatch (got input: {list(shape)} , target: {list(wanted)}")
     if len(shape) > 2 and wanted != expected:
         raise RuntimeError(f"Expected target size {list(expected)}, got {list(wanted)}")
-    if input.data.dtype.kind != "f":
+    if input.data.dtype.kind not in FLOATING:
         raise not_implemented("nll_loss", input.data)
     if target.data.dtype not in (numpy.int64, numpy.uint8):
         title = dtype_of(target).title
@@ -285,7 +286,7 @@ def _soft_cross_entropy(
     label_smoothing: float,
 ) -> Tensor:
     """Cross-entropy with class probabilities."""
-    if target.data.dtype.kind != "f":
+    if target.data.dtype.kind not in FLOATING:
         raise RuntimeError(
             "Expected floating point type for target with class probabilities, got "
             f"{dtype_of(target).title}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Padding = int | Ints | str
 
 
-class Conv(Op):
+class Conv(Op, widens=False):
     """y of x and w; ``geometry`` is (stride, padding, dilation, groups) in all three ops."""
 
     name = "ConvolutionBackward0"
@@ -39,7 +39,7 @@ class Conv(Op):
         return dx, dw, db, None, None, None, None
 
 
-class ConvInput(Op):
+class ConvInput(Op, widens=False):
     """dx of dy and w, for an input of spatial shape ``size``."""
 
     @staticmethod
@@ -57,7 +57,7 @@ class ConvInput(Op):
         return ddy, dw, None, None, None, None, None
 
 
-class ConvWeight(Op):
+class ConvWeight(Op, widens=False):
     """dw of x and dy, for a weight of spatial shape ``kernel``."""
 
     @staticmethod

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gpunn.autograd.grad_mode import no_grad
 from gpunn.autograd.variable import Array, wrap
 from gpunn.backends import type2backend
+from gpunn.dtype import accumulator
 from gpunn.ops.common import Op, dtype_of, need_tensor, xp_of
 from gpunn.ops.indexing import IndexAdd
 from gpunn.ops.matmul import MatMul, transposed
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 
-class Linear(Op):
+class Linear(Op, widens=False):
     """``(..., in) -> (..., out)``: rows x wᵀ + b; the leading dimensions count as one."""
 
     @staticmethod
@@ -27,9 +28,10 @@ class Linear(Op):
         rows, weight = x.data, w.data
         if rows.ndim != 2:
             rows = rows.reshape(math.prod(rows.shape[:-1]), rows.shape[-1])
-        half = rows.dtype.itemsize == 2
+        wide = accumulator(rows.dtype)
+        half = wide is not rows.dtype
         if half:  # added in float32, rounded once
-            rows, weight = rows.astype("f4"), weight.astype("f4")
+            rows, weight = rows.astype(wide), weight.astype(wide)
         y = xp_of(x).matmul(rows, weight.T)
         if b is not None:
             y += b.data
@@ -96,7 +98,7 @@ def _unusual_linear(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tenso
     return y if bias is None else y + bias.expand(*y.data.shape)
 
 
-class Embedding(Op):
+class Embedding(Op, widens=False):
     """Rows of ``weight``; the row ``padding_idx`` gets no gradient."""
 
     @staticmethod

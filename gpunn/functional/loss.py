@@ -5,9 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-import numpy
-
 from gpunn.autograd.variable import Array
+from gpunn.dtype import FLOATING, accumulator
 from gpunn.functional.activation import logsigmoid
 from gpunn.ops.arithmetic import clamp, where
 from gpunn.ops.common import (
@@ -58,7 +57,7 @@ def reduced(loss: Tensor, reduction: str) -> Tensor:
 
 def total_of(y: Array) -> Array:
     """The sum of all elements; of float16 in float32."""
-    return y.sum(dtype=numpy.float32 if y.dtype.itemsize == 2 else y.dtype)
+    return y.sum(dtype=accumulator(y.dtype))
 
 
 # Numbers --------------------------------------------------------------------------------------
@@ -94,7 +93,7 @@ class MseLoss(Pointwise):
         ctx.reduction = reduction
         ctx.save_for_backward(x, target)
         (a, b), xp = operands(x, target)
-        if a.dtype.kind != "f":
+        if a.dtype.kind not in FLOATING:
             raise not_implemented("mse", a)
         y = a - b
         y = y * y

@@ -11,6 +11,7 @@ import numpy
 from gpunn.autograd.grad_mode import no_grad
 from gpunn.autograd.variable import Array
 from gpunn.backends import type2backend
+from gpunn.dtype import FLOATING
 from gpunn.ops.common import Op, dtype_of, need_tensor, not_implemented
 from gpunn.ops.conversion import to
 from gpunn.ops.pointwise import rsqrt
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 
-class BatchNorm(Op):
+class BatchNorm(Op, widens=False):
     """y by the batch's statistics, which also move the running ones, if given, in place."""
 
     @staticmethod
@@ -47,7 +48,7 @@ class BatchNorm(Op):
         return *BatchNormInput.apply(dy, *ctx.saved_tensors, ctx.eps), None, None, None, None
 
 
-class BatchNormInput(Op):
+class BatchNormInput(Op, widens=False):
     """dx, dw and db of ``BatchNorm``."""
 
     @staticmethod
@@ -76,7 +77,7 @@ class BatchNormInput(Op):
         return ddy, dx, None if dw is None else dw.sum(axes), None, None, None
 
 
-class LayerNorm(Op):
+class LayerNorm(Op, widens=False):
     """y alone, over the last ``dims`` dimensions."""
 
     @staticmethod
@@ -94,7 +95,7 @@ class LayerNorm(Op):
         return *LayerNormInput.apply(dy, *ctx.saved_tensors, *ctx.args), None, None
 
 
-class LayerNormInput(Op):
+class LayerNormInput(Op, widens=False):
     """dx, dw and db of ``LayerNorm``."""
 
     @staticmethod
@@ -124,7 +125,7 @@ class LayerNormInput(Op):
         return ddy, dx, dw, None, None, None, None
 
 
-class BatchNormEval(Op):
+class BatchNormEval(Op, widens=False):
     """y with a mean and variance given, which get no gradient."""
 
     @staticmethod
@@ -196,7 +197,7 @@ def _second(
 
 def _check(name: str, x: Tensor, channels: int, *vectors: Tensor | None) -> None:
     """Raise unless ``x`` is a float and each vector has one element per channel."""
-    if x.data.dtype.kind != "f":
+    if x.data.dtype.kind not in FLOATING:
         raise not_implemented(name, x.data)
     names = "running_mean", "running_var", "weight", "bias"
     for argument, vector in zip(names, vectors, strict=True):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Widths = tuple[tuple[int, int], ...]
 
 
-class Pad(Op):
+class Pad(Op, widens=False):
     """Adds a constant, or crops where a width is negative; the adjoint does the reverse."""
 
     name = "ConstantPadNdBackward0"

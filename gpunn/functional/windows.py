@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gpunn.backends.reference.window import output_size as windows_along
+from gpunn.dtype import FLOATING
 from gpunn.functional.arguments import Ints, ntuple, per_dimension
 from gpunn.ops.common import dtype_of, need_tensor
 
@@ -119,7 +120,7 @@ def adaptive_size(n: int, name: str, x: Tensor, output_size: OutputSize) -> Ints
             f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input "
             f"has sizes {list(shape)} with dimension {empty} being empty"
         )
-    if kind != "f":
+    if kind not in FLOATING:
         raise refusal(name, x)
     return out
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.function import Function
 from gpunn.autograd.variable import Array, Variable, wrap
+from gpunn.dtype import FLOATING
 from gpunn.ops.common import (
     Number,
     Pointwise,
@@ -269,7 +270,7 @@ class Rounded(Pointwise):
         kind = _divisible(f"div_{mode}", a, b)
         if mode == "floor":
             return xp.floor_divide(a, b)
-        if kind == "f":
+        if kind in FLOATING:
             return xp.trunc(a / b)
         return (xp.sign(a) * xp.sign(b) * (xp.abs(a) // xp.abs(b))).astype(a.dtype)
 
@@ -284,7 +285,11 @@ def _divisible(name: str, a: Any, b: Any) -> str:
     kind: str = array.dtype.kind
     if kind == "b":
         raise not_implemented(name, array)
-    if kind != "f" and array.size and bool(b == 0 if isinstance(b, int) else (b == 0).any()):
+    if (
+        kind not in FLOATING
+        and array.size
+        and bool(b == 0 if isinstance(b, int) else (b == 0).any())
+    ):
         raise RuntimeError("ZeroDivisionError")
     return kind
 
@@ -314,7 +319,7 @@ def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
 
 def _scaled(input: Any, other: Tensor | Number, alpha: Number) -> Any:
     if isinstance(alpha, float) and not any(
-        isinstance(v, float) or (isinstance(v, Variable) and v._data.dtype.kind == "f")
+        isinstance(v, float) or (isinstance(v, Variable) and v._data.dtype.kind in FLOATING)
         for v in (input, other)
     ):
         raise RuntimeError(

@@ -11,7 +11,14 @@ import numpy
 from gpunn.autograd.function import Function
 from gpunn.autograd.variable import Array, Variable, wrap
 from gpunn.backends import type2backend
-from gpunn.dtype import dtype, from_numpy_dtype, get_default_dtype, promote_types, scalar_dtype
+from gpunn.dtype import (
+    FLOATING,
+    dtype,
+    from_numpy_dtype,
+    get_default_dtype,
+    promote_types,
+    scalar_dtype,
+)
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -25,12 +32,20 @@ class Op(Function):
 
     Its backward hands out new arrays, views of ``dy``, or ``dy`` itself, never an array that it
     keeps: so the engine may let a leaf keep a new one without a copy.
+
+    ``widens=False`` in the class statement: forward takes bfloat16 itself (by default it gets
+    float32, and its result is rounded).
     """
 
     _fresh = True
+    _widens = True
 
-    def __init_subclass__(cls, suffix: str = "Backward0", **kwargs: Any) -> None:
+    def __init_subclass__(
+        cls, suffix: str = "Backward0", widens: bool | None = None, **kwargs: Any
+    ) -> None:
         super().__init_subclass__(suffix=suffix, **kwargs)
+        if widens is not None:
+            cls._widens = widens
 
 
 class Pointwise(Op):
@@ -109,7 +124,7 @@ def is_tensor(obj: object) -> bool:
 
 def is_floating_point(input: Tensor) -> bool:
     """Whether the dtype of ``input`` is a float."""
-    return input.data.dtype.kind == "f"
+    return input.data.dtype.kind in FLOATING
 
 
 def numel(input: Tensor) -> int:
@@ -170,7 +185,7 @@ def operands(*values: Any, to_float: bool = False) -> tuple[list[Any], Any]:
     """
     if len(values) == 2:  # the common cases, at once
         x, y = values
-        if isinstance(x, Variable) and x._data.dtype.kind == "f":
+        if isinstance(x, Variable) and x._data.dtype.kind in FLOATING:
             if isinstance(y, Variable):
                 if y._data.dtype is x._data.dtype and type(y._data) is type(x._data):
                     return [x._data, y._data], type2backend[type(x._data)].xp
@@ -192,7 +207,7 @@ def operands(*values: Any, to_float: bool = False) -> tuple[list[Any], Any]:
     if first is None:
         raise TypeError("at least one operand must be a Tensor")
     # A float array takes a Python number as it is (NEP 50); integers would wrap or be promoted.
-    if same and (first.dtype.kind == "f" or not (numbers or to_float)):
+    if same and (first.dtype.kind in FLOATING or not (numbers or to_float)):
         xp = numpy if type(first) is numpy.ndarray else type2backend[type(first)].xp
         return [v._data if isinstance(v, Variable) else v for v in values], xp
     common = result_type(*values)
@@ -217,7 +232,7 @@ def operands(*values: Any, to_float: bool = False) -> tuple[list[Any], Any]:
 def float_array(x: Variable) -> Array:
     """``x``'s array, integers as the default float."""
     data = x._data
-    return data if data.dtype.kind == "f" else data.astype(get_default_dtype().numpy)
+    return data if data.dtype.kind in FLOATING else data.astype(get_default_dtype().numpy)
 
 
 def canonical_dim(dim: int, ndim: int) -> int:

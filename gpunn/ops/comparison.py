@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import Array
+from gpunn.dtype import FLOATING
 from gpunn.ops.common import (
     Number,
     Pointwise,
@@ -38,7 +39,7 @@ def _binary(name: str, doc: str, compute: Callable[[Any, Any, Any], Array]) -> C
 def _bits(name: str) -> Callable[[Any, Any, Any], Array]:
     def compute(xp: Any, a: Any, b: Any) -> Array:
         array = b if isinstance(a, (int, float)) else a
-        if array.dtype.kind == "f":
+        if array.dtype.kind in FLOATING:
             raise not_implemented(name, array)
         return getattr(xp, name)(a, b)
 

@@ -8,7 +8,7 @@ from gpunn import backends
 from gpunn.autograd.variable import Array
 from gpunn.backends import backend_of, type2backend
 from gpunn.device import device as _Device
-from gpunn.dtype import as_dtype
+from gpunn.dtype import FLOATING, as_dtype
 from gpunn.ops.common import Op, Pointwise, xp_of
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _CUDA = _Device("cuda")
 
 
-class Clone(Op):
+class Clone(Op, widens=False):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Array:
         return type2backend[type(x.data)].copy(x.data)
@@ -27,12 +27,12 @@ class Clone(Op):
         return dy
 
 
-class Cast(Op):
+class Cast(Op, widens=False):
     """To another dtype; the engine casts the gradient back."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, dtype: Any) -> Array:
-        if x.data.dtype.kind == "f" and dtype.kind in "iu":
+        if x.data.dtype.kind in FLOATING and dtype.kind in "iu":
             # NaN, infinity and what does not fit are undefined, as in PyTorch; go by int64.
             return x.data.astype("int64").astype(dtype)
         return x.data.astype(dtype)
@@ -42,7 +42,7 @@ class Cast(Op):
         return dy, None
 
 
-class Move(Op):
+class Move(Op, widens=False):
     """To another device."""
 
     @staticmethod
@@ -60,7 +60,7 @@ class Move(Op):
         return Move.apply(dy, ctx.source, ctx.non_blocking), None, None
 
 
-class Pin(Op):
+class Pin(Op, widens=False):
     """A copy in page-locked host memory."""
 
     @staticmethod
@@ -72,7 +72,7 @@ class Pin(Op):
         return dy
 
 
-class Overwrite(Pointwise):
+class Overwrite(Pointwise, widens=False):
     """``values``, broadcast to the shape and cast to the dtype of ``x``, whose history ends."""
 
     @classmethod

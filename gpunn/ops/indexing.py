@@ -28,7 +28,7 @@ class Slice(ViewOp):
         return SlicePut.apply(dy, ctx.shape, ctx.index), None
 
 
-class SlicePut(Op):
+class SlicePut(Op, widens=False):
     """Zeros of ``shape`` with ``x`` at ``index``: the adjoint of ``Slice``."""
 
     @staticmethod
@@ -43,7 +43,7 @@ class SlicePut(Op):
         return Slice.apply(dy, ctx.index), None, None
 
 
-class Index(Op):
+class Index(Op, widens=False):
     """Indexing by integer arrays: a copy."""
 
     @staticmethod
@@ -63,7 +63,7 @@ def _kept(ctx: Any, index: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(i.copy() if hasattr(i, "copy") else i for i in index)
 
 
-class IndexAdd(Op):
+class IndexAdd(Op, widens=False):
     """Zeros of ``shape`` to which ``x`` is added at ``index``: the adjoint of ``Index``."""
 
     @staticmethod
@@ -78,7 +78,7 @@ class IndexAdd(Op):
         return Index.apply(dy, ctx.index), None, None
 
 
-class IndexPut(Op):
+class IndexPut(Op, widens=False):
     """A copy of ``x`` with ``values`` written at (or added to) ``index``."""
 
     @staticmethod

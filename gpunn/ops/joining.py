@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 
-class Flip(Op):
+class Flip(Op, widens=False):
     @staticmethod
     def forward(ctx: Any, x: Tensor, dims: tuple[int, ...]) -> Array:
         ctx.dims = dims
@@ -31,7 +31,7 @@ class Flip(Op):
         return Flip.apply(dy, ctx.dims), None
 
 
-class Roll(Op):
+class Roll(Op, widens=False):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, shifts: tuple[int, ...], dims: tuple[int, ...] | None
@@ -45,7 +45,7 @@ class Roll(Op):
         return Roll.apply(dy, *ctx.back), None, None
 
 
-class Cat(Op):
+class Cat(Op, widens=False):
     @staticmethod
     def forward(ctx: Any, dim: int, *tensors: Tensor) -> Array:
         dtype = result_type(*tensors).numpy
@@ -58,7 +58,7 @@ class Cat(Op):
         return None, *split(dy, ctx.sizes, ctx.dim)
 
 
-class Triangle(Op):
+class Triangle(Op, widens=False):
     """The elements on and below (``lower``) or above diagonal ``k``; zeros elsewhere."""
 
     @staticmethod

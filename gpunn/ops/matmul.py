@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy
-
 from gpunn.autograd.variable import Array
+from gpunn.dtype import accumulator
 from gpunn.ops.common import Op, broadcast_shapes, dtype_of, need_tensor, not_implemented, xp_of
 from gpunn.ops.shape import Permute, expand
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 
-class MatMul(Op):
+class MatMul(Op, widens=False):
     """``(..., n, k) @ (..., k, m) -> (..., n, m)``, batch dimensions broadcast."""
 
     @staticmethod
@@ -23,8 +22,9 @@ class MatMul(Op):
         need_x, need_y = ctx.needs_input_grad
         ctx.save_for_backward(x if need_y else None, y if need_x else None)
         a, b = x.data, y.data
-        if a.dtype == numpy.float16:  # added in float32, rounded once
-            return xp_of(x).matmul(a.astype("f4"), b.astype("f4")).astype(a.dtype)
+        wide = accumulator(a.dtype)  # added in float32, rounded once
+        if wide is not a.dtype:
+            return xp_of(x).matmul(a.astype(wide), b.astype(wide)).astype(a.dtype)
         return xp_of(x).matmul(a, b)
 
     @staticmethod

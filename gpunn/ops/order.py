@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy
 
 from gpunn.autograd.variable import Array, wrap
-from gpunn.dtype import as_dtype
+from gpunn.dtype import FLOATING, as_dtype
 from gpunn.ops.arithmetic import maximum, minimum, where
 from gpunn.ops.common import canonical_dim, canonical_dims, need_tensor, xp_of
 from gpunn.ops.gathering import gather
@@ -32,8 +32,8 @@ class Median(Extremum):
     @staticmethod
     def forward(ctx: Any, x: Tensor, *args: Any) -> Array:
         xp, flat = xp_of(x), x.data.reshape(-1)
-        y = xp.sort(flat)[(flat.size - 1) // 2]
-        if flat.dtype.kind == "f":
+        y = xp.sort(_sortable(flat))[(flat.size - 1) // 2].astype(flat.dtype)
+        if flat.dtype.kind in FLOATING:
             y = xp.where(xp.isnan(flat).any(), flat.dtype.type(math.nan), y)
         ctx.dims = tuple(range(x.data.ndim))
         ctx.kept = (1,) * x.data.ndim
@@ -116,7 +116,7 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
         raise IndexError(f"median(): Expected reduction dim {dim} to have non-zero size.")
     order = argsort(input, dim)
     indices = order if not order.data.ndim else order.narrow(dim, (size - 1) // 2, 1)
-    if input.data.dtype.kind == "f" and input.data.ndim:
+    if input.data.dtype.kind in FLOATING and input.data.ndim:
         missing = input.isnan()
         first = _arg(missing.to(as_dtype("uint8")), dim, True, "argmax", "argmax")
         indices = where(any(missing, dim, True), first, indices)
@@ -136,7 +136,7 @@ def sort(
 
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
     """The indices that sort along ``dim``; NaN counts as the largest. Always stable."""
-    dim, xp, data = canonical_dim(dim, input.data.ndim), xp_of(input), input.data
+    dim, xp, data = canonical_dim(dim, input.data.ndim), xp_of(input), _sortable(input.data)
     if not data.ndim:
         return wrap(xp.zeros((), numpy.int64))
     if not descending:
@@ -144,6 +144,10 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool
     # Stable in descending order: sort the mirror image, and mirror the result back.
     order = xp.argsort(xp.flip(data, dim), axis=dim, kind="stable")
     return wrap(data.shape[dim] - 1 - xp.flip(order, dim))
+
+
+def _sortable(x: Array) -> Array:
+    return x.astype("f4") if x.dtype.kind == "V" else x  # bfloat16's NaN has no place in the order
 
 
 def topk(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpunn.autograd.variable import Array, Variable, wrap
 from gpunn.backends import type2backend
+from gpunn.dtype import FLOATING, accumulator
 from gpunn.ops.common import (
     Op,
     Pointwise,
@@ -90,7 +91,7 @@ def _unary(
 
 def _special(name: str) -> Callable[[Any, Array], Array]:
     def compute(xp: Any, x: Array) -> Array:
-        wide = x.astype(xp.float32) if x.dtype.itemsize == 2 else x
+        wide = x.astype(accumulator(x.dtype), copy=False)
         return type2backend[type(x)].special(name)(wide).astype(x.dtype, copy=False)
 
     return compute
@@ -98,7 +99,7 @@ def _special(name: str) -> Callable[[Any, Array], Array]:
 
 def _sigmoid(xp: Any, x: Array) -> Array:
     # Where e⁻ˣ overflows, 1 / inf is the 0 that it should be; in float16 it would do so too soon.
-    y = xp.exp(-(x.astype(xp.float32) if x.dtype.itemsize == 2 else x))
+    y = xp.exp(-x.astype(accumulator(x.dtype), copy=False))
     y += 1
     return (1 / y).astype(x.dtype, copy=False)
 
@@ -129,7 +130,7 @@ def _relu(xp: Any, x: Array) -> Array:
 
 
 def _round(xp: Any, x: Array) -> Array:
-    return xp.rint(x) if x.dtype.kind == "f" else x.copy()
+    return xp.rint(x) if x.dtype.kind in FLOATING else x.copy()
 
 
 _TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
@@ -182,7 +183,7 @@ isfinite = _unary("isfinite", "Whether x is finite", lambda xp, x: xp.isfinite(x
 logical_not = _unary("logical_not", "x == 0", lambda xp, x: xp.logical_not(x), integers=True)
 
 
-class Masked(Pointwise):
+class Masked(Pointwise, widens=False):
     """``x`` where ``mask``, else exactly 0 (also for NaN and infinity)."""
 
     @staticmethod
@@ -199,7 +200,7 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """The nearest number of ``decimals`` decimals, ties to the even one, elementwise."""
     if not decimals:
         return _nearest(input)
-    if input.data.dtype.kind != "f":
+    if input.data.dtype.kind not in FLOATING:
         raise not_implemented("round_decimals", input.data)
     return _nearest(input * 10.0**decimals) / 10.0**decimals
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from gpunn.autograd.variable import Array, wrap
-from gpunn.dtype import as_dtype, dtype, get_default_dtype
+from gpunn.dtype import FLOATING, accumulator, as_dtype, dtype, get_default_dtype
 from gpunn.ops.arithmetic import where
 from gpunn.ops.common import Op, canonical_dim, canonical_dims, dtype_of, need_tensor, xp_of
 from gpunn.ops.joining import flip, stack
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 Dims = int | Sequence[int] | None
 
 
-class Sum(Op):
+class Sum(Op, widens=False):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, dims: tuple[int, ...], keepdim: bool, wide: Any = None
     ) -> Array:
         ctx.shape, ctx.kept = x.data.shape, _kept(x.data.shape, dims)
         data = x.data
-        if data.dtype == numpy.float16:  # as PyTorch: added in float32, rounded once
-            return data.sum(dims, dtype=numpy.float32, keepdims=keepdim).astype(data.dtype)
+        if accumulator(data.dtype) is not data.dtype:  # as PyTorch: rounded once
+            return data.astype("f4").sum(dims, keepdims=keepdim).astype(data.dtype)
         return data.sum(dims, dtype=wide or _wide(data), keepdims=keepdim)
 
     @staticmethod
@@ -114,7 +114,7 @@ def _kept(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...]:
 
 def _wide(data: Array) -> Any:
     """The dtype in which ``data`` is added up or multiplied: int64 for integers and bools."""
-    return data.dtype if data.dtype.kind == "f" else numpy.int64
+    return data.dtype if data.dtype.kind in FLOATING else numpy.int64
 
 
 def _cast(x: Tensor, to: dtype | None) -> Tensor:
@@ -122,7 +122,7 @@ def _cast(x: Tensor, to: dtype | None) -> Tensor:
 
 
 def _need_float(name: str, x: Tensor) -> None:
-    if x.data.dtype.kind != "f":
+    if x.data.dtype.kind not in FLOATING:
         raise RuntimeError(
             f"{name}(): could not infer output dtype. Input dtype must be either a floating point "
             f"or complex dtype. Got: {dtype_of(x).title}"
@@ -173,7 +173,7 @@ def var(
     need_tensor("var", input)
     if isinstance(dim, bool):
         dim, unbiased = None, dim
-    if input.data.dtype.kind != "f":
+    if input.data.dtype.kind not in FLOATING:
         raise RuntimeError("std and var only support floating point and complex dtypes")
     if correction is None:
         correction = 1 if unbiased is None else int(unbiased)
@@ -263,7 +263,7 @@ def cumprod(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
     dim = canonical_dim(dim, input.data.ndim)
     if not input.data.size:
         return input.clone()
-    if input.data.dtype.kind != "f" and dtype is None:
+    if input.data.dtype.kind not in FLOATING and dtype is None:
         input = input.to(as_dtype("int64"))
     running: list[Tensor] = []
     for x in input.unbind(dim) if input.data.ndim else (input,):
@@ -274,7 +274,7 @@ def cumprod(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
 def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
     """log Σ exp(x) over ``dim``, shifted by the maximum so that nothing overflows."""
     dims = canonical_dims(dim, input.data.ndim)
-    if input.data.dtype.kind != "f":
+    if input.data.dtype.kind not in FLOATING:
         input = input.to(get_default_dtype())
     if math.prod(input.data.shape[d] for d in dims):
         top = amax(input.detach(), dims, True)
@@ -290,7 +290,7 @@ def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) ->
 def norm(input: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The p-norm (Σ|x|ᵖ)^(1/p) over ``dim``; "fro" is 2, inf the largest |x|, 0 counts."""
     need_tensor("norm", input)
-    if input.data.dtype.kind != "f":
+    if input.data.dtype.kind not in FLOATING:
         raise RuntimeError(
             "linalg.vector_norm: Expected a floating point or complex tensor as input. "
             f"Got {dtype_of(input).title}"

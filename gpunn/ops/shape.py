@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 
-class ViewOp(View, Op):
+class ViewOp(View, Op, widens=False):
     """A view of gpunn's own."""
 
 
@@ -89,7 +89,7 @@ class Diagonal(ViewOp):
         return DiagonalPut.apply(dy, ctx.shape, *ctx.args), None, None, None
 
 
-class DiagonalPut(Op):
+class DiagonalPut(Op, widens=False):
     """Zeros of ``shape`` with ``x`` on a diagonal: the adjoint of ``Diagonal``."""
 
     @staticmethod

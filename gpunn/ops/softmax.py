@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import Array
 from gpunn.backends import type2backend
+from gpunn.dtype import FLOATING
 from gpunn.ops.common import Op, canonical_dim, need_tensor, not_implemented
 from gpunn.ops.conversion import to
 from gpunn.ops.pointwise import exp
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 
-class Softmax(Op):
+class Softmax(Op, widens=False):
     @staticmethod
     def forward(ctx: Any, x: Tensor, dim: int) -> Array:
         ctx.dim = dim
@@ -28,7 +29,7 @@ class Softmax(Op):
         return SoftmaxInput.apply(dy, ctx.saved_tensors[0], ctx.dim), None
 
 
-class SoftmaxInput(Op):
+class SoftmaxInput(Op, widens=False):
     """dx = y (dy - Σ dy y)."""
 
     @staticmethod
@@ -45,7 +46,7 @@ class SoftmaxInput(Op):
         return SoftmaxInput.apply(ddx, y, dim), gradient, None
 
 
-class LogSoftmax(Op):
+class LogSoftmax(Op, widens=False):
     @staticmethod
     def forward(ctx: Any, x: Tensor, dim: int) -> Array:
         ctx.dim = dim
@@ -58,7 +59,7 @@ class LogSoftmax(Op):
         return LogSoftmaxInput.apply(dy, ctx.saved_tensors[0], ctx.dim), None
 
 
-class LogSoftmaxInput(Op):
+class LogSoftmaxInput(Op, widens=False):
     """dx = dy - exp(y) Σ dy."""
 
     @staticmethod
@@ -93,7 +94,7 @@ def _along(op: type[Op], name: str, x: Tensor, dim: int, dtype: dtype | None) ->
     ndim = x.data.ndim
     if dtype is not None:
         x = to(x, dtype)
-    if x.data.dtype.kind != "f":
+    if x.data.dtype.kind not in FLOATING:
         raise not_implemented(name, x.data)
     dim = canonical_dim(dim, ndim)
     return op.apply(x, dim) if ndim else op.apply(x.reshape(1), 0).reshape(())

@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray: the backends' business
     MapLocation: TypeAlias = str | device | Mapping[str, str] | Callable[[Tensor, str], Any] | None
 
-# PyTorch's class names, older than its dtypes, in the order of DTYPES.
-_NAMES = ("Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "Float", "Double")
-TYPE_NAMES = {f"{name}Storage": kind for name, kind in zip(_NAMES, DTYPES, strict=True)}
+TYPE_NAMES = {f"{kind.title}Storage": kind for kind in DTYPES}
 MAX_DIMENSIONS = 64  # NumPy's
 
 
@@ -46,7 +44,7 @@ class Storage:
     @property
     def type_name(self) -> str:
         """The class that stands for the dtype in PyTorch's files, as ``FloatStorage``."""
-        return f"{_NAMES[DTYPES.index(self.dtype)]}Storage"
+        return f"{self.dtype.title}Storage"
 
 
 # Into a file

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # What the format calls the dtypes gpunn has, as F32.
 _KNOWN = {
-    "BOOL" if kind.name == "bool" else f"{kind.numpy.kind.upper()}{kind.itemsize * 8}"
+    kind.name.replace("uint", "u").replace("int", "i").replace("float", "f").upper()
     for kind in DTYPES
 }
 
@@ -86,7 +86,7 @@ def load_file(
     """Read a .safetensors file: the named tensors, on ``device``.
 
     Raises CorruptFileError for a damaged file, RefusedFileError for a dtype that gpunn does not
-    have (bfloat16), both in one line that names the file; OSError if it cannot be opened.
+    have (a float8), both in one line that names the file; OSError if it cannot be opened.
     """
     package, where = _package(), Device(device)
     name = describe(filename)

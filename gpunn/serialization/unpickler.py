@@ -274,7 +274,7 @@ def _refusal(name: str) -> str:
     package, _, kind = name.rpartition(".")
     if package == "torch" and kind.endswith("Storage"):
         kind = kind.removesuffix("Storage")
-        names = {"BFloat16": "bfloat16", "ComplexFloat": "complex64", "ComplexDouble": "complex128"}
+        names = {"ComplexFloat": "complex64", "ComplexDouble": "complex128"}
         return (
             f"a tensor has dtype {names.get(kind, kind)}, which gpunn does not have; convert it "
             "in PyTorch, to float32 for instance, and save it again"

@@ -116,7 +116,7 @@ def test_damage(tmp_path):
 
 
 def test_names_the_dtype_it_does_not_have(tmp_path):
-    header = json.dumps({"w": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}).encode()
+    header = json.dumps({"w": {"dtype": "F8_E5M2", "shape": [4], "data_offsets": [0, 4]}}).encode()
     (tmp_path / "a").write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
-    with pytest.raises(RefusedFileError, match="tensor 'w' has dtype BF16"):
+    with pytest.raises(RefusedFileError, match="tensor 'w' has dtype F8_E5M2"):
         gpunn.load_file(tmp_path / "a")

@@ -16,8 +16,9 @@ import numpy
 
 from gpunn.backends.host.blas import single
 from gpunn.backends.host.threads import tiled
-from gpunn.backends.reference.convolution import ConvolutionPrimitives, accumulator
+from gpunn.backends.reference.convolution import ConvolutionPrimitives
 from gpunn.backends.reference.window import Ints, output_size, reach
+from gpunn.dtype import accumulator
 
 _TILE = 2**19  # elements of a tile's columns: they should still be in the cache for the product
 _SUMS = 16  # sums over tiles that are made side by side

@@ -80,7 +80,7 @@ class ArrayPrimitives:
 
     def masked(self, x: Any, mask: Any) -> Any:
         """``x`` where ``mask``, else exactly 0, also for NaN and infinity."""
-        return self.xp.where(mask, x, x.dtype.type(0))
+        return self.xp.where(mask, x, x.dtype.type(0)).astype(x.dtype, copy=False)
 
     def view_of(self, array: Any, view: Any) -> Any:
         """``view``, which shows ``array``, as writable as ``array`` is."""

@@ -9,15 +9,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy
-
 from gpunn.backends.reference.array import ArrayPrimitives
 from gpunn.backends.reference.window import Ints, output_size, taps
-
-
-def accumulator(dtype: Any) -> Any:
-    """The dtype in which sums of ``dtype`` are added up."""
-    return numpy.dtype(numpy.float32) if dtype == numpy.float16 else dtype
+from gpunn.dtype import accumulator
 
 
 class ConvolutionPrimitives(ArrayPrimitives):

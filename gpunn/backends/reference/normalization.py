@@ -12,6 +12,7 @@ import math
 from typing import Any
 
 from gpunn.backends.reference.random import RandomPrimitives
+from gpunn.dtype import accumulator
 
 
 class NormalizationPrimitives(RandomPrimitives):
@@ -139,7 +140,7 @@ class NormalizationPrimitives(RandomPrimitives):
 
 
 def _wide(xp: Any, x: Any) -> Any:
-    return x.astype(xp.float32) if x.dtype.itemsize == 2 else x
+    return x.astype(accumulator(x.dtype), copy=False)
 
 
 def _spread(vector: Any, x: Any) -> Any:

@@ -14,6 +14,7 @@ from gpunn.backends.reference.array import ArrayPrimitives
 _MULTIPLIERS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
 _WEYL = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
 _MASK = 2**64 - 1
+_DROPPED = {"float32": 8, "float16": 21, "bfloat16": 24}  # so that 24, 11 or 8 bits are left
 
 
 class RandomPrimitives(ArrayPrimitives):
@@ -62,12 +63,12 @@ class RandomPrimitives(ArrayPrimitives):
         return -(-n // (4 if dtype.itemsize == 8 else 8))
 
     def uniform(self, seed: int, offset: int, shape: tuple[int, ...], dtype: Any) -> Any:
-        """Uniform in [0, 1): the top 53, 24 or 11 bits of a word, scaled."""
+        """Uniform in [0, 1): the top bits of a word, as many as the dtype holds, scaled."""
         n = math.prod(shape)
         if dtype.itemsize == 8:
             bits, drop = self.random_words(seed, offset, n), 11
         else:
-            bits, drop = self.random_halves(seed, offset, n), 8 if dtype.itemsize == 4 else 21
+            bits, drop = self.random_halves(seed, offset, n), _DROPPED[dtype.name]
         width = bits.dtype.itemsize * 8 - drop
         kept = (bits >> bits.dtype.type(drop)).astype(dtype)
         return (kept * dtype.type(2.0**-width)).reshape(shape).astype(dtype, copy=False)

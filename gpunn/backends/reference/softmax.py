@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpunn.backends.reference.random import RandomPrimitives
+from gpunn.dtype import accumulator
 
 
 class SoftmaxPrimitives(RandomPrimitives):
@@ -17,8 +18,7 @@ class SoftmaxPrimitives(RandomPrimitives):
     def _shifted(self, x: Any, axis: int) -> Any:
         """``x`` minus its maximum along ``axis``, a new array in which there is room to compute."""
         xp = self.xp
-        if x.dtype.itemsize == 2:
-            x = x.astype(xp.float32)
+        x = x.astype(accumulator(x.dtype), copy=False)
         if not x.size:
             return xp.zeros(x.shape, x.dtype)
         return x - x.max(axis, keepdims=True)
@@ -36,8 +36,8 @@ class SoftmaxPrimitives(RandomPrimitives):
 
     def softmax_input(self, dy: Any, y: Any, axis: int) -> Any:
         """dx = y (dy - Σ dy y)."""
-        if y.dtype.itemsize == 2:
-            wide = self.xp.float32
+        wide = accumulator(y.dtype)
+        if wide is not y.dtype:
             return self.softmax_input(dy.astype(wide), y.astype(wide), axis).astype(y.dtype)
         dx = dy - self.dot_over(dy, y, (axis,))
         dx *= y
@@ -52,8 +52,8 @@ class SoftmaxPrimitives(RandomPrimitives):
 
     def log_softmax_input(self, dy: Any, y: Any, axis: int) -> Any:
         """dx = dy - exp(y) Σ dy."""
-        if y.dtype.itemsize == 2:
-            wide = self.xp.float32
+        wide = accumulator(y.dtype)
+        if wide is not y.dtype:
             return self.log_softmax_input(dy.astype(wide), y.astype(wide), axis).astype(y.dtype)
         dx = self.xp.exp(y)
         dx *= self.sum_over(dy, (axis,))
