@@ -47,11 +47,11 @@ def default_collate(batch: Sequence[Any]) -> Any:
         return tensor(batch)
     if issubclass(kind, Mapping):
         fields = {key: default_collate([item[key] for item in batch]) for key in first}
-        return _rebuilt(first, fields)
+        return rebuilt(first, fields)
     if issubclass(kind, Sequence):
         if any(len(item) != len(first) for item in batch):
             raise RuntimeError("each element in list of batch should be of equal size")
-        return _rebuilt(first, [default_collate(field) for field in zip(*batch, strict=True)])
+        return rebuilt(first, [default_collate(field) for field in zip(*batch, strict=True)])
     raise _refusal(kind)
 
 
@@ -66,13 +66,13 @@ def default_convert(data: Any) -> Any:
     if issubclass(kind, numpy.ndarray | numpy.generic):
         return data if data.dtype.kind in _NO_NUMBERS else as_tensor(data)
     if issubclass(kind, Mapping):
-        return _rebuilt(data, {key: default_convert(data[key]) for key in data})
+        return rebuilt(data, {key: default_convert(data[key]) for key in data})
     if issubclass(kind, Sequence):
-        return _rebuilt(data, [default_convert(value) for value in data])
+        return rebuilt(data, [default_convert(value) for value in data])
     return data
 
 
-def _rebuilt(original: Any, values: Any) -> Any:
+def rebuilt(original: Any, values: Any) -> Any:
     """Return ``values`` in a container like ``original``, or plain where it can't be built anew.
 
     A mutable container is copied and filled, since it may carry more than its elements.

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.context import BaseContext
 from typing import Any, Generic, TypeVar
 
+from gpunn import cuda
 from gpunn.data.collate import default_collate, default_convert
 from gpunn.data.dataset import Dataset, IterableDataset
 from gpunn.data.fetch import End, make_fetch
+from gpunn.data.pinning import pinned
 from gpunn.data.pool import WorkerPool
 from gpunn.data.sampler import (
     BatchSampler,
@@ -43,7 +45,7 @@ class DataLoader(Generic[T_co]):
         batch_sampler       order and batches in one: an iterable of lists of indices
         num_workers         how many processes make the batches; 0: this one
         collate_fn          makes a batch of a list of items; default_collate unless given
-        pin_memory          accepted as in PyTorch; the batches' memory is not page-locked
+        pin_memory          give batches in page-locked memory, for .to("cuda", non_blocking=True)
         drop_last           leave out a last batch that is shorter than the others
         timeout             seconds to wait for a worker's batch; 0: without end
         worker_init_fn      called in each worker with its number, once, after seeding
@@ -221,6 +223,13 @@ class _Iterator:
         self._base_seed = draw_seed(loader.generator)
         self._indices = iter(loader._index_sampler)
         self._yielded = 0
+        self._pin = loader.pin_memory and cuda.is_available()
+        if loader.pin_memory and not self._pin:
+            warnings.warn(
+                "'pin_memory' argument is set as true but no accelerator is found, then device "
+                "pinned memory won't be used.",
+                stacklevel=4,
+            )
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -232,7 +241,7 @@ class _Iterator:
         batch = self._next_batch()
         self._yielded += 1
         self._loader._check_promise(self._yielded)
-        return batch
+        return pinned(batch) if self._pin else batch
 
     def _next_batch(self) -> Any:
         raise NotImplementedError

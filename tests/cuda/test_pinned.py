@@ -39,7 +39,7 @@ def test_only_cpu_tensors_are_pinned():
 @pytest.mark.usefixtures("no_driver")
 def test_pinning_needs_cuda():
     assert not gpunn.zeros(2).is_pinned()
-    with pytest.raises(RuntimeError, match="^CUDA is not available: "):
+    with pytest.raises(RuntimeError, match=r"^CUDA is not available: "):
         gpunn.zeros(2).pin_memory()
 
 
