@@ -33,11 +33,11 @@ class CpuBackend(
         """NumPy's own Philox, in C."""
         return numpy.random.Philox(key=seed, counter=offset).random_raw(n)
 
-    def dropout(self, x: Any, seed: int, offset: int, p: float, dims: int) -> Any:
+    def dropout(self, x: Any, seed: int, offset: int, p: float, dims: int, scale: float) -> Any:
         """By tiles that stay in the cache, so that neither words nor mask are ever whole."""
         if p == 1 or dims < x.ndim:
-            return super().dropout(x, seed, offset, p, dims)
-        threshold, scale = self.keep_threshold(p), x.dtype.type(1 / (1 - p))
+            return super().dropout(x, seed, offset, p, dims, scale)
+        threshold, kept_scale = self.keep_threshold(p), x.dtype.type(scale)
         y = numpy.empty(x.shape, x.dtype)
         source, target = numpy.ravel(x), y.reshape(-1)
 
@@ -48,7 +48,7 @@ class CpuBackend(
                 0, 2**64, -(-(stop - start) // 2), numpy.uint64
             )
             kept = words.view(numpy.uint32)[: stop - start] >= threshold
-            factor = numpy.multiply(kept, scale, dtype=x.dtype)
+            factor = numpy.multiply(kept, kept_scale, dtype=x.dtype)
             numpy.multiply(source[start:stop], factor, out=target[start:stop])
 
         tiled(work, x.size, TILE)

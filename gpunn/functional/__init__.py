@@ -16,7 +16,14 @@ from gpunn.functional.activation import (
 )
 from gpunn.functional.classification import cross_entropy, nll_loss
 from gpunn.functional.conv import conv1d, conv2d, conv3d
-from gpunn.functional.dropout import dropout, dropout1d, dropout2d, dropout3d
+from gpunn.functional.dropout import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
 from gpunn.functional.linear import embedding, linear, one_hot
 from gpunn.functional.loss import (
     binary_cross_entropy,
@@ -48,6 +55,7 @@ __all__ = [
     "adaptive_avg_pool2d",
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
+    "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
@@ -64,6 +72,7 @@ __all__ = [
     "dropout3d",
     "elu",
     "embedding",
+    "feature_alpha_dropout",
     "gelu",
     "group_norm",
     "hardtanh",

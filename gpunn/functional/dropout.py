@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import Array
 from gpunn.backends import type2backend
+from gpunn.backends.reference.dropout import alpha_scale
+from gpunn.dtype import FLOATING
 from gpunn.ops.common import Op, need_tensor
 from gpunn.random import default_generator
 
@@ -14,17 +16,33 @@ if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 
-class Dropout(Op):
+class Dropout(Op, widens=False):
     """The mask is drawn anew from ``seed`` and ``offset`` in backward: nothing is saved."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, seed: int, offset: int, p: float, dims: int) -> Array:
-        ctx.args = seed, offset, p, dims
+    def forward(
+        ctx: Any, x: Tensor, seed: int, offset: int, p: float, dims: int, scale: float
+    ) -> Array:
+        ctx.args = seed, offset, p, dims, scale
         return type2backend[type(x.data)].dropout(x.data, *ctx.args)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return Dropout.apply(dy, *ctx.args), None, None, None, None
+        return Dropout.apply(dy, *ctx.args), None, None, None, None, None
+
+
+class AlphaDropout(Op, widens=False):
+    """``Dropout`` and a shift: its gradient is a dropout."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, seed: int, offset: int, p: float, dims: int) -> Array:
+        ctx.args = seed, offset, p, dims
+        return type2backend[type(x.data)].alpha_dropout(x.data, *ctx.args)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        dx = Dropout.apply(dy, *ctx.args, alpha_scale(ctx.args[2]))
+        return dx, None, None, None, None
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -61,6 +79,28 @@ def dropout3d(
     return _channels("dropout3d", 3, input, p, training, inplace)
 
 
+def alpha_dropout(
+    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
+) -> Tensor:
+    """Dropout that keeps mean 0 and variance 1, for networks of ``selu``.
+
+    Each element ``-1.758...``, selu's lower limit, with probability ``p``; then all are scaled and
+    shifted. The rest is as ``dropout``, but not ``training`` unless told.
+
+    G. Klambauer et al., "Self-normalizing neural networks", 2017.
+    """
+    need_tensor("alpha_dropout", input)
+    return _dropout(input, p, training, inplace, input.data.ndim, alpha=True)
+
+
+def feature_alpha_dropout(
+    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
+) -> Tensor:
+    """``alpha_dropout`` of whole channels of ``(N, C, ...)``."""
+    need_tensor("feature_alpha_dropout", input)
+    return _dropout(input, p, training, inplace, 2, alpha=True)
+
+
 def _channels(
     name: str, spatial: int, input: Tensor, p: float, training: bool, inplace: bool
 ) -> Tensor:
@@ -76,19 +116,24 @@ def _channels(
     return _dropout(input, p, training, inplace, ndim - spatial)
 
 
-def _dropout(input: Tensor, p: float, training: bool, inplace: bool, dims: int) -> Tensor:
+def _dropout(
+    input: Tensor, p: float, training: bool, inplace: bool, dims: int, alpha: bool = False
+) -> Tensor:
     if not 0 <= p <= 1:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
     if not training or p == 0 or not input.data.size:
         return input
-    if input.data.dtype.kind != "f" and p < 1:
+    if dims > input.data.ndim:
+        raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
+    if input.data.dtype.kind not in FLOATING and p < 1:
         raise RuntimeError(
             "result type Float can't be cast to the desired output type "
             f"{input.type()[6:-6]}: dropout expects a floating-point tensor"
         )
     # Two 32-bit draws to a 64-bit word, four words to a block of the stream.
     draws = math.prod(input.data.shape[:dims]) if p < 1 else 0
-    seed, offset = default_generator.reserve(-(-draws // 8))
-    if inplace:
-        return input._write(Dropout.apply, seed, offset, p, dims)
-    return Dropout.apply(input, seed, offset, p, dims)
+    args: tuple[Any, ...] = (*default_generator.reserve(-(-draws // 8)), p, dims)
+    op = AlphaDropout if alpha and p < 1 else Dropout
+    if op is Dropout:
+        args = (*args, 1 / (1 - p) if p < 1 else 0.0)
+    return input._write(op.apply, *args) if inplace else op.apply(input, *args)

@@ -19,7 +19,14 @@ from gpunn.nn.activation import (
 )
 from gpunn.nn.container import ModuleDict, ModuleList, Sequential
 from gpunn.nn.conv import Conv1d, Conv2d, Conv3d
-from gpunn.nn.dropout import Dropout, Dropout1d, Dropout2d, Dropout3d
+from gpunn.nn.dropout import (
+    AlphaDropout,
+    Dropout,
+    Dropout1d,
+    Dropout2d,
+    Dropout3d,
+    FeatureAlphaDropout,
+)
 from gpunn.nn.linear import Embedding, Flatten, Identity, Linear, Unflatten
 from gpunn.nn.loss import (
     BCELoss,
@@ -80,6 +87,7 @@ __all__ = [
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
+    "AlphaDropout",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
@@ -105,6 +113,7 @@ __all__ = [
     "Dropout3d",
     "ELU",
     "Embedding",
+    "FeatureAlphaDropout",
     "Flatten",
     "GELU",
     "GroupNorm",

@@ -222,6 +222,6 @@ def test_dropout_is_the_same_stream(n: int, dtype: str, jobs: list[int]):
     x = normal(dtype, n)
     for a in (x, x.reshape(1, n).T, np.repeat(x, 2)[::2]):
         for offset in (0, 5, 2**64 - 3):
-            args = 2**65 + 7, offset, 0.3, a.ndim
+            args = 2**65 + 7, offset, 0.3, a.ndim, 1.25
             compare(HOST.dropout(a, *args), REFERENCE.dropout(a, *args), "dropout", 0, 0)
             assert jobs.pop() == -(-n // 64)

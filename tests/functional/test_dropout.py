@@ -52,6 +52,7 @@ def test_p_of_one_gives_zeros(device: str):
 def test_p_out_of_range(p: float):
     same(lambda lib: lib.nn.functional.dropout(lib.ones(2), p))
     same(lambda lib: lib.nn.functional.dropout2d(lib.ones(2, 2, 2, 2), p))
+    same(lambda lib: lib.nn.functional.alpha_dropout(lib.ones(2), p))
     same(lambda lib: lib.nn.Dropout(p))
 
 
@@ -93,8 +94,8 @@ def test_the_words_of_the_stream_decide(device: str):
 def test_tiles_give_the_reference(shape: tuple[int, ...], dtype: str):
     x = np.random.default_rng(0).normal(size=shape).astype(dtype)
     for layout in (x, x.T):
-        got = type2backend[np.ndarray].dropout(layout, 7, 2, 0.3, layout.ndim)
-        expected = np.asarray(Backend(np).dropout(layout, 7, 2, 0.3, layout.ndim))
+        got = type2backend[np.ndarray].dropout(layout, 7, 2, 0.3, layout.ndim, 1.25)
+        expected = np.asarray(Backend(np).dropout(layout, 7, 2, 0.3, layout.ndim, 1.25))
         compare(got, expected, "dropout by tiles", 0, 0)
 
 
@@ -112,11 +113,11 @@ def test_nothing_is_stored():
     assert y.grad_fn.saved_tensors == ()
 
 
-@pytest.mark.parametrize("name", ["dropout", "dropout2d"])
+@pytest.mark.parametrize("name", ["dropout", "dropout2d", "alpha_dropout", "feature_alpha_dropout"])
 def test_gradients(name: str):
     def function(x: Any) -> Any:
         gpunn.manual_seed(1)
-        return getattr(F, name)(x * x, 0.4)
+        return getattr(F, name)(x * x, 0.4, True)
 
     x = gpunn.rand(2, 3, 2, 2, dtype=gpunn.float64).requires_grad_()
     assert gradcheck(function, x)
@@ -153,3 +154,68 @@ def test_channel_dropout_refuses_other_ranks(name: str):
         with pytest.raises(RuntimeError, match=f"{name}: Expected .* received a {ndim}D input"):
             getattr(F, name)(gpunn.ones((2,) * ndim))
     same(lambda lib: lib.nn.functional.dropout1d(lib.ones(2, 2, 2, 2)))
+
+
+# Alpha dropout ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
+def test_alpha_dropout_gives_pytorchs_numbers(p: float, device: str):
+    """The masks differ; what becomes of kept and dropped elements does not."""
+    torch = pytest.importorskip("torch")
+    x = np.full(1000, 0.75, "f4")
+    expected = np.unique(torch.nn.functional.alpha_dropout(torch.tensor(x), p, True).numpy())
+    got = np.unique(to_numpy(F.alpha_dropout(gpunn.tensor(x, device=device), p, True)))
+    compare(got, expected, "alpha_dropout", 1e-6, 1e-6)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5])
+def test_alpha_dropout_keeps_mean_and_variance(p: float):
+    x = gpunn.randn(400_000, dtype=gpunn.float64)
+    y = F.alpha_dropout(x, p, training=True)
+    assert abs(y.mean().item()) < 0.01
+    assert abs(y.var().item() - 1) < 0.02
+
+
+def test_alpha_dropout_drops_what_dropout_drops(device: str):
+    x = gpunn.full((40, 50), 3.0, device=device)
+    gpunn.manual_seed(3)
+    dropped = to_numpy(F.dropout(x, 0.3)) == 0
+    gpunn.manual_seed(3)
+    y = to_numpy(F.alpha_dropout(x, 0.3, training=True))
+    assert ((y < 0) == dropped).all()
+
+
+def test_alpha_dropout_backward_has_the_same_mask(device: str):
+    x = gpunn.full((40, 50), 3.0, device=device).requires_grad_()
+    y = F.alpha_dropout(x, 0.3, training=True)
+    y.sum().backward()
+    assert x.grad is not None
+    slopes = to_numpy(x.grad)
+    assert ((slopes == 0) == (to_numpy(y) < 0)).all()
+    assert len(np.unique(slopes)) == 2
+
+
+def test_feature_alpha_dropout_drops_whole_channels(device: str):
+    for shape in ((9, 8, 5), (9, 8, 5, 3), (9, 8)):
+        x = gpunn.ones(shape, device=device)
+        rows = to_numpy(F.feature_alpha_dropout(x, 0.5, True)).reshape(72, -1)
+        assert (rows == rows[:, :1]).all()
+        assert len(np.unique(rows)) == 2
+
+
+@pytest.mark.parametrize("name", ["alpha_dropout", "feature_alpha_dropout"])
+def test_alpha_dropout_does_nothing_unless_told(name: str):
+    drop, x = getattr(F, name), gpunn.ones(3, 4)
+    assert drop(x) is x
+    assert drop(x, 0.0, training=True) is x
+    assert drop(x, 1.0, training=True).tolist() == [[0.0] * 4] * 3
+    assert drop(x, 0.5, training=True, inplace=True) is x
+    assert (to_numpy(x) != 1).all()
+
+
+def test_alpha_dropout_refuses_what_pytorch_refuses():
+    same(lambda lib: lib.nn.functional.feature_alpha_dropout(lib.ones(3), 0.5, True))
+    same(lambda lib: lib.nn.functional.feature_alpha_dropout(lib.ones(3), 0.5, False))
+    with pytest.raises(RuntimeError, match="can't be cast to the desired output type Long"):
+        F.alpha_dropout(gpunn.tensor([1, 2]), 0.5, training=True)

@@ -35,6 +35,20 @@ def test_text_and_errors_as_pytorch(name: str):
     same(lambda lib: getattr(lib.nn, name)(-0.1))
 
 
+@pytest.mark.parametrize("name", ["AlphaDropout", "FeatureAlphaDropout"])
+def test_alpha_dropout(name: str, device: str):
+    function = {"AlphaDropout": "alpha_dropout", "FeatureAlphaDropout": "feature_alpha_dropout"}
+    layer, x = getattr(nn, name)(0.3, inplace=True), gpunn.ones(9, 4, 5, device=device)
+    gpunn.manual_seed(4)
+    y = layer(x)
+    gpunn.manual_seed(4)
+    assert y.equal(getattr(nn.functional, function[name])(x, 0.3, training=True))
+    assert x.equal(gpunn.ones(9, 4, 5, device=device))  # never in place, as in PyTorch
+    assert layer.eval()(x) is x
+    same(lambda lib: repr(getattr(lib.nn, name)(0.2, inplace=True)))
+    same(lambda lib: getattr(lib.nn, name)(-0.1))
+
+
 def test_in_place():
     x = gpunn.ones(100)
     assert nn.Dropout(inplace=True)(x) is x

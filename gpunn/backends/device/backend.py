@@ -19,13 +19,14 @@ from gpunn.backends import cuda
 from gpunn.backends.base import Backend
 from gpunn.backends.device import memory
 from gpunn.backends.device.array import DeviceArray
+from gpunn.backends.device.dropout import DeviceDropout
 from gpunn.backends.device.normalization import DeviceNormalization
 
 array_type: type = cupy.ndarray
 memory.install()
 
 
-class CudaBackend(DeviceNormalization, DeviceArray, Backend):
+class CudaBackend(DeviceDropout, DeviceNormalization, DeviceArray, Backend):
     """Every primitive on the current CUDA device."""
 
     def special(self, name: str) -> Any:
