@@ -1,4 +1,4 @@
-"""Tensor: operators and methods over the values; each is a function of a family in ``ops``."""
+"""Tensor: making, copying and casting one, gradients, writing in place, drawing random numbers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import builtins
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import numpy
 
@@ -33,59 +33,21 @@ from gpunn.dtype import (
     int64,
     uint8,
 )
+from gpunn.methods import Methods, Operand
 from gpunn.ops import (
     arithmetic,
     comparison,
     conversion,
-    gathering,
     indexing,
     joining,
-    order,
-    pointwise,
-    reduction,
 )
 from gpunn.ops import matmul as products  # inside the class these names mean methods
 from gpunn.ops import shape as shapes
-from gpunn.ops import softmax as softmaxes
 from gpunn.ops.common import as_tensor_like, dtype_of
-from gpunn.values import Values, rebuild
-
-if TYPE_CHECKING:
-    pass
-
-Operand: TypeAlias = "Tensor | bool | int | float"
-_OPERANDS = (Variable, int, float, numpy.number, numpy.bool_)
+from gpunn.values import rebuild
 
 
-def _operator(
-    apply: Callable[..., Any], swap: bool = False, numbers: bool = True
-) -> Callable[[Tensor, Any], Tensor]:
-    """A binary operator; NotImplemented, as Python wants it, for what is no operand."""
-    kinds = _OPERANDS if numbers else Variable
-
-    def operator(self: Tensor, other: Any) -> Any:
-        if not isinstance(other, kinds):
-            if not isinstance(other, numpy.ndarray):
-                return NotImplemented
-            other = wrap(other)
-        return apply(other, self) if swap else apply(self, other)
-
-    return operator
-
-
-def _in_place(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """The in-place form of an operation: the same value and gradient, written into ``self``."""
-
-    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return self._write(function, *args, **kwargs)
-
-    name = function.__name__
-    method.__name__ = method.__qualname__ = f"{name}_"
-    method.__doc__ = f"As ``{name}``, in place."
-    return method
-
-
-class Tensor(Values):
+class Tensor(Methods):
     """An n-dimensional array on a device, whose operations are recorded for ``backward``.
 
     Make one with ``gpunn.tensor``, ``zeros``, ``rand``, ``from_numpy``...; ``data`` is the NumPy or
@@ -223,34 +185,6 @@ class Tensor(Values):
             self._rebase(new)
         return self
 
-    add_ = _in_place(arithmetic.add)
-    sub_ = _in_place(arithmetic.sub)
-    mul_ = _in_place(arithmetic.mul)
-    div_ = _in_place(arithmetic.div)
-    pow_ = _in_place(arithmetic.pow)
-    floor_divide_ = _in_place(arithmetic.floor_divide)
-    remainder_ = _in_place(arithmetic.remainder)
-    neg_ = _in_place(pointwise.neg)
-    abs_ = _in_place(pointwise.abs)
-    exp_ = _in_place(pointwise.exp)
-    log_ = _in_place(pointwise.log)
-    sqrt_ = _in_place(pointwise.sqrt)
-    rsqrt_ = _in_place(pointwise.rsqrt)
-    square_ = _in_place(pointwise.square)
-    reciprocal_ = _in_place(pointwise.reciprocal)
-    tanh_ = _in_place(pointwise.tanh)
-    sigmoid_ = _in_place(pointwise.sigmoid)
-    relu_ = _in_place(pointwise.relu)
-    round_ = _in_place(pointwise.round)
-    floor_ = _in_place(pointwise.floor)
-    ceil_ = _in_place(pointwise.ceil)
-    clamp_ = _in_place(arithmetic.clamp)
-    masked_fill_ = _in_place(gathering.masked_fill)
-    scatter_ = _in_place(gathering.scatter)
-    scatter_add_ = _in_place(gathering.scatter_add)
-    index_add_ = _in_place(gathering.index_add)
-    index_put_ = _in_place(gathering.index_put)
-
     def copy_(self, src: Tensor, non_blocking: bool = False) -> Tensor:
         """Take over the values of ``src``, broadcast and cast; also from another device."""
         if self.device != src.device:
@@ -273,19 +207,6 @@ class Tensor(Values):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         indexing.setitem(self, index, value)
-
-    __iadd__ = _operator(add_)
-    __isub__ = _operator(sub_)
-    __imul__ = _operator(mul_)
-    __itruediv__ = _operator(div_)
-    __ifloordiv__ = _operator(floor_divide_)
-    __imod__ = _operator(remainder_)
-    __ipow__ = _operator(pow_)
-    __iand__ = _operator(_in_place(comparison.bitwise_and))
-    __ior__ = _operator(_in_place(comparison.bitwise_or))
-    __ixor__ = _operator(_in_place(comparison.bitwise_xor))
-    __ilshift__ = _operator(_in_place(comparison.bitwise_left_shift))
-    __irshift__ = _operator(_in_place(comparison.bitwise_right_shift))
 
     # Random values in place -----------------------------------------------------------------
 
@@ -400,11 +321,6 @@ class Tensor(Values):
 
     # Copies and casts -----------------------------------------------------------------------
 
-    clone = conversion.clone
-    detach = conversion.detach
-    to = conversion.to
-    type_as_numpy = conversion.type_as_numpy
-
     def contiguous(self) -> Tensor:
         """This tensor if contiguous, else a contiguous copy."""
         return self if self._data.flags.c_contiguous else conversion.clone(self)
@@ -416,9 +332,6 @@ class Tensor(Values):
     def cuda(self, device: Device | str | int | None = None, non_blocking: bool = False) -> Tensor:
         """This tensor on a CUDA device (the current one unless named)."""
         return self.to(Device("cuda" if device is None else device), non_blocking=non_blocking)
-
-    pin_memory = conversion.pin_memory
-    is_pinned = conversion.is_pinned
 
     def type(self, dtype: Any = None) -> Any:
         """Cast to ``dtype``; without one, the name of the type."""
@@ -470,206 +383,7 @@ class Tensor(Values):
         """Cast to float64."""
         return self.to(float64)
 
-    # The families ---------------------------------------------------------------------------
-
-    __add__ = _operator(arithmetic.Add.apply)
-    __radd__ = _operator(arithmetic.Add.apply, swap=True)
-    __sub__ = _operator(arithmetic.Sub.apply)
-    __rsub__ = _operator(arithmetic.Sub.apply, swap=True)
-    __mul__ = _operator(arithmetic.Mul.apply)
-    __rmul__ = _operator(arithmetic.Mul.apply, swap=True)
-    __truediv__ = _operator(arithmetic.Div.apply)
-    __rtruediv__ = _operator(arithmetic.Div.apply, swap=True)
-    __floordiv__ = _operator(arithmetic.floor_divide)
-    __rfloordiv__ = _operator(arithmetic.floor_divide, swap=True)
-    __mod__ = _operator(arithmetic.remainder)
-    __rmod__ = _operator(arithmetic.remainder, swap=True)
-    __pow__ = _operator(arithmetic.Pow.apply)
-    __rpow__ = _operator(arithmetic.Pow.apply, swap=True)
-    __matmul__ = _operator(products.matmul, numbers=False)
-    __rmatmul__ = _operator(products.matmul, swap=True, numbers=False)
-    if TYPE_CHECKING:  # elementwise, which object's do not foresee
-
-        def __eq__(self, other: Any) -> Any: ...
-        def __ne__(self, other: Any) -> Any: ...
-
-    else:
-        __eq__ = _operator(comparison.eq)
-        __ne__ = _operator(comparison.ne)
-
-    def __hash__(self) -> int:  # which __eq__ has taken away
-        return id(self)
-
-    __lt__ = _operator(comparison.lt)
-    __le__ = _operator(comparison.le)
-    __gt__ = _operator(comparison.gt)
-    __ge__ = _operator(comparison.ge)
-    __and__ = _operator(comparison.bitwise_and)
-    __rand__ = _operator(comparison.bitwise_and, swap=True)
-    __or__ = _operator(comparison.bitwise_or)
-    __ror__ = _operator(comparison.bitwise_or, swap=True)
-    __xor__ = _operator(comparison.bitwise_xor)
-    __rxor__ = _operator(comparison.bitwise_xor, swap=True)
-    __lshift__ = _operator(comparison.bitwise_left_shift)
-    __rlshift__ = _operator(comparison.bitwise_left_shift, swap=True)
-    __rshift__ = _operator(comparison.bitwise_right_shift)
-    __rrshift__ = _operator(comparison.bitwise_right_shift, swap=True)
-    __invert__ = pointwise.bitwise_not
-    __neg__ = pointwise.neg
-    __abs__ = pointwise.abs
-    __getitem__ = indexing.getitem
-
-    def __pos__(self) -> Tensor:
-        return self
-
-    add = arithmetic.add
-    sub = arithmetic.sub
-    mul = arithmetic.mul
-    div = arithmetic.div
-    floor_divide = arithmetic.floor_divide
-    remainder = arithmetic.remainder
-    fmod = arithmetic.fmod
-    pow = arithmetic.pow
-    maximum = arithmetic.maximum
-    minimum = arithmetic.minimum
-    clamp = arithmetic.clamp
-    neg = pointwise.neg
-    abs = pointwise.abs
-    sign = pointwise.sign
-    square = pointwise.square
-    exp = pointwise.exp
-    exp2 = pointwise.exp2
-    expm1 = pointwise.expm1
-    log = pointwise.log
-    log2 = pointwise.log2
-    log10 = pointwise.log10
-    log1p = pointwise.log1p
-    sqrt = pointwise.sqrt
-    rsqrt = pointwise.rsqrt
-    reciprocal = pointwise.reciprocal
-    sin = pointwise.sin
-    cos = pointwise.cos
-    tan = pointwise.tan
-    asin = pointwise.asin
-    acos = pointwise.acos
-    atan = pointwise.atan
-    sinh = pointwise.sinh
-    cosh = pointwise.cosh
-    tanh = pointwise.tanh
-    sigmoid = pointwise.sigmoid
-    softmax = softmaxes.softmax
-    log_softmax = softmaxes.log_softmax
-    erf = pointwise.erf
-    relu = pointwise.relu
-    floor = pointwise.floor
-    ceil = pointwise.ceil
-    trunc = pointwise.trunc
-    round = pointwise.round
-    isnan = pointwise.isnan
-    isinf = pointwise.isinf
-    isfinite = pointwise.isfinite
-    logical_not = pointwise.logical_not
-    logical_and = comparison.logical_and
-    logical_or = comparison.logical_or
-    logical_xor = comparison.logical_xor
-    bitwise_and = comparison.bitwise_and
-    bitwise_or = comparison.bitwise_or
-    bitwise_xor = comparison.bitwise_xor
-    bitwise_not = pointwise.bitwise_not
-    eq = comparison.eq
-    ne = comparison.ne
-    lt = comparison.lt
-    le = comparison.le
-    gt = comparison.gt
-    ge = comparison.ge
-    isclose = comparison.isclose
-    allclose = comparison.allclose
-    equal = comparison.equal
-    sum = reduction.sum
-    mean = reduction.mean
-    prod = reduction.prod
-    var = reduction.var
-    std = reduction.std
-    amax = reduction.amax
-    amin = reduction.amin
-    max = order.max
-    min = order.min
-    argmax = order.argmax
-    argmin = order.argmin
-    all = reduction.all
-    any = reduction.any
-    count_nonzero = reduction.count_nonzero
-    cumsum = reduction.cumsum
-    logsumexp = reduction.logsumexp
-    norm = reduction.norm
-    sort = order.sort
-    argsort = order.argsort
-    topk = order.topk
-    reshape = shapes.reshape
-    view = shapes.view
-    permute = shapes.permute
-    transpose = shapes.transpose
-    swapaxes = shapes.transpose
-    swapdims = shapes.transpose
-    t = shapes.t
-    movedim = shapes.movedim
-    squeeze = shapes.squeeze
-    unsqueeze = shapes.unsqueeze
-    expand = shapes.expand
-    expand_as = shapes.expand_as
-    broadcast_to = shapes.broadcast_to
-    sum_to_size = shapes.sum_to_size
-    flatten = shapes.flatten
-    unflatten = shapes.unflatten
-    ravel = shapes.ravel
-    narrow = joining.narrow
-    select = joining.select
-    split = joining.split
-    chunk = joining.chunk
-    unbind = joining.unbind
-    flip = joining.flip
-    roll = joining.roll
-    repeat = joining.repeat
-    tile = joining.tile
-    tril = joining.tril
-    triu = joining.triu
-    diagonal = shapes.diagonal
-    gather = gathering.gather
-    scatter = gathering.scatter
-    scatter_add = gathering.scatter_add
-    index_select = gathering.index_select
-    index_add = gathering.index_add
-    index_put = gathering.index_put
-    take_along_dim = gathering.take_along_dim
-    masked_fill = gathering.masked_fill
-    index_fill = gathering.index_fill
-    masked_select = gathering.masked_select
-    nonzero = gathering.nonzero
-    matmul = products.matmul
-    mm = products.mm
-    bmm = products.bmm
-    dot = products.dot
-    mv = products.mv
-    addmm = products.addmm
-    outer = products.outer
-    multiply = arithmetic.mul
-    divide = arithmetic.div
-    absolute = pointwise.abs
-    subtract = arithmetic.sub
-    clip = arithmetic.clamp
-    atan2 = arithmetic.atan2
-    bitwise_left_shift = comparison.bitwise_left_shift
-    bitwise_right_shift = comparison.bitwise_right_shift
-    median = order.median
-    cumprod = reduction.cumprod
-
-    def clamp_min(self, min: Operand) -> Tensor:
-        """``clamp(min=min)``."""
-        return arithmetic.clamp(self, min, None)
-
-    def clamp_max(self, max: Operand) -> Tensor:
-        """``clamp(max=max)``."""
-        return arithmetic.clamp(self, None, max)
+    # Arguments in an order of their own --------------------------------------------------------
 
     def where(self, condition: Tensor, other: Operand) -> Tensor:
         """This tensor where ``condition``, else ``other``."""

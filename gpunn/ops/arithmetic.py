@@ -417,3 +417,13 @@ def clamp(
     if min is None and max is None:
         raise RuntimeError("gpunn.clamp: At least one of 'min' or 'max' must not be None")
     return Clamp.apply(input, min, max)
+
+
+def clamp_min(input: Tensor, min: Tensor | Number) -> Tensor:
+    """``max(input, min)``: ``clamp`` with this bound alone."""
+    return Clamp.apply(input, min, None)
+
+
+def clamp_max(input: Tensor, max: Tensor | Number) -> Tensor:
+    """``min(input, max)``: ``clamp`` with this bound alone."""
+    return Clamp.apply(input, None, max)

@@ -206,3 +206,10 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
 
 
 bitwise_not = _unary("bitwise_not", "~x", lambda xp, x: xp.invert(x), integers=True, refuses="f")
+
+
+def positive(input: Tensor) -> Tensor:
+    """``input`` itself. A bool tensor raises RuntimeError."""
+    if input.data.dtype.kind == "b":
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return input
