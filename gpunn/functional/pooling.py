@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy
+
 from gpunn.autograd.variable import Array
 from gpunn.backends import type2backend
+from gpunn.backends.reference.pooling import Window
+from gpunn.dtype import FLOATING
 from gpunn.functional.arguments import Ints
 from gpunn.functional.windows import (
     OutputSize,
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 
-class MaxPool(Op):
+class MaxPool(Op, widens=False):
     """Values and, if wanted, indices; ``window`` is (out, kernel, stride, padding, dilation)."""
 
     name = "MaxPool2DWithIndicesBackward0"
@@ -33,18 +37,21 @@ class MaxPool(Op):
         y, indices = type2backend[type(x.data)].max_pool(x.data, *window, indices=keep)
         if not keep:
             return y
-        ctx.size = x.data.shape[-len(window[0]) :]
+        ctx.size, ctx.window = x.data.shape[-len(window[0]) :], window[1:]
         ctx.save_for_backward(indices)
-        ctx.mark_non_differentiable(indices)
-        return (y, indices) if want_indices else y
+        if not want_indices:
+            return y
+        found = indices.astype(numpy.int64, copy=False)
+        ctx.mark_non_differentiable(found)
+        return y, found
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        dx = MaxPoolInput.apply(dy, *ctx.saved_tensors, ctx.size)
+        dx = MaxPoolInput.apply(dy, *ctx.saved_tensors, ctx.size, ctx.window)
         return dx, None, None, None, None, None, None
 
 
-class AdaptiveMaxPool(Op):
+class AdaptiveMaxPool(Op, widens=False):
     """Values and indices."""
 
     name = "AdaptiveMaxPool2DBackward0"
@@ -54,31 +61,32 @@ class AdaptiveMaxPool(Op):
         y, indices = type2backend[type(x.data)].adaptive_max_pool(x.data, out)
         ctx.size = x.data.shape[-len(out) :]
         ctx.save_for_backward(indices)
-        ctx.mark_non_differentiable(indices)
-        return y, indices
+        found = indices.astype(numpy.int64, copy=False)
+        ctx.mark_non_differentiable(found)
+        return y, found
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        return MaxPoolInput.apply(dy, *ctx.saved_tensors, ctx.size), None
+        return MaxPoolInput.apply(dy, *ctx.saved_tensors, ctx.size, None), None
 
 
-class MaxPoolInput(Op):
+class MaxPoolInput(Op, widens=False):
     """dx of dy, each added where its maximum came from; linear: its adjoint looks them up."""
 
     @staticmethod
-    def forward(ctx: Any, dy: Tensor, indices: Tensor, size: Ints) -> Array:
+    def forward(ctx: Any, dy: Tensor, indices: Tensor, size: Ints, window: Window | None) -> Array:
         ctx.save_for_backward(indices)
         ctx.ndim = len(size)
-        return type2backend[type(dy.data)].max_pool_input(dy.data, indices.data, size)
+        return type2backend[type(dy.data)].max_pool_input(dy.data, indices.data, size, window)
 
     @staticmethod
     def backward(ctx: Any, ddx: Tensor) -> tuple[Tensor | None, ...]:
         (indices,) = ctx.saved_tensors
         found = gather(ddx.flatten(-ctx.ndim), -1, indices.flatten(-ctx.ndim))
-        return found.reshape(indices.data.shape), None, None
+        return found.reshape(indices.data.shape), None, None, None
 
 
-class AvgPool(Op):
+class AvgPool(Op, widens=False):
     """``window`` is (kernel, stride, padding, count_include_pad, divisor_override)."""
 
     name = "AvgPool2DBackward0"
@@ -94,7 +102,7 @@ class AvgPool(Op):
         return dx, None, None, None, None, None, None
 
 
-class AvgPoolInput(Op):
+class AvgPoolInput(Op, widens=False):
     """dx of dy, for an input of spatial shape ``size``."""
 
     @staticmethod
@@ -108,7 +116,7 @@ class AvgPoolInput(Op):
         return ddy, None, None, None, None, None, None
 
 
-class AdaptiveAvgPool(Op):
+class AdaptiveAvgPool(Op, widens=False):
     name = "AdaptiveAvgPool2DBackward0"
 
     @staticmethod
@@ -121,7 +129,7 @@ class AdaptiveAvgPool(Op):
         return AdaptiveAvgPoolInput.apply(dy, ctx.size), None
 
 
-class AdaptiveAvgPoolInput(Op):
+class AdaptiveAvgPoolInput(Op, widens=False):
     """dx of dy, for an input of spatial shape ``size``."""
 
     @staticmethod
@@ -291,7 +299,7 @@ def _avg_pool(
         raise RuntimeError("divisor must be not zero")
     kernel, stride, padding, ones = window_of(n, name, kernel_size, stride, padding, 1)
     out = window_count(n, name, x, kernel, stride, padding, ones, ceil_mode)
-    if x.data.dtype.kind != "f" and x.data.dtype.name != "int64":
+    if x.data.dtype.kind not in FLOATING and x.data.dtype.name != "int64":
         raise refusal(name, x)
     return AvgPool.apply(x, out, kernel, stride, padding, count_include_pad, divisor_override)
 

@@ -71,7 +71,7 @@ def test_host_against_the_reference(
         assert none is None
         assert not np.shares_memory(values, array)
         dy = RNG.integers(-5, 5, expected[0].shape).astype(dtype)
-        arguments = dy, expected[1], shape[-len(window[0]) :]
+        arguments = dy, expected[1], shape[-len(window[0]) :], window[1:]
         dx = REFERENCE.max_pool_input(*arguments)
         compare(HOST.max_pool_input(*arguments), dx, "dx")
         large = pooling._TILE == 100 and array.size > 50

@@ -21,12 +21,13 @@ from gpunn.backends.device import memory
 from gpunn.backends.device.array import DeviceArray
 from gpunn.backends.device.dropout import DeviceDropout
 from gpunn.backends.device.normalization import DeviceNormalization
+from gpunn.backends.device.pooling import DevicePooling
 
 array_type: type = cupy.ndarray
 memory.install()
 
 
-class CudaBackend(DeviceDropout, DeviceNormalization, DeviceArray, Backend):
+class CudaBackend(DeviceDropout, DeviceNormalization, DevicePooling, DeviceArray, Backend):
     """Every primitive on the current CUDA device."""
 
     def special(self, name: str) -> Any:

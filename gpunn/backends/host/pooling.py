@@ -8,8 +8,9 @@ from typing import Any
 import numpy
 
 from gpunn.backends.host.threads import tiled
-from gpunn.backends.reference.pooling import PoolingPrimitives, flat_index
+from gpunn.backends.reference.pooling import PoolingPrimitives, Window, flat_index
 from gpunn.backends.reference.window import Ints, taps
+from gpunn.dtype import FLOATING
 
 _TILE = 2**18  # elements of a tile's planes: each takes some fifty calls of NumPy
 
@@ -45,17 +46,17 @@ class HostPooling(PoolingPrimitives):
         tiled(work, planes, _share(planes, plane))
         return y.reshape(*batch, *out), None if found is None else found.reshape(*batch, *out)
 
-    def max_pool_input(self, dy: Any, indices: Any, size: Ints) -> Any:
+    def max_pool_input(self, dy: Any, indices: Any, size: Ints, window: Window | None) -> Any:
         batch = dy.shape[: dy.ndim - len(size)]
         planes, plane = math.prod(batch), math.prod(size)
         if planes * plane <= _TILE // 2 or not dy.size:
-            return super().max_pool_input(dy, indices, size)
+            return super().max_pool_input(dy, indices, size, window)
         dy, indices = (a.reshape(planes, *a.shape[len(batch) :]) for a in (dy, indices))
         dx = numpy.empty((planes, *size), dy.dtype)
         part = super().max_pool_input
 
         def work(start: int, stop: int) -> None:
-            dx[start:stop] = part(dy[start:stop], indices[start:stop], size)
+            dx[start:stop] = part(dy[start:stop], indices[start:stop], size, window)
 
         tiled(work, planes, _share(planes, plane))
         return dx.reshape(*batch, *size)
@@ -77,7 +78,7 @@ class HostPooling(PoolingPrimitives):
         if not indices:
             return y, None
         sparse = any(p and d > 1 for p, d in zip(padding, dilation, strict=True))
-        if sparse or (y.dtype.kind == "f" and bool(numpy.isnan(y).any())):
+        if sparse or (y.dtype.kind in FLOATING and bool(numpy.isnan(y).any())):
             # A window may be empty, or its last NaN is wanted.
             return super().max_pool(x, out, kernel, stride, padding, dilation)
         reached = list(taps(size, out, kernel, stride, padding, dilation))
@@ -113,7 +114,7 @@ def _line_maximum(
     elif full:
         y = numpy.array(x[lines[0][1]], order="C")
     else:
-        lowest = -math.inf if x.dtype.kind == "f" else numpy.iinfo(x.dtype).min
+        lowest = -math.inf if x.dtype.kind in FLOATING else numpy.iinfo(x.dtype).min
         y = numpy.full((*x.shape[:axis], out, *x.shape[x.ndim + axis + 1 :]), lowest, x.dtype)
     for q, p in lines[min(full, 2) :]:
         numpy.maximum(y[q], x[p], out=y[q])

@@ -9,8 +9,10 @@ import math
 from typing import Any
 
 from gpunn.backends.reference.array import ArrayPrimitives
-from gpunn.backends.reference.convolution import accumulator
 from gpunn.backends.reference.window import Ints, taps
+from gpunn.dtype import FLOATING, accumulator
+
+Window = tuple[Ints, Ints, Ints, Ints]  # kernel, stride, padding, dilation
 
 
 class PoolingPrimitives(ArrayPrimitives):
@@ -28,8 +30,8 @@ class PoolingPrimitives(ArrayPrimitives):
         dilation: Ints,
         indices: bool = True,
     ) -> tuple[Any, Any]:
-        """The largest element of each window, and its int64 index in the plane ``size`` made flat
-        (None unless ``indices``).
+        """The largest element of each window, and its index in the plane ``size`` made flat (None
+        unless ``indices``): int64, or int32 where a backend has no more.
 
         The first of several equal ones; a NaN is larger than all, and the last NaN counts.
         """
@@ -46,15 +48,18 @@ class PoolingPrimitives(ArrayPrimitives):
         for _, q, p in taps(size, out, kernel, stride, padding, dilation):
             seen = x[(..., *p)]
             better = seen > y[(..., *q)]
-            if x.dtype.kind == "f":
+            if x.dtype.kind in FLOATING:
                 better |= xp.isnan(seen)
             places = [xp.arange(i.start, i.stop, i.step) for i in p]
             y[(..., *q)] = xp.where(better, seen, y[(..., *q)])
             found[(..., *q)] = xp.where(better, flat_index(xp, places, size), found[(..., *q)])
         return y, found if indices else None
 
-    def max_pool_input(self, dy: Any, indices: Any, size: Ints) -> Any:
-        """dx of ``max_pool``: each dy added where its maximum came from."""
+    def max_pool_input(self, dy: Any, indices: Any, size: Ints, window: Window | None) -> Any:
+        """dx of ``max_pool``: each dy added where its maximum came from.
+
+        ``window`` (None: ``adaptive_max_pool``'s) tells a backend where indices can be.
+        """
         batch = dy.shape[: dy.ndim - len(size)]
         planes, plane = math.prod(batch), math.prod(size)
         dx = self.xp.zeros(planes * plane, accumulator(dy.dtype))
@@ -211,7 +216,7 @@ class PoolingPrimitives(ArrayPrimitives):
 
     def _divided(self, sums: Any, counts: Any, dtype: Any) -> Any:
         """``sums / counts``, integers truncated towards zero as in C."""
-        if sums.dtype.kind == "f":
+        if sums.dtype.kind in FLOATING:
             scale = counts if isinstance(counts, int) else counts.astype(sums.dtype)
             quotient = sums / scale
         else:
@@ -221,7 +226,7 @@ class PoolingPrimitives(ArrayPrimitives):
 
 
 def _lowest(xp: Any, dtype: Any) -> Any:
-    return -xp.inf if dtype.kind == "f" else int(xp.iinfo(dtype).min)
+    return -xp.inf if dtype.kind in FLOATING else int(xp.iinfo(dtype).min)
 
 
 def _first(starts: Any, dilation: int) -> Any:
