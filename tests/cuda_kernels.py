@@ -112,7 +112,7 @@ extern "C" __global__ void mma_f16(const __half* A, const __half* B, float* D, i
 }
 """
 
-# mma.h is not among NVRTC's wheels: its instructions by hand.
+# The instructions of mma.h, by hand.
 WMMA = """
 #define REGS8(v) "r"(v[0]), "r"(v[1]), "r"(v[2]), "r"(v[3]), "r"(v[4]), "r"(v[5]), "r"(v[6]), "r"(v[7])
 #define OUTS8(k, v) k(v[0]), k(v[1]), k(v[2]), k(v[3]), k(v[4]), k(v[5]), k(v[6]), k(v[7])

@@ -13,7 +13,7 @@ from gpunn.sim.instructions import prepare
 from gpunn.sim.memory import WRITTEN, Arena
 from gpunn.sim.program import Settings
 from gpunn.sim.ptx import Module
-from gpunn.sim.report import sources
+from gpunn.sim.sources import add
 
 HEADER = ".version 8.0\n.target sm_80\n.address_size 64\n"
 
@@ -68,7 +68,7 @@ def compiled(source: str, arch: int, name: str = "test.cu") -> str:
     import cupy.cuda  # noqa: F401  # finds NVRTC's wheel
     from cupy_backends.cuda.libs import nvrtc
 
-    sources[name] = source.split("\n")
+    add(source, name)
     program = nvrtc.createProgram(source, name, (), ())
     try:
         flags = ("-lineinfo", "-ftz=true", "-default-device", *include_flags())

@@ -186,7 +186,7 @@ def _allocate(cuda: Any, size: int) -> Any:
 
 def _prepare_cupy() -> None:
     """PTX with line numbers, an allocation for each array, and NumPy for what cannot run."""
-    from gpunn.sim import host, report
+    from gpunn.sim import host, sources
 
     cupy: Any = importlib.import_module("cupy")
     compiler: Any = importlib.import_module("cupy.cuda.compiler")
@@ -201,12 +201,7 @@ def _prepare_cupy() -> None:
 
     def named(self: Any, source: Any, name: str = "", *arguments: Any, **options: Any) -> None:
         text = source.decode() if isinstance(source, bytes) else source
-        entry = re.search(
-            r"__global__[^;{]*?\b(\w+)\s*\(", re.sub(r"__launch_bounds__\s*\([^)]*\)", "", text)
-        )
-        name = f"{entry[1]}.cu" if entry else "kernel.cu"
-        report.sources[name] = text.split("\n")
-        begin(self, source, name, *arguments, **options)
+        begin(self, source, sources.add(text), *arguments, **options)
 
     def with_lines(self: Any, options: tuple[str, ...] = (), log_stream: Any = None) -> Any:
         return compile_(self, (*options, "-lineinfo"), log_stream)

@@ -11,7 +11,7 @@ import numpy as np
 from gpunn.sim.machine import Batch
 from gpunn.sim.memory import ALLOCATED, FREE, PENDING, Memory
 from gpunn.sim.ptx import Instruction
-from gpunn.sim.report import source_line
+from gpunn.sim.sources import place
 from gpunn.sim.values import Array
 
 _SPACES = ("global", "shared", "local", "param", "const")
@@ -75,7 +75,7 @@ def access(
     if b.check_races:
         _races(b, i, space, where, index, memory, element, size, write, atomic, values)
     if b.counters is not None:
-        line, all_ = source_line(i.lines), b.full(where if space == "shared" else index)
+        line, all_ = place(i.lines), b.full(where if space == "shared" else index)
         count = b.counters.shared_access if space == "shared" else b.counters.global_access
         count(line, all_, size, b.lanes)
     return memory, element

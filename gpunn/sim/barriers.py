@@ -12,7 +12,7 @@ import numpy as np
 
 from gpunn.sim.program import Step
 from gpunn.sim.ptx import Instruction
-from gpunn.sim.report import source_line
+from gpunn.sim.sources import place
 from gpunn.sim.values import Array
 
 if TYPE_CHECKING:
@@ -126,5 +126,5 @@ def _release_counted(b: Batch) -> None:
 
 
 def _place(instruction: Instruction) -> str:
-    file, line = source_line(instruction.lines)
+    file, line = place(instruction.lines)
     return f"at {file}:{line}" if file else f"[{instruction.text}]"

@@ -21,7 +21,8 @@ from gpunn.sim.memory import WRITTEN, Memory, scratch
 from gpunn.sim.program import Program, Step
 from gpunn.sim.ptx import Instruction
 from gpunn.sim.races import SharedRaces
-from gpunn.sim.report import Defect, defect, source_line
+from gpunn.sim.report import Defect, defect
+from gpunn.sim.sources import place
 from gpunn.sim.values import BITS, Array
 
 if TYPE_CHECKING:
@@ -268,7 +269,7 @@ class Batch:
                     lanes,
                 )
             if self.counters is not None:
-                self.counters.instruction(source_line(step.instruction.lines), lanes)
+                self.counters.instruction(place(step.instruction.lines), lanes)
             active, rest = None, lanes[:0]  # all, and no others
             if step.guard is not None:
                 chosen = step.guard(self)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gpunn.sim.report import quote
+from gpunn.sim.sources import quote
 from gpunn.sim.values import Array
 
 SECTOR = 32  # bytes

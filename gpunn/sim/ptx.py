@@ -10,6 +10,8 @@ import re
 import struct
 from dataclasses import dataclass, field
 
+from gpunn.sim.sources import Line
+
 SIZES = {
     **dict.fromkeys(("b8", "u8", "s8"), 1),
     **dict.fromkeys(("b16", "u16", "s16", "f16", "bf16"), 2),
@@ -123,7 +125,6 @@ class Name:
 
 
 Operand = Register | Immediate | Special | Symbol | Address | Vector | Pair | Not | Name
-Line = tuple[str, int]
 
 
 @dataclass(slots=True)

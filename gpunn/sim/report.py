@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gpunn.sim.sources import place, places, quote
 from gpunn.sim.values import Array
 
 if TYPE_CHECKING:
     from gpunn.sim.machine import Batch
-    from gpunn.sim.ptx import Instruction, Line
+    from gpunn.sim.ptx import Instruction
 
 FIXES = {
     "out of bounds": "guard the access with the array's size, or launch as many threads as there "
@@ -38,28 +37,9 @@ FIXES = {
     "trap": "the kernel stopped itself",
 }
 
-sources: dict[str, list[str]] = {}  # file name -> lines, as the simulator saw them compiled
-
 
 class Defect(Exception):  # noqa: N818  # what it is, not what went wrong in Python
     """What is wrong with a kernel or its launch."""
-
-
-def source_line(lines: Sequence[Line]) -> tuple[str, int]:
-    """The innermost line in the user's own code: a header's line says little."""
-    for file, line in lines:
-        name = os.path.basename(file)
-        if name in sources:
-            return name, line
-    for file, line in reversed(lines):
-        return os.path.basename(file), line
-    return "", 0
-
-
-def quote(file: str, line: int) -> str:
-    """The text of a source line, where it is known."""
-    text = sources.get(file, [])
-    return text[line - 1].strip() if 0 < line <= len(text) else ""
 
 
 def launch_defect(kernel: str, what: str, detail: str) -> Defect:
@@ -71,7 +51,7 @@ def defect(
     batch: Batch, instruction: Instruction, kind: str, what: str, lanes: Array, detail: str
 ) -> Defect:
     """A defect at an instruction, found in ``lanes`` (numbers in the batch; the first is named)."""
-    file, line = source_line(instruction.lines)
+    file, line = place(instruction.lines)
     lane = int(lanes[0])
     where = f" at {file}:{line}" if file else ""
     others = f" and {len(lanes) - 1} more" if len(lanes) > 1 else ""
@@ -79,8 +59,9 @@ def defect(
         f"{batch.kernel.name}: {what}{where}, thread {batch.thread(lane)} of block "
         f"{batch.block(lane)}{others}"
     ]
-    if quote(file, line):
-        text.append(f"{file}:{line}: {quote(file, line)}")
+    for file, line in places(instruction.lines):
+        if quote(file, line):
+            text.append(f"{file}:{line}: {quote(file, line)}")
     text.append(f"PTX: {instruction.text}")
     if detail:
         text.append(detail)

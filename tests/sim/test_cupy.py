@@ -2,6 +2,7 @@
 
 # ruff: noqa: E501
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -231,3 +232,74 @@ def test_the_device_goes_on_after_a_defect():
     with pytest.raises(Exception, match="bad: out-of-bounds"):
         bad((1,), (8,), (x,))
     assert (cupy.arange(4) + 1).tolist() == [1, 2, 3, 4]
+
+
+INCLUDED = """#line 1 "mine.cu"
+#include "part.cuh"
+extern "C" __global__ void shift(const float* x, float* y) {
+  float v = peek(x, threadIdx.x);
+#line 100
+  y[threadIdx.x + EXTRA] = v;
+}
+"""
+
+
+def test_lines_of_included_and_renamed_files(tmp_path: Path):
+    (tmp_path / "part.cuh").write_text(
+        "__device__ inline float peek(const float* x, int i) {\n  return x[i + 1];\n}\n"
+    )
+    flags = (f"-I{tmp_path}", "-DEXTRA=0")
+    shift = cupy.RawModule(code=INCLUDED, options=flags).get_function("shift")
+    x, y = cupy.ones(8, "f4"), cupy.ones(9, "f4")
+    with pytest.raises(Exception, match=r"load at part\.cuh:2, thread \(7") as caught:
+        shift((1,), (8,), (x, y))
+    lines = [line.strip() for line in str(caught.value).split("\n")]
+    assert lines[1:3] == [
+        "part.cuh:2: return x[i + 1];",
+        "mine.cu:3: float v = peek(x, threadIdx.x);",
+    ]
+    shift = cupy.RawModule(code=INCLUDED, options=(flags[0], "-DEXTRA=2")).get_function("shift")
+    with pytest.raises(Exception, match=r"store at mine\.cu:100.*\n  mine\.cu:100: y\[thr"):
+        shift((1,), (8,), (y, y))
+
+
+def test_two_kernels_of_one_name_keep_their_own_lines():
+    code = 'extern "C" __global__ void same(int* x) {\n  x[threadIdx.x] = 1;\n}'
+    x = cupy.zeros(4, "i4")
+    first, second = (cupy.RawKernel(c, "same") for c in (code, f"\n\n{code}"))
+    second((1,), (4,), (x,))
+    for kernel, where in ((first, r"same\.cu:2"), (second, r"same-2\.cu:4")):
+        with pytest.raises(Exception, match=rf"at {where}, .*\n  {where}: x\["):
+            kernel((1,), (8,), (x,))
+
+
+def test_headers_of_cuda():
+    code = r"""
+#include <mma.h>
+#include <cooperative_groups.h>
+#include <cooperative_groups/reduce.h>
+using namespace nvcuda;
+namespace cg = cooperative_groups;
+extern "C" __global__ void product(const half* a, const half* b, float* c, float* total) {
+  wmma::fragment<wmma::matrix_a, 16, 16, 16, half, wmma::row_major> x;
+  wmma::fragment<wmma::matrix_b, 16, 16, 16, half, wmma::col_major> y;
+  wmma::fragment<wmma::accumulator, 16, 16, 16, float> z;
+  wmma::fill_fragment(z, 1.f);
+  wmma::load_matrix_sync(x, a, 16);
+  wmma::load_matrix_sync(y, b, 16);
+  wmma::mma_sync(z, x, y, z);
+  float sum = 0;
+  for (int i = 0; i < z.num_elements; i++) sum += z.x[i];
+  wmma::store_matrix_sync(c, z, 16, wmma::mem_row_major);
+  auto warp = cg::tiled_partition<32>(cg::this_thread_block());
+  sum = cg::reduce(warp, sum, cg::plus<float>());
+  if (warp.thread_rank() == 0) *total = sum;
+}
+"""
+    a, b = RNG.standard_normal((2, 16, 16)).astype("f2")
+    c, total = cupy.zeros((16, 16), "f4"), cupy.zeros(1, "f4")
+    kernel = cupy.RawKernel(code, "product", options=(*include_options(), "--std=c++17"))
+    kernel((1,), (32,), (cupy.asarray(a), cupy.asarray(b), c, total))
+    expected = a.astype("f4") @ b.astype("f4").T + 1
+    np.testing.assert_allclose(c.get(), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(total.get()[0], expected.sum(), rtol=1e-4)
