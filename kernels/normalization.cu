@@ -23,13 +23,13 @@ constexpr int COLUMNS = 32;
 // A channel, and which of its elements are this thread's.
 struct Place {
     long long channels, channel;
-    int inner, first, step, lanes;  // thread `first` of `step`; its block has `lanes` channels
+    unsigned inner, lanes, first, step;  // thread `first` of `step`; a block has `lanes` channels
 
-    __device__ Place(long long channels, int inner) : channels(channels), inner(inner) {
+    __device__ Place(long long channels, unsigned inner) : channels(channels), inner(inner) {
         lanes = inner == 1 ? COLUMNS : 1;
-        channel = blockIdx.x * (long long)lanes + threadIdx.x % lanes;
-        first = threadIdx.x / lanes;
-        step = THREADS / lanes;
+        channel = blockIdx.x * (long long)lanes + (threadIdx.x & (lanes - 1));
+        first = inner == 1 ? threadIdx.x / COLUMNS : threadIdx.x;
+        step = inner == 1 ? THREADS / COLUMNS : THREADS;
     }
 
     __device__ bool exists() const { return channel < channels; }
@@ -39,15 +39,13 @@ struct Place {
 
     // Calls visit(offset of WIDTH elements) for those of the block's chunk that are this thread's.
     template <typename Visit>
-    __device__ void each(long long total, long long chunk, Visit visit) const {
-        long long j = blockIdx.y * chunk + first * WIDTH,
-                  end = min((blockIdx.y + 1) * chunk, total);
+    __device__ void each(unsigned total, unsigned chunk, Visit visit) const {
+        unsigned j = blockIdx.y * chunk + first * WIDTH;
+        unsigned end = min((blockIdx.y + 1) * chunk, total);
         if (!exists() || j >= end) return;
-        int stride = step * WIDTH, over = stride % inner;
+        unsigned stride = step * WIDTH, over = stride % inner, within = j % inner;
         long long rows = stride / inner * channels * inner + over;
-        int within = j % inner;
         long long at = (j / inner * channels + channel) * inner + within;
-#pragma unroll 4
         for (; j < end; j += stride) {
             visit(at);
             at += rows;
@@ -64,21 +62,43 @@ struct Place {
     __device__ Part sum_of_threads(Part part) const {
         __shared__ Part shared[THREADS];
         shared[threadIdx.x] = part;
-        for (int half = THREADS / 2; half >= lanes; half /= 2) {
+        for (unsigned half = THREADS / 2; half >= lanes; half /= 2) {
             __syncthreads();
             if (threadIdx.x < half) shared[threadIdx.x].add(shared[threadIdx.x + half]);
         }
         __syncthreads();
-        return shared[threadIdx.x % lanes];
+        return shared[threadIdx.x & (lanes - 1)];
     }
 
-    // The sum of the parts that the blocks of an earlier kernel wrote: (splits, channels).
+    // The sum of the parts that the blocks of an earlier kernel kept.
     template <typename Part>
-    __device__ Part sum_of_blocks(const Part* __restrict__ parts) const {
-        Part part = {};
+    __device__ Part sum_of_blocks(const ACCUM* __restrict__ parts) const {
+        Part sum = {};
         if (exists())
-            for (int i = first; i < gridDim.y; i += step) part.add(parts[i * channels + channel]);
-        return sum_of_threads(part);
+            for (unsigned split = first; split < gridDim.y; split += step) {
+                Part part;
+                for_each_number(part, split,
+                                [&](ACCUM& number, long long at) { number = parts[at]; });
+                sum.add(part);
+            }
+        return sum_of_threads(sum);
+    }
+
+    // Keeps this block's part: parts are (numbers of a part, splits, channels).
+    template <typename Part>
+    __device__ void keep(Part part, ACCUM* parts) const {
+        if (exists() && first == 0)
+            for_each_number(part, blockIdx.y,
+                            [&](ACCUM& number, long long at) { parts[at] = number; });
+    }
+
+  private:
+    template <typename Part, typename Visit>
+    __device__ void for_each_number(Part& part, unsigned split, Visit visit) const {
+        ACCUM* numbers = reinterpret_cast<ACCUM*>(&part);
+#pragma unroll
+        for (int i = 0; i < sizeof(Part) / sizeof(ACCUM); ++i)
+            visit(numbers[i], ((long long)i * gridDim.y + split) * channels + channel);
     }
 };
 
@@ -93,20 +113,6 @@ struct Moments {
         mean += apart * share;
         squares += other.squares + apart * apart * count * share;
         count += other.count;
-    }
-
-    __device__ void add(Pack x) {
-        ACCUM origin = ACCUM(x.v[0]), sum = 0;
-        Moments here = {WIDTH, 0, 0};
-#pragma unroll
-        for (int i = 1; i < WIDTH; ++i) sum += ACCUM(x.v[i]) - origin;
-        here.mean = origin + sum / WIDTH;
-#pragma unroll
-        for (int i = 0; i < WIDTH; ++i) {
-            ACCUM apart = ACCUM(x.v[i]) - here.mean;
-            here.squares += apart * apart;
-        }
-        add(here);
     }
 };
 
@@ -133,7 +139,7 @@ __device__ Pack& pack(SCALAR* x) {
 
 // y = (x - mean) scale + shift over this block's chunk.
 __device__ void normalize(const Place& place, const SCALAR* __restrict__ x, SCALAR* __restrict__ y,
-                          ACCUM mean, ACCUM scale, ACCUM shift, long long total, long long chunk) {
+                          ACCUM mean, ACCUM scale, ACCUM shift, unsigned total, unsigned chunk) {
     place.each(total, chunk, [&](long long at) {
         Pack in = pack(x + at), out;
 #pragma unroll
@@ -142,28 +148,41 @@ __device__ void normalize(const Place& place, const SCALAR* __restrict__ x, SCAL
     });
 }
 
-// parts[split, channel] = moments of the chunk
+// parts = moments of the chunks
 extern "C" __global__ void __launch_bounds__(THREADS)
-    batch_norm_moments(const SCALAR* __restrict__ x, void* parts, long long channels, int inner,
-                       long long total, long long chunk) {
+    batch_norm_moments(const SCALAR* __restrict__ x, ACCUM* __restrict__ parts, long long channels,
+                       unsigned inner, unsigned total, unsigned chunk) {
     Place place(channels, inner);
+    // Sums of what a thread's elements have over its first one: that is as near to their mean as
+    // any, and one of them, so that squares - sum^2 / count cancels little.
+    ACCUM count = 0, origin = 0, sum = 0, squares = 0;
+    place.each(total, chunk, [&](long long at) {
+        Pack in = pack(x + at);
+        if (count == 0) origin = ACCUM(in.v[0]);
+        count += WIDTH;
+#pragma unroll
+        for (int i = 0; i < WIDTH; ++i) {
+            ACCUM over = ACCUM(in.v[i]) - origin;
+            sum += over;
+            squares += over * over;
+        }
+    });
     Moments own = {};
-    place.each(total, chunk, [&](long long at) { own.add(pack(x + at)); });
-    own = place.sum_of_threads(own);
-    if (place.exists() && place.first == 0)
-        static_cast<Moments*>(parts)[blockIdx.y * channels + place.channel] = own;
+    if (count > 0) own = {count, origin + sum / count, squares - sum * (sum / count)};
+    place.keep(place.sum_of_threads(own), parts);
 }
 
 // y by the statistics of the batch, which are written to mean and var, and move the running ones,
 // where given: running = (1 - momentum) running + momentum batch, the variance times `unbiased`.
 extern "C" __global__ void __launch_bounds__(THREADS)
-    batch_norm_forward(const SCALAR* __restrict__ x, const void* parts,
+    batch_norm_forward(const SCALAR* __restrict__ x, const ACCUM* __restrict__ parts,
                        const PARAM* __restrict__ weight, const PARAM* __restrict__ bias,
                        SCALAR* __restrict__ y, ACCUM* __restrict__ mean, ACCUM* __restrict__ var,
                        PARAM* running_mean, PARAM* running_var, ACCUM momentum, ACCUM unbiased,
-                       ACCUM eps, long long channels, int inner, long long total, long long chunk) {
+                       ACCUM eps, long long channels, unsigned inner, unsigned total,
+                       unsigned chunk) {
     Place place(channels, inner);
-    Moments all = place.sum_of_blocks(static_cast<const Moments*>(parts));
+    Moments all = place.sum_of_blocks<Moments>(parts);
     if (!place.exists()) return;
     long long c = place.channel;
     ACCUM variance = all.squares / all.count;
@@ -185,7 +204,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     batch_norm_eval(const SCALAR* __restrict__ x, const PARAM* __restrict__ weight,
                     const PARAM* __restrict__ bias, const PARAM* __restrict__ mean,
                     const PARAM* __restrict__ var, SCALAR* __restrict__ y, ACCUM eps,
-                    long long channels, int inner, long long total, long long chunk) {
+                    long long channels, unsigned inner, unsigned total, unsigned chunk) {
     Place place(channels, inner);
     if (!place.exists()) return;
     long long c = place.channel;
@@ -193,11 +212,11 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     normalize(place, x, y, ACCUM(mean[c]), scale, of(bias, c, 0), total, chunk);
 }
 
-// parts[split, channel] = sums of the chunk
+// parts = sums of the chunks
 extern "C" __global__ void __launch_bounds__(THREADS)
     batch_norm_sums(const SCALAR* __restrict__ dy, const SCALAR* __restrict__ x,
-                    const ACCUM* __restrict__ mean, void* parts, long long channels, int inner,
-                    long long total, long long chunk) {
+                    const ACCUM* __restrict__ mean, ACCUM* __restrict__ parts, long long channels,
+                    unsigned inner, unsigned total, unsigned chunk) {
     Place place(channels, inner);
     Sums own = {};
     ACCUM center = place.exists() ? mean[place.channel] : 0;
@@ -207,9 +226,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         for (int i = 0; i < WIDTH; ++i)
             own.add({ACCUM(slope.v[i]), ACCUM(slope.v[i]) * (ACCUM(in.v[i]) - center)});
     });
-    own = place.sum_of_threads(own);
-    if (place.exists() && place.first == 0)
-        static_cast<Sums*>(parts)[blockIdx.y * channels + place.channel] = own;
+    place.keep(place.sum_of_threads(own), parts);
 }
 
 // With r = 1 / sqrt(var + eps) and all sums over the channel:
@@ -217,13 +234,13 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 // dw = r sum(dy (x - mean)), db = sum(dy)
 extern "C" __global__ void __launch_bounds__(THREADS)
     batch_norm_backward(const SCALAR* __restrict__ dy, const SCALAR* __restrict__ x,
-                        const void* parts, const PARAM* __restrict__ weight,
+                        const ACCUM* __restrict__ parts, const PARAM* __restrict__ weight,
                         const ACCUM* __restrict__ mean, const ACCUM* __restrict__ var,
                         SCALAR* __restrict__ dx, ACCUM* __restrict__ dw, ACCUM* __restrict__ db,
-                        ACCUM eps, long long channels, int inner, long long total,
-                        long long chunk) {
+                        ACCUM eps, long long channels, unsigned inner, unsigned total,
+                        unsigned chunk) {
     Place place(channels, inner);
-    Sums all = place.sum_of_blocks(static_cast<const Sums*>(parts));
+    Sums all = place.sum_of_blocks<Sums>(parts);
     if (!place.exists()) return;
     long long c = place.channel;
     ACCUM r = 1 / sqrt(var[c] + eps), center = mean[c], scale = of(weight, c, 1) * r;

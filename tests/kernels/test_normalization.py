@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from checks import compare
 import gpunn
 import gpunn.sim
 from gpunn.backends.reference.normalization import NormalizationPrimitives as Reference
+from gpunn.sim.profile import SECTOR, Profile
 
 launcher = pytest.importorskip("gpunn.backends.launcher")
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5, "float16": 2e-3, "bfloat16": 2e-2}
@@ -208,24 +210,19 @@ def test_instance_norm_takes_the_kernels_too():
 # Bytes ------------------------------------------------------------------------------------------
 
 
-def sectors(name: str) -> int:
-    """How many bytes a kernel has moved to and from global memory, in whole sectors."""
-    return 32 * sum(line.sectors for line in gpunn.sim.device().profile.kernel(name).lines.values())
-
-
 @pytest.fixture
-def profile(cuda: Any) -> Any:
+def moved(cuda: Any) -> Iterator[Callable[[str], int]]:
+    """How many bytes a kernel has moved to and from global memory, in whole sectors."""
     if not gpunn.sim.installed():
         pytest.skip("the simulator counts, a GPU does not")
-    gpunn.sim.install(profile=True)
-    gpunn.sim.device().profile.kernels.clear()
-    yield cuda
+    device = gpunn.sim.install(profile=True)
+    device.profile = Profile()
+    yield lambda name: SECTOR * sum(c.sectors for c in device.profile.kernel(name).lines.values())
     gpunn.sim.install()
 
 
 @pytest.mark.parametrize("shape", [(8, 4, 32, 32), (2048, 64)])
-def test_bytes_per_element(profile: Any, shape: tuple[int, ...]):
-    cuda = profile
+def test_bytes_per_element(cuda: Any, moved: Callable[[str], int], shape: tuple[int, ...]):
     x, dy = (normal(cuda, "float32", *shape, seed=s) for s in range(2))
     w = normal(cuda, "float32", shape[1])
     _, mean, var = cuda.batch_norm(x, w, w, 1e-3)
@@ -233,5 +230,5 @@ def test_bytes_per_element(profile: Any, shape: tuple[int, ...]):
     cuda.batch_norm_eval(x, w, w, mean, var, 1e-3)
     least = {"moments": 4, "forward": 8, "sums": 8, "backward": 12, "eval": 8}
     for name, floor in least.items():
-        moved = sectors(f"batch_norm_{name}") / x.size
-        assert floor <= moved <= 1.05 * floor, f"batch_norm_{name} moves {moved:.2f} bytes"
+        each = moved(f"batch_norm_{name}") / x.size
+        assert floor <= each <= 1.05 * floor, f"batch_norm_{name} moves {each:.2f} bytes"

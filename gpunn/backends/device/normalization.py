@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from gpunn.backends.launcher import Source, builds, ceil_div, width
@@ -89,7 +90,12 @@ class _Channels:
         self.build = {"SCALAR": x.dtype, "PARAM": param, "WIDTH": wide}
         columns = _COLUMNS if inner == 1 else 1
         across, threads = ceil_div(self.channels, columns), _THREADS // columns
-        splits = min(ceil_div(_BLOCKS, across), ceil_div(self.total, threads * _ELEMENTS))
+        # The last: every block reads the parts of all, which shall be little beside its chunk.
+        splits = min(
+            ceil_div(_BLOCKS, across),
+            ceil_div(self.total, threads * _ELEMENTS),
+            max(1, math.isqrt(self.total // 64)),
+        )
         chunk = ceil_div(ceil_div(self.total, splits), threads * wide) * threads * wide
         self.grid = across, ceil_div(self.total, chunk)
         self.numbers = self.channels, inner, self.total, chunk
@@ -104,7 +110,7 @@ class _Channels:
 
     def parts(self, xp: Any, n: int) -> Any:
         """Room for ``n`` numbers from every block and channel."""
-        return xp.empty((self.grid[1], self.channels, n), _ACCUM[self.build["SCALAR"].name])
+        return xp.empty((n, self.grid[1], self.channels), _ACCUM[self.build["SCALAR"].name])
 
 
 def _param(x: Any, *vectors: Any) -> str | None:
