@@ -19,6 +19,7 @@ from gpunn.backends import cuda
 from gpunn.backends.base import Backend
 from gpunn.backends.device import memory
 from gpunn.backends.device.array import DeviceArray
+from gpunn.backends.device.convolution import DeviceConvolution
 from gpunn.backends.device.dropout import DeviceDropout
 from gpunn.backends.device.normalization import DeviceNormalization
 from gpunn.backends.device.pooling import DevicePooling
@@ -27,7 +28,9 @@ array_type: type = cupy.ndarray
 memory.install()
 
 
-class CudaBackend(DeviceDropout, DeviceNormalization, DevicePooling, DeviceArray, Backend):
+class CudaBackend(
+    DeviceConvolution, DeviceDropout, DeviceNormalization, DevicePooling, DeviceArray, Backend
+):
     """Every primitive on the current CUDA device."""
 
     def special(self, name: str) -> Any:

@@ -1,0 +1,190 @@
+// Convolution in two dimensions, forward and to its input: an implicit matrix product.
+//
+//   y[n, m, p, q] = bias[m] + sum over c, r, s of weight[m, c, r, s] * x[n, c, row(p, r), column(q,
+//   s)]
+//
+// where row(p, r) = p * stride + origin + r * step, and x is 0 outside. A row of the product is an
+// output channel m, a column is a pixel (n, p, q), and the sum runs over k = (c, r, s). No columns
+// are written to memory (im2col): each thread gathers what its pixel sees into shared memory.
+//
+// To the input it is the same sum: inputs of one remainder modulo the stride see the same taps of
+// the filter, a whole number of outputs apart. So dx is stride_h * stride_w convolutions of dy with
+// stride 1, which multiply only what is there. There, c is an output channel and m an input
+// channel.
+//
+// Arrays, contiguous: x (N, groups * C, H, W); bias (groups * M) or null; y (N, groups * M, P, Q),
+// or every y_column-th column of every so manieth row of a larger one. `packed` holds the weights
+// in the order in which blocks take them, `taps` what conv2d.cuh says of each k.
+//
+// Launch: conv2d_pack, then blocks of THREADS in a grid of (tiles of m * tiles of pixels, groups).
+// Tiles of m come first: blocks that read the same x run together. STAGES * STAGE words of shared
+// memory.
+//
+// Bytes: y is written once, in whole sectors (16-bit: halves of them; dx of a stride above 1: by
+// phases, whose elements alternate). x is gathered once for each tap and each BM channels of y; the
+// least is once, and caches make most of it so: above some ten channels the arithmetic takes
+// longer.
+//
+// Limits: filters of 15 x 16, 2^31 - 128 pixels, 2^31 weights, 4 GiB an image.
+#include "conv2d.cuh"
+
+constexpr int DEPTH = BK * PAIR;                                // k in a tile
+constexpr int GATHERED = BK * BN / THREADS;                     // words of b a thread brings
+constexpr int VECTORS = BK * BM * sizeof(Word) / 16 / THREADS;  // of a
+static_assert(PAD == 0 && VECTORS * THREADS * 16 == BK * BM * sizeof(Word), "equal shares");
+
+// packed[group][tile of m][tile of k][as a stage holds it]. STAGES tiles of zeros follow the last,
+// as in the table: the loop may fetch without asking whether there is more.
+// One thread for each of `count` elements of packed; 256 in a block.
+extern "C" __global__ void __launch_bounds__(256)
+    conv2d_pack(const SCALAR* __restrict__ weight, SCALAR* __restrict__ packed,
+                unsigned int* __restrict__ taps, long long count, const Conv conv) {
+    const long long i = blockIdx.x * 256LL + threadIdx.x;
+    if (i >= count) return;
+    const int columns = (conv.rows + BM - 1) / BM * BM, depth = (conv.tiles + STAGES) * DEPTH;
+    const int m = i % columns, k = i / columns % depth;
+    const long long group = i / columns / depth;
+
+    const int area = conv.h.taps * conv.w.taps, c = k / area;
+    const int r = conv.h.first + k % area / conv.w.taps * conv.h.every;
+    const int s = conv.w.first + k % area % conv.w.taps * conv.w.every;
+    SCALAR value = 0;
+    if (m < conv.rows && c < conv.channels)
+        value = weight[group * conv.weight_group + (long long)m * conv.weight_m +
+                       (long long)c * conv.weight_c + r * conv.weight_h + s];
+    if constexpr (TENSOR == 1 && !HALVES) value = __uint_as_float(tf32(value));
+
+    const long long tile = (group * (columns / BM) + m / BM) * (conv.tiles + STAGES) + k / DEPTH;
+    packed[tile * DEPTH * BM + place_a(k % DEPTH / PAIR, m % BM) * PAIR + k % PAIR] = value;
+    if (group == 0 && m == 0) ((uint2*)taps)[k] = tap(conv, k);
+}
+
+// Brings the tiles: of a so many vectors, of b the column of one pixel or a part of it.
+struct Loader {
+    static constexpr bool ROUNDED = true;  // a is TF32 already
+    const Vector* weights;
+    const char* pixel;  // its first tap; perhaps outside x, then it is not read
+    const uint4* taps;
+    uint unseen, at_b;
+    uint2 next[GATHERED * PAIR];
+    Vector vectors[ASYNC ? 1 : VECTORS];  // on their way through registers
+    Element elements[ASYNC ? 1 : GATHERED * PAIR];
+
+    DEVICE Loader(const SCALAR* x, const SCALAR* packed, const uint* table, const Conv& conv,
+                  int tile_m, int tile_n) {
+        const int word = threadIdx.x / BN * GATHERED, column = threadIdx.x % BN;
+        const int plane = conv.h.out * conv.w.out, number = tile_n * BN + column;
+        const int n = number / plane, p = number % plane / conv.w.out, q = number % conv.w.out;
+        const int h = p * conv.h.stride + conv.h.origin, w = q * conv.w.stride + conv.w.origin;
+        const long long image = (long long)n * gridDim.y + blockIdx.y;
+        const long long row = image * conv.channels * conv.h.size + h;
+        pixel = (const char*)(x + row * conv.w.size + w);
+        unseen = n < conv.images ? outside(conv, h, w) : ~0u;
+        taps = (const uint4*)table + word * PAIR / 2;
+        at_b = place_b(word, column);
+
+        const int columns = (conv.rows + BM - 1) / BM;
+        const long long tile = ((long long)blockIdx.y * columns + tile_m) * (conv.tiles + STAGES);
+        weights = (const Vector*)(packed + tile * DEPTH * BM) + threadIdx.x;
+        keep(pixel);
+    }
+
+    DEVICE void look() {
+#pragma unroll
+        for (int i = 0; i < GATHERED * PAIR; i += 2) *(uint4*)&next[i] = taps[i / 2];
+        taps += DEPTH / 2;
+    }
+
+    DEVICE void fetch(Word* memory, uint stage) {
+#pragma unroll
+        for (int i = 0; i < VECTORS; ++i) {
+            if constexpr (ASYNC)
+                copy_vector((Vector*)(memory + stage) + threadIdx.x + i * THREADS,
+                            weights + i * THREADS);
+            else
+                vectors[i] = weights[i * THREADS];
+        }
+        weights += BK * BM * sizeof(Word) / 16;
+#pragma unroll
+        for (int i = 0; i < GATHERED * PAIR; ++i) {
+            const char* from = pixel + next[i].x;
+            const bool seen = !(unseen & next[i].y);
+            if constexpr (ASYNC)
+                copy_element(memory + (stage + at_b) + i * LDB, from, seen);
+            else
+                elements[i] = seen ? __ldg((const Element*)from) : Element(0);
+        }
+    }
+
+    DEVICE void land(Word* memory, uint stage) {
+        if constexpr (!ASYNC) {
+#pragma unroll
+            for (int i = 0; i < VECTORS; ++i)
+                ((Vector*)(memory + stage))[threadIdx.x + i * THREADS] = vectors[i];
+#pragma unroll
+            for (int i = 0; i < GATHERED; ++i)
+                memory[stage + at_b + i * LDB] = word(elements + i * PAIR);
+        }
+    }
+};
+
+// A block's tile of y, with the bias. DENSE: a group of pixels is one piece of memory.
+template <bool DENSE>
+DEVICE void store(const Tile& tile, const SCALAR* bias, SCALAR* y, const Conv& conv, int first_m,
+                  int first_n) {
+    constexpr int PIECE = DENSE ? Tile::GROUP : 1;
+    struct alignas(PIECE * sizeof(SCALAR)) Piece {
+        SCALAR v[PIECE];
+    };
+    const int plane = conv.h.out * conv.w.out, channel = blockIdx.y * conv.rows + first_m;
+#pragma unroll
+    for (int j = 0; j < Tile::GROUPS * Tile::GROUP; j += PIECE) {
+        const int number = first_n + tile.column(j / Tile::GROUP) + j % Tile::GROUP;
+        const int n = number / plane, p = number % plane / conv.w.out, q = number % conv.w.out;
+        if (n >= conv.images) continue;
+        SCALAR* to = y + ((long long)n * gridDim.y * conv.rows + channel) * conv.y_channel +
+                     conv.y_first + (long long)p * conv.y_row + (long long)q * conv.y_column;
+#pragma unroll
+        for (int i = 0; i < Tile::LINES; ++i) {
+            const int m = tile.row(i);
+            if (first_m + m >= conv.rows) continue;
+            const ACCUM add = bias ? ACCUM(bias[channel + m]) : ACCUM(0);
+            Piece piece;
+#pragma unroll
+            for (int e = 0; e < PIECE; ++e)
+                piece.v[e] = SCALAR(tile.value(i, j / Tile::GROUP, j % Tile::GROUP + e) + add);
+            *(Piece*)(to + (long long)m * conv.y_channel) = piece;
+        }
+    }
+}
+
+DEVICE void convolve(const SCALAR* x, const SCALAR* packed, const uint* taps, const SCALAR* bias,
+                     SCALAR* y, const Conv& conv) {
+    extern __shared__ Vector memory[];
+    const int tiles_m = (conv.rows + BM - 1) / BM;
+    const int tile_m = blockIdx.x % tiles_m, tile_n = blockIdx.x / tiles_m;
+    Loader loader(x, packed, taps, conv, tile_m, tile_n);
+    Tile tile;
+    accumulate(tile, loader, (Word*)memory, conv.tiles);
+    const bool dense = conv.y_column == 1 && conv.y_row == conv.w.out &&
+                       conv.h.out * conv.w.out % Tile::GROUP == 0;
+    if (dense)
+        store<true>(tile, bias, y, conv, tile_m * BM, tile_n * BN);
+    else
+        store<false>(tile, bias, y, conv, tile_m * BM, tile_n * BN);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
+    conv2d_forward(const SCALAR* __restrict__ x, const SCALAR* __restrict__ packed,
+                   const unsigned int* __restrict__ taps, const SCALAR* __restrict__ bias,
+                   SCALAR* __restrict__ y, const Conv conv) {
+    convolve(x, packed, taps, bias, y, conv);
+}
+
+// One phase of dx.
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
+    conv2d_backward_data(const SCALAR* __restrict__ dy, const SCALAR* __restrict__ packed,
+                         const unsigned int* __restrict__ taps, SCALAR* __restrict__ dx,
+                         const Conv conv) {
+    convolve(dy, packed, taps, nullptr, dx, conv);
+}

@@ -1,0 +1,115 @@
+"""conv2d.cu: every build against the reference in float64 on the same device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from checks import compare
+
+import gpunn
+from gpunn.backends.reference.convolution import ConvolutionPrimitives as Reference
+from gpunn.backends.reference.window import output_size
+
+launcher = pytest.importorskip("gpunn.backends.launcher")
+# Of the largest element: each factor rounded to so many bits, sums in float32 or better.
+TOLERANCE = {"float64": 1e-14, "float32": 1e-6, "float16": 1e-3, "bfloat16": 8e-3}
+TOLERANCE |= {"tf32": 2e-3, "tf32x3": 1e-6}
+
+# images, channels, output channels, size, kernel, stride, padding, dilation, groups
+CASES = {
+    "plain": (2, 3, 5, (9, 7), (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "groups": (2, 6, 34, (9, 7), (3, 2), (2, 1), (1, 0), (1, 2), 2),
+    "tiles": (3, 11, 66, (8, 9), (1, 3), (1, 1), (0, 1), (1, 1), 1),
+    "tiles of rows": (1, 4, 130, (6, 8), (3, 2), (1, 2), (2, 1), (1, 1), 1),
+    "one dimension": (3, 4, 6, (17,), (4,), (3,), (2,), (1,), 2),
+    "taps between strides": (1, 2, 3, (7, 7), (2, 1), (3, 2), (0, 0), (1, 1), 1),
+    "stride and dilation": (2, 5, 7, (8, 6), (3, 3), (2, 4), (2, 2), (2, 2), 1),
+    "more padding than filter": (1, 2, 3, (3, 2), (2, 2), (1, 1), (4, 3), (1, 1), 1),
+    "inputs that nothing sees": (2, 2, 2, (8, 9), (2, 2), (3, 5), (0, 0), (1, 1), 1),
+    "the largest filter": (1, 1, 2, (15, 17), (15, 16), (1, 1), (3, 2), (1, 1), 1),
+    "pieces": (2, 3, 4, (6, 6), (3, 3), (1, 1), (1, 1), (1, 1), 1),
+}
+ALL = list(CASES)
+SOME = ["plain", "groups", "tiles", "tiles of rows", "one dimension", "pieces"]
+BUILDS = [
+    *(("float32", "ieee", case) for case in ALL),
+    *(("float64", "ieee", case) for case in SOME),
+    *(("float32", precision, case) for precision in ("tf32", "tf32x3") for case in SOME),
+    *((dtype, "ieee", case) for dtype in ("float16", "bfloat16") for case in SOME),
+]
+
+
+@pytest.fixture(autouse=True)
+def precision() -> Iterator[Any]:
+    """Sets the switch of convolutions, until the test is over."""
+    switch = gpunn.backends.cuda.conv
+    before = switch.fp32_precision
+
+    def set_to(value: str) -> None:
+        switch.fp32_precision = value
+
+    yield set_to
+    switch.fp32_precision = before
+
+
+def element(dtype: str) -> Any:
+    return np.dtype(pytest.importorskip("ml_dtypes").bfloat16 if dtype == "bfloat16" else dtype)
+
+
+def normal(cuda: Any, dtype: str, *shape: int, seed: int = 0) -> Any:
+    """Random numbers on the device, one element into their memory."""
+    made = cuda.xp.empty(math.prod(shape) + 1, element(dtype))
+    x = made[1:].reshape(shape)
+    drawn = np.random.default_rng((seed, *shape)).standard_normal(shape, "f4")
+    x[...] = cuda.from_numpy(drawn.astype(element(dtype)))
+    return x
+
+
+def wide(x: Any) -> Any:
+    return None if x is None else x.astype("f4").astype("f8")
+
+
+def same(cuda: Any, got: Any, expected: Any, tolerance: float, what: str) -> None:
+    a, b = (cuda.to_numpy(wide(v)) for v in (got, expected))
+    compare(a, b, what, 0, tolerance * max(1, float(abs(b).max())))
+
+
+def arrays(cuda: Any, dtype: str, case: Any) -> tuple[Any, ...]:
+    n, c, o, size, kernel, stride, padding, dilation, groups = case
+    out = tuple(map(output_size, size, kernel, stride, padding, dilation))
+    x, w = normal(cuda, dtype, n, c, *size), normal(cuda, dtype, o, c // groups, *kernel)
+    return x, w, normal(cuda, dtype, o), normal(cuda, dtype, n, o, *out, seed=1)
+
+
+@pytest.mark.parametrize(("dtype", "how", "case"), BUILDS)
+def test_forward(cuda: Any, precision: Any, dtype: str, how: str, case: str):
+    precision(how)
+    _, _, o, *_, groups = CASES[case]
+    geometry = CASES[case][5:]
+    x, w, b, _ = arrays(cuda, dtype, CASES[case])
+    for bias in (b, None):
+        with launcher.recorded() as names:
+            y = cuda.conv(x, w, bias, *geometry)
+        assert names == ["conv2d_pack", "conv2d_forward"]
+        assert y.dtype == x.dtype
+        expected = Reference.conv(cuda, wide(x), wide(w), wide(bias), *geometry)
+        same(cuda, y, expected, TOLERANCE[dtype if how == "ieee" else how], "y")
+
+
+@pytest.mark.parametrize(("dtype", "how", "case"), BUILDS)
+def test_backward_data(cuda: Any, precision: Any, dtype: str, how: str, case: str):
+    precision(how)
+    size, geometry = CASES[case][3], CASES[case][5:]
+    _, w, _, dy = arrays(cuda, dtype, CASES[case])
+    with launcher.recorded() as names:
+        dx = cuda.conv_input(dy, w, size, *geometry)
+    phases = math.prod(map(min, geometry[0], size))
+    assert names.count("conv2d_backward_data") == phases
+    assert set(names) == {"conv2d_pack", "conv2d_backward_data"}
+    assert dx.dtype == dy.dtype
+    expected = Reference.conv_input(cuda, wide(dy), wide(w), size, *geometry)
+    same(cuda, dx, expected, TOLERANCE[dtype if how == "ieee" else how], "dx")
