@@ -10,6 +10,7 @@ import numpy
 from gpunn.autograd.variable import Variable, wrap
 from gpunn.ops import (
     arithmetic,
+    binary,
     comparison,
     conversion,
     gathering,
@@ -80,8 +81,8 @@ class Methods(Values):
     __rfloordiv__ = _operator(arithmetic.floor_divide, swap=True)
     __mod__ = _operator(arithmetic.remainder)
     __rmod__ = _operator(arithmetic.remainder, swap=True)
-    __pow__ = _operator(arithmetic.Pow.apply)
-    __rpow__ = _operator(arithmetic.Pow.apply, swap=True)
+    __pow__ = _operator(arithmetic.pow)
+    __rpow__ = _operator(arithmetic.pow, swap=True)
     __matmul__ = _operator(products.matmul, numbers=False)
     __rmatmul__ = _operator(products.matmul, swap=True, numbers=False)
     if TYPE_CHECKING:  # elementwise, which object's do not foresee
@@ -159,6 +160,71 @@ class Methods(Values):
     __ixor__ = _operator(_in_place(comparison.bitwise_xor))
     __ilshift__ = _operator(_in_place(comparison.bitwise_left_shift))
     __irshift__ = _operator(_in_place(comparison.bitwise_right_shift))
+
+    hypot_ = _in_place(binary.hypot)
+    copysign_ = _in_place(binary.copysign)
+    xlogy_ = _in_place(binary.xlogy)
+    nextafter_ = _in_place(binary.nextafter)
+    heaviside_ = _in_place(binary.heaviside)
+    gcd_ = _in_place(binary.gcd)
+    lcm_ = _in_place(binary.lcm)
+    ldexp_ = _in_place(binary.ldexp)
+    float_power_ = _in_place(binary.float_power)
+
+    asinh_ = _in_place(pointwise.asinh)
+    acosh_ = _in_place(pointwise.acosh)
+    atanh_ = _in_place(pointwise.atanh)
+    sinc_ = _in_place(pointwise.sinc)
+    erfc_ = _in_place(pointwise.erfc)
+    erfinv_ = _in_place(pointwise.erfinv)
+    lgamma_ = _in_place(pointwise.lgamma)
+    deg2rad_ = _in_place(pointwise.deg2rad)
+    rad2deg_ = _in_place(pointwise.rad2deg)
+    frac_ = _in_place(pointwise.frac)
+    digamma_ = _in_place(pointwise.digamma)
+    polygamma_ = _in_place(pointwise.polygamma)
+    nan_to_num_ = _in_place(pointwise.nan_to_num)
+    absolute_ = _in_place(pointwise.absolute)
+    negative_ = _in_place(pointwise.negative)
+    fix_ = _in_place(pointwise.fix)
+    sgn_ = _in_place(pointwise.sgn)
+    arccos_ = _in_place(pointwise.arccos)
+    arcsin_ = _in_place(pointwise.arcsin)
+    arctan_ = _in_place(pointwise.arctan)
+    arccosh_ = _in_place(pointwise.arccosh)
+    arcsinh_ = _in_place(pointwise.arcsinh)
+    arctanh_ = _in_place(pointwise.arctanh)
+
+    logit_ = _in_place(arithmetic.logit)
+    subtract_ = _in_place(arithmetic.subtract)
+    multiply_ = _in_place(arithmetic.multiply)
+    divide_ = _in_place(arithmetic.divide)
+    true_divide_ = _in_place(arithmetic.true_divide)
+    clip_ = _in_place(arithmetic.clip)
+    arctan2_ = _in_place(arithmetic.arctan2)
+    clamp_min_ = _in_place(arithmetic.clamp_min)
+    clamp_max_ = _in_place(arithmetic.clamp_max)
+    atan2_ = _in_place(arithmetic.atan2)
+
+    greater_ = _in_place(comparison.greater)
+    greater_equal_ = _in_place(comparison.greater_equal)
+    less_ = _in_place(comparison.less)
+    less_equal_ = _in_place(comparison.less_equal)
+    not_equal_ = _in_place(comparison.not_equal)
+    eq_ = _in_place(comparison.eq)
+    ne_ = _in_place(comparison.ne)
+    lt_ = _in_place(comparison.lt)
+    le_ = _in_place(comparison.le)
+    gt_ = _in_place(comparison.gt)
+    ge_ = _in_place(comparison.ge)
+    logical_and_ = _in_place(comparison.logical_and)
+    logical_or_ = _in_place(comparison.logical_or)
+    logical_xor_ = _in_place(comparison.logical_xor)
+    bitwise_and_ = _in_place(comparison.bitwise_and)
+    bitwise_or_ = _in_place(comparison.bitwise_or)
+    bitwise_xor_ = _in_place(comparison.bitwise_xor)
+    bitwise_left_shift_ = _in_place(comparison.bitwise_left_shift)
+    bitwise_right_shift_ = _in_place(comparison.bitwise_right_shift)
 
     # Methods --------------------------------------------------------------------------------
 
@@ -311,3 +377,50 @@ class Methods(Values):
     clamp_min = arithmetic.clamp_min
     clamp_max = arithmetic.clamp_max
     positive = pointwise.positive
+    hypot = binary.hypot
+    copysign = binary.copysign
+    fmax = binary.fmax
+    fmin = binary.fmin
+    logaddexp = binary.logaddexp
+    logaddexp2 = binary.logaddexp2
+    xlogy = binary.xlogy
+    nextafter = binary.nextafter
+    heaviside = binary.heaviside
+    gcd = binary.gcd
+    lcm = binary.lcm
+    ldexp = binary.ldexp
+    float_power = binary.float_power
+    asinh = pointwise.asinh
+    acosh = pointwise.acosh
+    atanh = pointwise.atanh
+    sinc = pointwise.sinc
+    erfc = pointwise.erfc
+    erfinv = pointwise.erfinv
+    lgamma = pointwise.lgamma
+    deg2rad = pointwise.deg2rad
+    rad2deg = pointwise.rad2deg
+    frac = pointwise.frac
+    signbit = pointwise.signbit
+    isneginf = pointwise.isneginf
+    isposinf = pointwise.isposinf
+    isreal = pointwise.isreal
+    digamma = pointwise.digamma
+    polygamma = pointwise.polygamma
+    nan_to_num = pointwise.nan_to_num
+    negative = pointwise.negative
+    fix = pointwise.fix
+    sgn = pointwise.sgn
+    arccos = pointwise.arccos
+    arcsin = pointwise.arcsin
+    arctan = pointwise.arctan
+    arccosh = pointwise.arccosh
+    arcsinh = pointwise.arcsinh
+    arctanh = pointwise.arctanh
+    logit = arithmetic.logit
+    true_divide = arithmetic.true_divide
+    arctan2 = arithmetic.arctan2
+    greater = comparison.greater
+    greater_equal = comparison.greater_equal
+    less = comparison.less
+    less_equal = comparison.less_equal
+    not_equal = comparison.not_equal

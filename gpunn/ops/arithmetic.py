@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.function import Function
 from gpunn.autograd.variable import Array, Variable, wrap
-from gpunn.dtype import FLOATING
+from gpunn.dtype import FLOATING, in_use
 from gpunn.ops.common import (
     Number,
     Pointwise,
+    float_array,
+    need_tensor,
     not_implemented,
     operands,
     xp_of,
 )
 from gpunn.ops.comparison import ge
 from gpunn.ops.pointwise import Masked, log, logical_not
+from gpunn.ops.precision import cast_for
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -357,9 +360,17 @@ def div(
     return Rounded.apply(input, other, rounding_mode)
 
 
+class FloorDivide(Rounded):
+    """PyTorch has no derivative for this name, though it has for ``div``'s rounding modes."""
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        raise RuntimeError("derivative for aten::floor_divide is not implemented")
+
+
 def floor_divide(input: Tensor | Number, other: Tensor | Number) -> Tensor:
-    """``floor(input / other)``, broadcasting, in the promoted dtype."""
-    return Rounded.apply(input, other, "floor")
+    """``floor(input / other)``, broadcasting, in the promoted dtype; it has no gradient."""
+    return FloorDivide.apply(input, other, "floor")
 
 
 def remainder(input: Tensor | Number, other: Tensor | Number) -> Tensor:
@@ -374,21 +385,28 @@ def fmod(input: Tensor, other: Tensor | Number) -> Tensor:
 
 def pow(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
     """``input ** exponent``, broadcasting."""
+    if in_use:
+        input, exponent = cast_for("pow", input, exponent)
     return Pow.apply(input, exponent)
 
 
 def atan2(input: Tensor, other: Tensor) -> Tensor:
     """The angle of the point (``other``, ``input``), in (-π, π], elementwise, broadcasting."""
+    if in_use:
+        input, other = cast_for("atan2", input, other)
+    need_tensor("atan2", other, "other", 2)
     return Atan2.apply(input, other)
 
 
 def maximum(input: Tensor, other: Tensor) -> Tensor:
     """The larger of two, elementwise; NaN wins, and a tie shares the gradient equally."""
+    need_tensor("maximum", other, "other", 2)
     return Maximum.apply(input, other)
 
 
 def minimum(input: Tensor, other: Tensor) -> Tensor:
     """The smaller of two, elementwise; NaN wins, and a tie shares the gradient equally."""
+    need_tensor("minimum", other, "other", 2)
     return Minimum.apply(input, other)
 
 
@@ -427,3 +445,20 @@ def clamp_min(input: Tensor, min: Tensor | Number) -> Tensor:
 def clamp_max(input: Tensor, max: Tensor | Number) -> Tensor:
     """``min(input, max)``: ``clamp`` with this bound alone."""
     return Clamp.apply(input, None, max)
+
+
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
+    """log(x / (1 - x)), elementwise; with ``eps``, of ``input`` clamped to [eps, 1 - eps]."""
+    need_tensor("logit", input)
+    if input._data.dtype.kind not in FLOATING:
+        input = wrap(float_array(input))
+    x = input if eps is None else clamp(input, eps, 1 - eps)
+    return log(div(x, 1 - x))
+
+
+def rsub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+    """``other - alpha * input``, broadcasting."""
+    return Sub.apply(other, input if alpha == 1 else _scaled(other, input, alpha))
+
+
+subtract, multiply, divide, true_divide, clip, arctan2 = sub, mul, div, div, clamp, atan2

@@ -10,6 +10,7 @@ from gpunn.dtype import FLOATING
 from gpunn.ops.common import (
     Number,
     Pointwise,
+    need_tensor,
     not_implemented,
     operands,
 )
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 
-def _binary(name: str, doc: str, compute: Callable[[Any, Any, Any], Array]) -> Callable[..., Any]:
+def _binary(
+    name: str, doc: str, compute: Callable[[Any, Any, Any], Array], numbers: bool = True
+) -> Callable[..., Any]:
     class Compare(Pointwise):
         @staticmethod
         def forward(ctx: Any, x: Any, y: Any) -> Array:
@@ -29,6 +32,8 @@ def _binary(name: str, doc: str, compute: Callable[[Any, Any, Any], Array]) -> C
     Compare.__name__ = Compare.__qualname__ = name.title()
 
     def function(input: Tensor, other: Tensor | Number) -> Tensor:
+        if not numbers:
+            need_tensor(name, other, "other", 2)
         return Compare.apply(input, other)
 
     function.__name__ = function.__qualname__ = name
@@ -39,7 +44,7 @@ def _binary(name: str, doc: str, compute: Callable[[Any, Any, Any], Array]) -> C
 def _bits(name: str) -> Callable[[Any, Any, Any], Array]:
     def compute(xp: Any, a: Any, b: Any) -> Array:
         array = b if isinstance(a, (int, float)) else a
-        if array.dtype.kind in FLOATING:
+        if array.dtype.kind in FLOATING or (array.dtype.kind == "b" and name.endswith("shift")):
             raise not_implemented(name, array)
         return getattr(xp, name)(a, b)
 
@@ -52,9 +57,9 @@ lt = _binary("lt", "input < other", lambda xp, a, b: xp.less(a, b))
 le = _binary("le", "input <= other", lambda xp, a, b: xp.less_equal(a, b))
 gt = _binary("gt", "input > other", lambda xp, a, b: xp.greater(a, b))
 ge = _binary("ge", "input >= other", lambda xp, a, b: xp.greater_equal(a, b))
-logical_and = _binary("logical_and", "Both not 0", lambda xp, a, b: xp.logical_and(a, b))
-logical_or = _binary("logical_or", "Either not 0", lambda xp, a, b: xp.logical_or(a, b))
-logical_xor = _binary("logical_xor", "One alone not 0", lambda xp, a, b: xp.logical_xor(a, b))
+logical_and = _binary("logical_and", "Both not 0", lambda xp, a, b: xp.logical_and(a, b), False)
+logical_or = _binary("logical_or", "Either not 0", lambda xp, a, b: xp.logical_or(a, b), False)
+logical_xor = _binary("logical_xor", "One not 0", lambda xp, a, b: xp.logical_xor(a, b), False)
 bitwise_and = _binary("bitwise_and", "input & other", _bits("bitwise_and"))
 bitwise_or = _binary("bitwise_or", "input | other", _bits("bitwise_or"))
 bitwise_xor = _binary("bitwise_xor", "input ^ other", _bits("bitwise_xor"))
@@ -69,7 +74,10 @@ def isclose(
     atol: float = 1e-08,
     equal_nan: bool = False,
 ) -> Tensor:
-    """|input - other| <= atol + rtol * |other|, elementwise."""
+    """|input - other| <= atol + rtol * |other|, elementwise; both of one dtype."""
+    need_tensor("isclose", other, "other", 2)
+    if input.dtype != other.dtype:
+        raise RuntimeError(f"{input.dtype.title} did not match {other.dtype.title}")
     close = (input == other) | (isfinite(other) & (abs(input - other) <= atol + rtol * abs(other)))
     return close | (isnan(input) & isnan(other)) if equal_nan else close
 
@@ -88,3 +96,7 @@ def allclose(
 def equal(input: Tensor, other: Tensor) -> bool:
     """Whether both have the same shape and elements."""
     return input.data.shape == other.data.shape and bool((input == other).data.all())
+
+
+# PyTorch's other names.
+greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne

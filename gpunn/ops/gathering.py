@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from gpunn.autograd.variable import Array, Variable, wrap
-from gpunn.ops.common import Number, as_tensor_like, canonical_dim, xp_of
+from gpunn.ops.common import Number, as_tensor_like, broadcast_shapes, canonical_dim, xp_of
 from gpunn.ops.indexing import Index, IndexPut, _is_mask
 from gpunn.ops.pointwise import Masked, logical_not
 
@@ -103,6 +103,8 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     dim = canonical_dim(dim, input.data.ndim)
     if index.data.ndim > 1:
         raise IndexError("index_select(): Index is supposed to be a vector")
+    if index.data.dtype not in (numpy.int64, numpy.int32):
+        raise RuntimeError("index_select(): Expected dtype int32 or int64 for index")
     if not input.data.ndim:
         return input[None][index.reshape(-1)].reshape(())
     return input[(slice(None),) * dim + (index.reshape(-1),)]
@@ -113,7 +115,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     if dim is None:
         return gather(input.reshape(-1), 0, indices.reshape(-1))
     dim = canonical_dim(dim, input.data.ndim)
-    shape = numpy.broadcast_shapes(
+    shape = broadcast_shapes(
         tuple(1 if d == dim else n for d, n in enumerate(input.data.shape)),
         tuple(1 if d == dim else n for d, n in enumerate(indices.data.shape)),
     )
@@ -142,6 +144,8 @@ def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
 
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Tensor | Number) -> Tensor:
     """``input`` with ``value`` (a number or 0-d tensor) at ``index`` (a vector) of ``dim``."""
+    if index.data.dtype != numpy.int64:
+        raise IndexError("index_fill_(): Expected dtype int64 for index.")
     place = (slice(None),) * canonical_dim(dim, input.data.ndim) + (index.data.reshape(-1),)
     return IndexPut.apply(input, as_tensor_like(value, input), place, False)
 
@@ -172,7 +176,13 @@ def index_add(
 ) -> Tensor:
     """``input`` with ``alpha * source[i]`` added to element ``index[i]`` of ``dim``, in order."""
     dim = canonical_dim(dim, input.data.ndim)
-    place = (slice(None),) * dim + (index.data.reshape(-1),)
+    places, given = index.data.reshape(-1), source.data.shape
+    if len(given) > dim and given[dim] != places.size:
+        raise RuntimeError(
+            f"index_add_(): Number of indices ({places.size}) should be equal to source.size(dim): "
+            f"({given[dim]}), for dim: {dim}"
+        )
+    place = (slice(None),) * dim + (places,)
     return IndexPut.apply(input, source if alpha == 1 else source * alpha, place, True)
 
 

@@ -207,7 +207,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The elements of dimension ``dim``, each a view without it."""
     if not input.data.ndim:
-        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     dim = canonical_dim(dim, input.data.ndim)
     return tuple(select(input, dim, i) for i in range(input.data.shape[dim]))
 

@@ -10,7 +10,7 @@ import numpy
 from gpunn.autograd.variable import Array, wrap
 from gpunn.dtype import FLOATING, as_dtype
 from gpunn.ops.arithmetic import maximum, minimum, where
-from gpunn.ops.common import canonical_dim, canonical_dims, need_tensor, xp_of
+from gpunn.ops.common import canonical_dim, canonical_dims, need_tensor, not_implemented, xp_of
 from gpunn.ops.gathering import gather
 from gpunn.ops.reduction import Extremum, any
 from gpunn.ops.shape import squeeze
@@ -112,6 +112,8 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
         return Median.apply(input)
     dim = canonical_dim(dim, input.data.ndim)
     size = input.data.shape[dim] if input.data.ndim else 1
+    if input.data.dtype.kind == "b":
+        raise not_implemented("median_out", input.data)
     if not size:
         raise IndexError(f"median(): Expected reduction dim {dim} to have non-zero size.")
     order = argsort(input, dim)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpunn.autograd.variable import Array, Variable, wrap
 from gpunn.backends import type2backend
-from gpunn.dtype import FLOATING, accumulator
+from gpunn.dtype import FLOATING, accumulator, in_use
 from gpunn.ops.common import (
     Op,
     Pointwise,
@@ -17,6 +17,7 @@ from gpunn.ops.common import (
     not_implemented,
     xp_of,
 )
+from gpunn.ops.precision import LISTED, cast_for
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -84,6 +85,13 @@ def _unary(
             need_tensor(name, input)
         return op.apply(input)
 
+    def in_float32(input: Tensor) -> Tensor:
+        if in_use and isinstance(input, Variable):
+            (input,) = cast_for(name, input)
+        return plain(input)
+
+    if name in LISTED:
+        plain, function = function, in_float32
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{doc}, elementwise."
     return function
@@ -205,6 +213,58 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     return _nearest(input * 10.0**decimals) / 10.0**decimals
 
 
+def _frac(xp: Any, x: Array) -> Array:
+    return x - xp.trunc(x)
+
+
+def _sinc(xp: Any, x: Array) -> Array:
+    return xp.sinc(x).astype(x.dtype, copy=False)
+
+
+def _sinc_slope(dy: Tensor, x: Tensor) -> Tensor:
+    scaled = x * math.pi
+    slope = (cos(scaled) * scaled - sin(scaled)) / (scaled * x)
+    return Masked.apply(dy * slope, x != 0)
+
+
+def _lgamma(xp: Any, x: Array) -> Array:
+    return xp.where(x == -xp.inf, x.dtype.type(xp.inf), _special("gammaln")(xp, x))
+
+
+asinh = _unary(
+    "asinh", "arsinh x", lambda xp, x: xp.arcsinh(x), lambda dy, x: dy * rsqrt(x * x + 1)
+)
+acosh = _unary(
+    "acosh", "arcosh x", lambda xp, x: xp.arccosh(x), lambda dy, x: dy * rsqrt(x * x - 1)
+)
+atanh = _unary("atanh", "artanh x", lambda xp, x: xp.arctanh(x), lambda dy, x: dy / (1 - x * x))
+sinc = _unary("sinc", "sin(πx) / πx", _sinc, _sinc_slope)
+erfc = _unary(
+    "erfc", "1 - erf x", _special("erfc"), lambda dy, x: dy * exp(-x * x) * -_TWO_OVER_ROOT_PI
+)
+erfinv = _unary(
+    "erfinv", "The x whose erf it is", _special("erfinv"),
+    lambda dy, y: dy * exp(y * y) * (1 / _TWO_OVER_ROOT_PI),
+)  # fmt: skip
+lgamma = _unary("lgamma", "ln |Γ(x)|", _lgamma, lambda dy, x: dy * digamma(x))
+deg2rad = _unary(
+    "deg2rad", "Degrees to radians", lambda xp, x: x * (math.pi / 180),
+    lambda dy: dy * (math.pi / 180),
+)  # fmt: skip
+rad2deg = _unary(
+    "rad2deg", "Radians to degrees", lambda xp, x: x * (180 / math.pi),
+    lambda dy: dy * (180 / math.pi),
+)  # fmt: skip
+frac = _unary(
+    "frac", "The fraction x - trunc x", _frac, lambda dy: dy, integers=True, refuses="iub"
+)
+signbit = _unary(
+    "signbit", "Whether the sign is negative, of -0 too",
+    lambda xp, x: xp.signbit(x) if x.dtype.kind in FLOATING else x < 0, integers=True,
+)  # fmt: skip
+isneginf = _unary("isneginf", "Whether x is -∞", lambda xp, x: x == -xp.inf, integers=True)
+isposinf = _unary("isposinf", "Whether x is +∞", lambda xp, x: x == xp.inf, integers=True)
+isreal = _unary("isreal", "Always true", lambda xp, x: xp.ones(x.shape, bool), integers=True)
 bitwise_not = _unary("bitwise_not", "~x", lambda xp, x: xp.invert(x), integers=True, refuses="f")
 
 
@@ -213,3 +273,80 @@ def positive(input: Tensor) -> Tensor:
     if input.data.dtype.kind == "b":
         raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
     return input
+
+
+class Polygamma(Op):
+    """The ``n``-th derivative of the digamma function."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, n: int) -> Array:
+        ctx.n = n
+        ctx.save_for_backward(x)
+        data = float_array(x)
+        wide = data.astype(accumulator(data.dtype), copy=False)
+        backend = type2backend[type(data)]
+        y = backend.special("polygamma")(n, wide) if n else backend.special("psi")(wide)
+        # At 0 the two sides disagree; PyTorch takes the side of the zero's sign.
+        if not n:
+            y = backend.xp.where(wide == 0, -backend.xp.copysign(backend.xp.inf, wide), y)
+        return y.astype(data.dtype, copy=False)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        (x,) = ctx.saved_tensors
+        return dy * Polygamma.apply(x, ctx.n + 1), None
+
+
+def digamma(input: Tensor) -> Tensor:
+    """The derivative of ``lgamma``, elementwise."""
+    need_tensor("digamma", input)
+    return Polygamma.apply(input, 0)
+
+
+def polygamma(n: int, input: Tensor) -> Tensor:
+    """The ``n``-th derivative of ``digamma``, elementwise. A negative ``n`` raises RuntimeError."""
+    if n < 0:
+        raise RuntimeError("polygamma(n, x) does not support negative n.")
+    need_tensor("polygamma", input, "input", 2)
+    return Polygamma.apply(input, n)
+
+
+class NanToNum(Op):
+    """NaN and infinities replaced; the gradient flows where nothing was."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, values: tuple[float | None, ...]) -> Array:
+        xp, data = xp_of(x), x.data
+        if data.dtype.kind not in FLOATING:
+            return data.copy()
+        limit = float(xp.finfo(data.dtype).max) if data.dtype.kind == "f" else 3.3895314e38
+        nan, top, bottom = (
+            default if v is None else v
+            for v, default in zip(values, (0.0, limit, -limit), strict=True)
+        )
+        ctx.save_for_backward(xp.isfinite(data))
+        kind = data.dtype.type
+        y = xp.where(xp.isnan(data), kind(nan), data)
+        y = xp.where(data == xp.inf, kind(top), y)
+        return xp.where(data == -xp.inf, kind(bottom), y)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return Masked.apply(dy, ctx.saved_tensors[0]), None
+
+
+def nan_to_num(
+    input: Tensor,
+    nan: float | None = None,
+    posinf: float | None = None,
+    neginf: float | None = None,
+) -> Tensor:
+    """``input`` with NaN as ``nan`` (0), ±∞ as ``posinf``, ``neginf`` (the dtype's limits)."""
+    need_tensor("nan_to_num", input)
+    return NanToNum.apply(input, (nan, posinf, neginf))
+
+
+# PyTorch's other names.
+absolute, negative, fix, sgn = abs, neg, trunc, sign
+arccos, arcsin, arctan = acos, asin, atan
+arccosh, arcsinh, arctanh = acosh, asinh, atanh

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from gpunn.autograd.variable import Array, wrap
-from gpunn.dtype import FLOATING, accumulator, as_dtype, dtype, get_default_dtype
+from gpunn.dtype import FLOATING, accumulator, as_dtype, dtype, get_default_dtype, in_use
 from gpunn.ops.arithmetic import where
 from gpunn.ops.common import Op, canonical_dim, canonical_dims, dtype_of, need_tensor, xp_of
 from gpunn.ops.joining import flip, stack
 from gpunn.ops.pointwise import exp, log, sqrt
+from gpunn.ops.precision import cast_for
 from gpunn.ops.shape import Expand, Reshape
 
 if TYPE_CHECKING:
@@ -57,9 +58,12 @@ class Prod(Op):
         kept = _kept(x.data.shape, ctx.dims)
         dy = Reshape.apply(dy, kept)
         order = [d for d in range(x.data.ndim) if d not in ctx.dims] + list(ctx.dims)
-        flat = x.permute(order).reshape(*(x.data.shape[d] for d in order if d not in ctx.dims), -1)
+        shape = [x.data.shape[d] for d in order]
+        kept_dims = shape[: len(order) - len(ctx.dims)]
+        count = math.prod(shape[len(kept_dims) :])  # -1 would be ambiguous where it is empty
+        flat = x.permute(order).reshape(*kept_dims, count)
         others = _exclusive_product(flat) * flip(_exclusive_product(flip(flat, -1)), -1)
-        others = others.reshape(*(x.data.shape[d] for d in order))
+        others = others.reshape(shape)
         inverse = sorted(range(len(order)), key=order.__getitem__)
         return dy * others.permute(inverse), None, None, None
 
@@ -117,8 +121,10 @@ def _wide(data: Array) -> Any:
     return data.dtype if data.dtype.kind in FLOATING else numpy.int64
 
 
-def _cast(x: Tensor, to: dtype | None) -> Tensor:
-    return x if to is None else x.to(as_dtype(to))
+def _cast(name: str, x: Tensor, to: dtype | None) -> Tensor:
+    if to is not None:
+        return x.to(as_dtype(to))
+    return cast_for(name, x)[0] if in_use else x
 
 
 def _need_float(name: str, x: Tensor) -> None:
@@ -134,7 +140,7 @@ def sum(
 ) -> Tensor:
     """The sum over ``dim`` (None: all). Integers and bools sum to int64."""
     need_tensor("sum", input)
-    input = _cast(input, dtype)
+    input = _cast("sum", input, dtype)
     wide = None if dtype is None else input.data.dtype
     return Sum.apply(input, canonical_dims(dim, input.data.ndim), keepdim, wide)
 
@@ -144,7 +150,7 @@ def mean(
 ) -> Tensor:
     """The mean over ``dim`` (None: all). Integers raise RuntimeError; of nothing it is NaN."""
     need_tensor("mean", input)
-    input = _cast(input, dtype)
+    input = _cast("mean", input, dtype)
     _need_float("mean", input)
     dims = canonical_dims(dim, input.data.ndim)
     count = math.prod(input.data.shape[d] for d in dims)
@@ -156,7 +162,7 @@ def prod(
 ) -> Tensor:
     """The product over ``dim`` (None: all). The gradient is exact where factors are zero."""
     need_tensor("prod", input)
-    input = _cast(input, dtype)
+    input = _cast("prod", input, dtype)
     wide = None if dtype is None else input.data.dtype
     return Prod.apply(input, canonical_dims(dim, input.data.ndim), keepdim, wide)
 
@@ -252,14 +258,14 @@ def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
 
 def cumsum(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
     """The running sum along ``dim``."""
-    input = _cast(input, dtype)
+    input = _cast("cumsum", input, dtype)
     wide = None if dtype is None else input.data.dtype
     return Cumsum.apply(input, canonical_dim(dim, input.data.ndim), wide)
 
 
 def cumprod(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
     """The running product along ``dim``; its gradient, exact at zeros, is that of a loop."""
-    input = _cast(input, dtype)
+    input = _cast("cumprod", input, dtype)
     dim = canonical_dim(dim, input.data.ndim)
     if not input.data.size:
         return input.clone()
@@ -273,6 +279,8 @@ def cumprod(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
 
 def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
     """log Σ exp(x) over ``dim``, shifted by the maximum so that nothing overflows."""
+    if in_use:
+        (input,) = cast_for("logsumexp", input)
     dims = canonical_dims(dim, input.data.ndim)
     if input.data.dtype.kind not in FLOATING:
         input = input.to(get_default_dtype())
@@ -290,6 +298,8 @@ def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) ->
 def norm(input: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The p-norm (Σ|x|ᵖ)^(1/p) over ``dim``; "fro" is 2, inf the largest |x|, 0 counts."""
     need_tensor("norm", input)
+    if in_use:
+        (input,) = cast_for("norm", input)
     if input.data.dtype.kind not in FLOATING:
         raise RuntimeError(
             "linalg.vector_norm: Expected a floating point or complex tensor as input. "

@@ -1,0 +1,183 @@
+"""Elementwise operations of two tensors beyond arithmetic: a table, with derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from gpunn.autograd.variable import Array, Variable
+from gpunn.dtype import FLOATING, accumulator, float64
+from gpunn.ops.arithmetic import Masked, mul, pow
+from gpunn.ops.common import (
+    Number,
+    Pointwise,
+    as_tensor_like,
+    need_tensor,
+    not_implemented,
+    operands,
+)
+from gpunn.ops.pointwise import exp, exp2, log, sign
+
+if TYPE_CHECKING:
+    from gpunn.tensor import Tensor
+
+# dx (or dy) from the gradient of the result, both operands and the result.
+Derivative: TypeAlias = "Callable[[Any, Any, Any, Any], Tensor]"
+
+
+class _BinaryOp(Pointwise):
+    """One row of the table."""
+
+    compute: Callable[[Any, Array, Array], Array]
+    derivatives: tuple[Derivative, Derivative] | None
+    to_float: bool
+    takes: str
+    label: str
+
+    @classmethod
+    def forward(cls, ctx: Any, x: Tensor, y: Tensor) -> Array:
+        (a, b), xp = operands(x, y, to_float=cls.to_float)
+        if a.dtype.kind not in cls.takes:
+            raise not_implemented(cls.label, a)
+        result = cls.compute(xp, a, b)
+        ctx.save_for_backward(x, y, result if cls.derivatives else None)
+        return result
+
+    @classmethod
+    def backward(cls, ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        if cls.derivatives is None:
+            raise RuntimeError(f"derivative for aten::{cls.label} is not implemented")
+        x, y, result = ctx.saved_tensors
+        return tuple(
+            derivative(dy, x, y, result) if needed else None
+            for derivative, needed in zip(cls.derivatives, ctx.needs_input_grad, strict=True)
+        )
+
+
+def _binary(
+    name: str,
+    doc: str,
+    compute: Callable[[Any, Array, Array], Array],
+    dx: Derivative | None = None,
+    dy: Derivative | None = None,
+    *,
+    to_float: bool = False,
+    takes: str = FLOATING,
+    numbers: bool = False,
+) -> Callable[..., Tensor]:
+    """A function of two tensors whose common dtype is one of ``takes``; also of a tensor and a
+    number with ``numbers``; ``to_float`` takes integers as floats."""
+    body: dict[str, Any] = {
+        "compute": staticmethod(compute),
+        "derivatives": (dx, dy) if dx and dy else None,
+        "to_float": to_float,
+        "takes": takes,
+        "label": name,
+        "__module__": __name__,
+    }
+    op = type(name.title().replace("_", ""), (_BinaryOp,), body)
+
+    def function(input: Any, other: Any) -> Tensor:
+        if numbers and isinstance(other, Variable):
+            input = as_tensor_like(input, other)
+        elif numbers and isinstance(input, Variable):
+            other = as_tensor_like(other, input)
+        need_tensor(name, input)
+        need_tensor(name, other, "other", 2)
+        return op.apply(input, other)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{doc}, elementwise, broadcasting."
+    return function
+
+
+def _wider(function: str) -> Callable[[Any, Array, Array], Array]:
+    """NumPy's function, 16-bit floats computed in float32."""
+
+    def compute(xp: Any, a: Array, b: Array) -> Array:
+        wide = accumulator(a.dtype)
+        return getattr(xp, function)(a.astype(wide), b.astype(wide)).astype(a.dtype, copy=False)
+
+    return compute
+
+
+def _xlogy(xp: Any, a: Array, b: Array) -> Array:
+    product = a * xp.log(b)
+    return xp.where(xp.isnan(b), b, xp.where(a == 0, a.dtype.type(0), product))
+
+
+def _heaviside(xp: Any, a: Array, b: Array) -> Array:
+    return xp.where(a == 0, b, (a > 0).astype(a.dtype))
+
+
+def _first(dy: Any, x: Any, y: Any, result: Any) -> Tensor:
+    """For fmax and fmin: where the result is x, or y is NaN."""
+    return Masked.apply(dy, (x == result) | (y != y))
+
+
+def _second(dy: Any, x: Any, y: Any, result: Any) -> Tensor:
+    return Masked.apply(dy, ~((x == result) | (y != y)))
+
+
+_ALL = FLOATING + "iub"
+hypot = _binary(
+    "hypot", "√(input² + other²)", _wider("hypot"),
+    lambda dy, x, y, r: dy * (x / r), lambda dy, x, y, r: dy * (y / r),
+)  # fmt: skip
+copysign = _binary(
+    "copysign", "|input| with the sign of other", lambda xp, a, b: xp.copysign(a, b),
+    lambda dy, x, y, r: dy * sign(x) * sign(r), lambda dy, x, y, r: dy * 0,
+    to_float=True, numbers=True,
+)  # fmt: skip
+fmax = _binary(
+    "fmax", "The larger of two, or the one that is no NaN", lambda xp, a, b: xp.fmax(a, b),
+    _first, _second, takes=_ALL,
+)  # fmt: skip
+fmin = _binary(
+    "fmin", "The smaller of two, or the one that is no NaN", lambda xp, a, b: xp.fmin(a, b),
+    _first, _second, takes=_ALL,
+)  # fmt: skip
+logaddexp = _binary(
+    "logaddexp", "log(e^input + e^other)", _wider("logaddexp"),
+    lambda dy, x, y, r: dy * exp(x - r), lambda dy, x, y, r: dy * exp(y - r),
+)  # fmt: skip
+logaddexp2 = _binary(
+    "logaddexp2", "log₂(2^input + 2^other)", _wider("logaddexp2"),
+    lambda dy, x, y, r: dy * exp2(x - r), lambda dy, x, y, r: dy * exp2(y - r),
+)  # fmt: skip
+xlogy = _binary(
+    "xlogy", "input log(other), and 0 where input is 0", _xlogy,
+    lambda dy, x, y, r: Masked.apply(dy * log(y.to(dy.dtype)), ~((x == 0) & (y <= 0))),
+    lambda dy, x, y, r: dy * x / y, to_float=True, numbers=True,
+)  # fmt: skip
+nextafter = _binary(
+    "nextafter", "The number next to input on the way to other",
+    lambda xp, a, b: xp.nextafter(a, b),
+    lambda dy, x, y, r: dy, lambda dy, x, y, r: dy * 0, takes="f",
+)  # fmt: skip
+_step = _binary(
+    "heaviside", "0 where input < 0, other where it is 0, else 1", _heaviside, takes=_ALL
+)
+gcd = _binary("gcd", "The greatest common divisor", lambda xp, a, b: xp.gcd(a, b), takes="iu")
+lcm = _binary("lcm", "The least common multiple", lambda xp, a, b: abs(xp.lcm(a, b)), takes="iu")
+
+
+def heaviside(input: Tensor, values: Tensor) -> Tensor:
+    """0 where ``input`` < 0, ``values`` where it is 0, else 1; both of one dtype."""
+    need_tensor("heaviside", values, "values", 2)
+    if input.dtype != values.dtype:
+        raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
+    return _step(input, values)
+
+
+def ldexp(input: Tensor, other: Tensor) -> Tensor:
+    """``input * 2 ** other``, elementwise, broadcasting."""
+    need_tensor("ldexp", input)
+    need_tensor("ldexp", other, "other", 2)
+    return mul(input, pow(2.0, other))
+
+
+def float_power(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
+    """``input ** exponent`` in float64, elementwise, broadcasting."""
+    x, y = (v.to(float64) if isinstance(v, Variable) else float(v) for v in (input, exponent))
+    return pow(x, y)

@@ -1,0 +1,182 @@
+"""How a name is held to PyTorch: calls, their outcome in either library, and what must agree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import gpunn
+
+
+class Call(NamedTuple):
+    """Arguments; arrays among them, however deep, become tensors of the library at hand."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def __str__(self) -> str:
+        shown = [_shown(a) for a in self.args]
+        return ", ".join([*shown, *(f"{k}={_shown(v)}" for k, v in self.kwargs.items())])
+
+
+def call(*args: Any, **kwargs: Any) -> Call:
+    return Call(args, kwargs)
+
+
+class DType(NamedTuple):
+    """A dtype by name, for either library."""
+
+    name: str
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        odd = "" if value.flags.c_contiguous else " strided"
+        return f"{value.dtype}{list(value.shape)}{odd}"
+    if isinstance(value, (list, tuple)) and not isinstance(value, DType):
+        return f"({', '.join(map(_shown, value))})"
+    return value.name if isinstance(value, DType) else repr(value)
+
+
+def tensors(lib: Any, value: Any, leaves: list[Any]) -> Any:
+    """``value`` with its arrays as tensors; float64 ones require gradients and join ``leaves``."""
+    if isinstance(value, np.ndarray):
+        tensor = lib.from_numpy(value.copy("K"))
+        if value.dtype == np.float64:
+            leaves.append(tensor.requires_grad_())
+        return tensor
+    if isinstance(value, DType):
+        return getattr(lib, value.name)
+    if isinstance(value, (list, tuple)):
+        return type(value)(tensors(lib, v, leaves) for v in value)
+    return value
+
+
+class Outcome(NamedTuple):
+    """Results in order (arrays or plain values) and their gradients, or the error instead."""
+
+    results: list[Any]
+    error: Exception | None
+
+
+def outcome(lib: Any, function: Any, given: Call) -> Outcome:
+    """Call it, and follow the gradients of float64 inputs twice."""
+    leaves: list[Any] = []
+    try:
+        args = tensors(lib, given.args, leaves)
+        kwargs = {k: tensors(lib, v, leaves) for k, v in given.kwargs.items()}
+        results = list(_flat(function(*args, **kwargs)))
+        found = [_host(r) for r in results]
+        roots = [r for r in results if _differentiable(r)]
+        # As many entries in either library: a gradient that is missing is None, as is a zero one.
+        first = _gradients(lib, roots, leaves)
+        again = [g for g in first if g is not None and g.requires_grad]
+        found += map(_nonzero, [*first, *_gradients(lib, again, leaves)])
+    except Exception as error:
+        return Outcome([], error)
+    return Outcome(found, None)
+
+
+def _gradients(lib: Any, roots: list[Any], leaves: list[Any]) -> list[Any]:
+    """Of a weighted sum, so that no gradient cancels."""
+    if not roots:
+        return [None] * len(leaves)
+    total = sum((r * _weights(lib, r)).sum() for r in roots)
+    return list(lib.autograd.grad(total, leaves, create_graph=True, allow_unused=True))
+
+
+def _weights(lib: Any, r: Any) -> Any:
+    # Of the dtype of the root: what it is multiplied by must not promote it.
+    array = np.cos(np.arange(r.numel(), dtype=np.float64)).reshape(tuple(r.shape))
+    return lib.from_numpy(array).to(r.dtype)
+
+
+def _differentiable(value: Any) -> bool:
+    return hasattr(value, "requires_grad") and value.requires_grad
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    if (
+        isinstance(value, (list, tuple))
+        and not hasattr(value, "numel")
+        and type(value) is not DType
+    ):
+        for v in value:
+            yield from _flat(v)
+    else:
+        yield value
+
+
+def _host(value: Any) -> Any:
+    """An array, or the text of what is none."""
+    if hasattr(value, "detach"):
+        value = value.detach()
+        wide = value.float() if str(value.dtype).endswith("bfloat16") else value
+        return wide.clone().numpy()  # PyTorch's gradients may be zeros that are no array
+    return str(value).replace("torch.", "gpunn.")
+
+
+def _nonzero(gradient: Any) -> Any:
+    array = None if gradient is None else _host(gradient)
+    return None if array is None or not (abs(array) > 1e-12).any() else array
+
+
+# Of the coarsest float among arguments and results; integers are computed with as float32.
+TOLERANCE = {"float16": 4e-3, "float32": 2e-5, "float64": 1e-9}
+
+
+def _bound(given: Call, results: list[Any]) -> float:
+    every = [*_flat([*given.args, *given.kwargs.values()]), *results]
+    arrays = [a for a in every if isinstance(a, np.ndarray)]
+    named = [a.name for a in every if isinstance(a, DType)]
+    return max(
+        (TOLERANCE.get(n, 2e-5) for n in (*named, *(a.dtype.name for a in arrays))), default=0
+    )
+
+
+def disagreement(name: str, function: Any, peer: Any, given: Call) -> str | None:
+    """What differs between ``function`` (gpunn's) and ``peer`` (PyTorch's); None where all agrees.
+
+    Both refuse, with the same kind of exception and PyTorch's sentence first, or both compute the
+    same dtypes, shapes, values, gradients and second gradients.
+    """
+    import torch
+
+    ours, theirs = outcome(gpunn, function, given), outcome(torch, peer, given)
+    what = f"{name}({given}): "
+    if theirs.error is not None or ours.error is not None:
+        return _refusals(what, ours.error, theirs.error)
+    if len(ours.results) != len(theirs.results):
+        return f"{what}{len(ours.results)} results and gradients, PyTorch {len(theirs.results)}"
+    for i, (a, b) in enumerate(zip(ours.results, theirs.results, strict=True)):
+        if not isinstance(b, np.ndarray) or not isinstance(a, np.ndarray):
+            if (a is None and b is None) or (isinstance(a, str) and a == b):
+                continue
+            return f"{what}result {i} is {a!r}, PyTorch's {b!r}"
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return f"{what}result {i} is {_shown(a)}, PyTorch's {_shown(b)}"
+        bound = _bound(given, theirs.results) if b.dtype.kind == "f" else 0
+        if b.size and not np.allclose(a, b, rtol=bound, atol=bound, equal_nan=True):
+            return f"{what}result {i} is\n{a}\nPyTorch's\n{b}"
+    return None
+
+
+def _refusals(what: str, ours: Exception | None, theirs: Exception | None) -> str | None:
+    if theirs is None:
+        return f"{what}{ours!r}, while PyTorch computes"
+    if ours is None:
+        return f"{what}PyTorch raises {theirs!r}"
+    # A wrong argument is a TypeError in PyTorch's parser, but a RuntimeError in its scripts.
+    kinds = (type(theirs), NotImplementedError) if type(theirs) is RuntimeError else type(theirs)
+    if not isinstance(ours, kinds):
+        return f"{what}{ours!r}, PyTorch: {theirs!r}"
+    if isinstance(theirs, NotImplementedError):  # it names a kernel of PyTorch's own
+        return None
+    sentence = re.split(r"[\n(]", str(theirs).replace("torch.", "gpunn."))[0][:30]
+    parser = "received an invalid combination" in str(theirs) or "must be" in str(theirs)
+    if not parser and not str(ours).startswith(sentence):
+        return f"{what}{ours!r}, PyTorch: {theirs!r}"
+    return None
