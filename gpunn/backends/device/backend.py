@@ -23,13 +23,20 @@ from gpunn.backends.device.convolution import DeviceConvolution
 from gpunn.backends.device.dropout import DeviceDropout
 from gpunn.backends.device.normalization import DeviceNormalization
 from gpunn.backends.device.pooling import DevicePooling
+from gpunn.backends.device.random import DeviceRandom
 
 array_type: type = cupy.ndarray
 memory.install()
 
 
 class CudaBackend(
-    DeviceConvolution, DeviceDropout, DeviceNormalization, DevicePooling, DeviceArray, Backend
+    DeviceConvolution,
+    DeviceDropout,
+    DeviceNormalization,
+    DevicePooling,
+    DeviceRandom,
+    DeviceArray,
+    Backend,
 ):
     """Every primitive on the current CUDA device."""
 

@@ -14,7 +14,8 @@ from gpunn.backends.reference.array import ArrayPrimitives
 _MULTIPLIERS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
 _WEYL = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
 _MASK = 2**64 - 1
-_DROPPED = {"float32": 8, "float16": 21, "bfloat16": 24}  # so that 24, 11 or 8 bits are left
+# How many bits of a word make a uniform number: as many as the dtype holds.
+KEPT_BITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 
 
 class RandomPrimitives(ArrayPrimitives):
@@ -64,14 +65,11 @@ class RandomPrimitives(ArrayPrimitives):
 
     def uniform(self, seed: int, offset: int, shape: tuple[int, ...], dtype: Any) -> Any:
         """Uniform in [0, 1): the top bits of a word, as many as the dtype holds, scaled."""
-        n = math.prod(shape)
-        if dtype.itemsize == 8:
-            bits, drop = self.random_words(seed, offset, n), 11
-        else:
-            bits, drop = self.random_halves(seed, offset, n), _DROPPED[dtype.name]
-        width = bits.dtype.itemsize * 8 - drop
-        kept = (bits >> bits.dtype.type(drop)).astype(dtype)
-        return (kept * dtype.type(2.0**-width)).reshape(shape).astype(dtype, copy=False)
+        draw = self.random_words if dtype.itemsize == 8 else self.random_halves
+        bits, kept = draw(seed, offset, math.prod(shape)), KEPT_BITS[dtype.name]
+        top = bits >> bits.dtype.type(bits.dtype.itemsize * 8 - kept)
+        scaled = top.astype(dtype) * dtype.type(2.0**-kept)
+        return scaled.reshape(shape).astype(dtype, copy=False)
 
     def normal(self, seed: int, offset: int, shape: tuple[int, ...], dtype: Any) -> Any:
         """Standard normal by Box and Muller (1958), a pair of words to a pair of numbers.
