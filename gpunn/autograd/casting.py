@@ -1,14 +1,43 @@
-"""Casts around a Function's forward: bfloat16 is computed in float32 and rounded once."""
+"""Casts that operations imply: bfloat16 is computed in float32; what autocast is set to."""
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import Array, Variable, wrap
-from gpunn.dtype import FLOATING, bfloat16, float32
+from gpunn.dtype import FLOATING, bfloat16, dtype, float16, float32, in_use
 
 if TYPE_CHECKING:
     from gpunn.autograd.function import Function
+
+
+class _Autocast(threading.local):
+    """The settings of this thread, per type of device; ``cache`` holds weights that were cast."""
+
+    def __init__(self) -> None:
+        self.enabled: dict[str, dtype] = {}  # the dtype of the devices on which it is on
+        self.dtypes: dict[str, dtype] = {"cpu": bfloat16, "cuda": float16}
+        self.caching = True
+        self.depth = 0
+        self.cache: dict[tuple[int, dtype], tuple[Variable, int, Any]] = {}
+
+    def set(self, where: str, enabled: bool, kind: dtype) -> None:
+        """Switch it on or off for one type of device, with ``kind`` as its dtype."""
+        self.dtypes[where] = kind
+        self.switch({k: v for k, v in self.enabled.items() if k != where}, enabled, where)
+
+    def switch(self, others: dict[str, dtype], enabled: bool = False, where: str = "") -> None:
+        """Have it on for ``others``, and for ``where`` if ``enabled``."""
+        before = bool(self.enabled)
+        self.enabled = {**others, where: self.dtypes[where]} if enabled else others
+        if self.enabled and not before:
+            in_use.append("autocast")
+        elif before and not self.enabled:
+            in_use.remove("autocast")
+
+
+autocast_state = _Autocast()
 
 
 def widened(args: tuple[Any, ...]) -> tuple[Any, ...] | None:

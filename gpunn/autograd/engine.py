@@ -7,6 +7,9 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy
+
+from gpunn.autograd.casting import autocast_state
 from gpunn.autograd.function import Edge, Function
 from gpunn.autograd.grad_mode import quiet, state
 from gpunn.autograd.variable import Array, Hook, Variable, is_sequence, wrap
@@ -122,9 +125,14 @@ class _Walk:
         self._quiet.__enter__()
         self._enabled = state.enabled
         state.enabled = self.create_graph
+        self._autocast = autocast_state.enabled if in_use else None
+        if self._autocast:  # gradients are computed as forward was
+            autocast_state.switch({})
 
     def __exit__(self, *error: Any) -> None:
         state.enabled = self._enabled
+        if self._autocast:
+            autocast_state.switch(self._autocast)
         self._quiet.__exit__(*error)
 
     def run(self, roots: list[tuple[Edge, Tensor]], keep_graph: bool) -> None:

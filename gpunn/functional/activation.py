@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from gpunn.autograd.variable import Array, recording
 from gpunn.backends import type2backend
 from gpunn.backends.reference.activation import ONE_OVER_ROOT_TWO_PI, ROOT_HALF
-from gpunn.dtype import FLOATING, dtype
+from gpunn.dtype import FLOATING, dtype, in_use
 from gpunn.ops import pointwise
 from gpunn.ops import softmax as along
 from gpunn.ops.arithmetic import where
 from gpunn.ops.common import Op, need_tensor, not_implemented, xp_of
 from gpunn.ops.conversion import to
 from gpunn.ops.pointwise import Masked, exp, expm1, log1p, sigmoid, tanh
+from gpunn.ops.precision import cast_for
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -205,6 +206,8 @@ def _silu_of_copy(x: Tensor) -> Tensor:
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + exp(beta x)) / beta; x itself where beta x > threshold."""
     _need_float("softplus", input)
+    if in_use:
+        (input,) = cast_for("softplus", input)
     scaled = input * beta
     return where(scaled > threshold, input, log1p(exp(scaled.clamp(max=threshold))) / beta)
 

@@ -8,10 +8,11 @@ import numpy
 
 from gpunn.autograd.variable import Array, recording, wrap
 from gpunn.backends import type2backend
-from gpunn.dtype import FLOATING
+from gpunn.dtype import FLOATING, in_use
 from gpunn.functional.loss import need_tensors, reduced, reduction_of, total_of
 from gpunn.ops.common import Op, dtype_of, not_implemented, xp_of
 from gpunn.ops.pointwise import Masked
+from gpunn.ops.precision import cast_for
 from gpunn.ops.reduction import sum
 from gpunn.ops.softmax import LogSoftmax, LogSoftmaxInput, log_softmax
 
@@ -221,6 +222,8 @@ def nll_loss(
     that do not fit.
     """
     need_tensors("nll_loss", input, target)
+    if in_use:
+        input, target, weight = cast_for("nll_loss", input, target, weight)
     reduction = reduction_of(size_average, reduce, reduction)
     _check_classes(input, target, weight)
     return Nll.apply(input, target, weight, ignore_index, reduction)
@@ -247,6 +250,8 @@ def cross_entropy(
     ``ignore_index`` with probabilities.
     """
     need_tensors("cross_entropy", input, target)
+    if in_use:
+        input, target, weight = cast_for("cross_entropy", input, target, weight)
     reduction = reduction_of(size_average, reduce, reduction)
     if not 0 <= label_smoothing <= 1:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")

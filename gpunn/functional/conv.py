@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from gpunn.autograd.variable import Array
 from gpunn.backends import type2backend
 from gpunn.backends.reference.window import output_size
+from gpunn.dtype import in_use
 from gpunn.functional.arguments import Ints, per_dimension
 from gpunn.functional.pad import pad
 from gpunn.ops.common import Op, dtype_of, need_tensor
+from gpunn.ops.precision import cast_for
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -135,6 +137,8 @@ def _conv(
     name = f"conv{n}d"
     need_tensor(name, x)
     need_tensor(name, weight, "weight", 2)
+    if in_use:
+        x, weight, bias = cast_for(name, x, weight, bias)
     shape, kernel = x.data.shape, weight.data.shape[2:]
     if len(shape) not in (n + 1, n + 2):
         raise RuntimeError(

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from gpunn.autograd.grad_mode import no_grad
 from gpunn.autograd.variable import Array, wrap
 from gpunn.backends import type2backend
-from gpunn.dtype import accumulator
+from gpunn.dtype import accumulator, in_use
 from gpunn.ops.common import Op, dtype_of, need_tensor, xp_of
 from gpunn.ops.indexing import IndexAdd
 from gpunn.ops.matmul import MatMul, transposed
 from gpunn.ops.pointwise import Masked
+from gpunn.ops.precision import cast_for
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -61,6 +62,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     As ``torch.nn.functional.linear``.
     """
     need_tensor("linear", input)
+    if in_use:
+        input, weight, bias = cast_for("linear", input, weight, bias)
     x, w = input.data, weight.data
     fits = w.ndim == 2 and x.ndim and x.shape[-1] == w.shape[1] and x.dtype == w.dtype
     if fits and (bias is None or (bias.data.shape == w.shape[:1] and bias.data.dtype == x.dtype)):

@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import Array
-from gpunn.dtype import FLOATING, accumulator
+from gpunn.dtype import FLOATING, accumulator, in_use
 from gpunn.functional.activation import logsigmoid
 from gpunn.ops.arithmetic import clamp, where
 from gpunn.ops.common import (
@@ -19,6 +19,7 @@ from gpunn.ops.common import (
     xp_of,
 )
 from gpunn.ops.pointwise import abs, exp, log, log1p, square
+from gpunn.ops.precision import cast_for
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -124,6 +125,8 @@ def mse_loss(
     ``weight``, of the same shape, multiplies it; the mean then divides by the sum of the weights.
     """
     need_tensors("mse_loss", input, target)
+    if in_use:
+        input, target, weight = cast_for("mse_loss", input, target, weight)
     reduction = reduction_of(size_average, reduce, reduction)
     _warn_of_broadcasting(input, target)
     if weight is None:
@@ -144,6 +147,8 @@ def l1_loss(
     Shapes that differ broadcast, with a warning. ``weight`` as in ``mse_loss``.
     """
     need_tensors("l1_loss", input, target)
+    if in_use:
+        input, target, weight = cast_for("l1_loss", input, target, weight)
     reduction = reduction_of(size_average, reduce, reduction)
     _warn_of_broadcasting(input, target)
     return _averaged(abs(input - target), weight, reduction, over_weights=True)
@@ -163,6 +168,8 @@ def smooth_l1_loss(
     ``l1_loss``.
     """
     need_tensors("smooth_l1_loss", input, target)
+    if in_use:
+        input, target = cast_for("smooth_l1_loss", input, target)
     reduction = reduction_of(size_average, reduce, reduction)
     _warn_of_broadcasting(input, target)
     if beta < 0:
@@ -187,6 +194,8 @@ def huber_loss(
     mean is over all elements. RuntimeError unless ``delta`` is positive.
     """
     need_tensors("huber_loss", input, target)
+    if in_use:
+        input, target, weight = cast_for("huber_loss", input, target, weight)
     reduction = reduction_of(None, None, reduction)
     _warn_of_broadcasting(input, target)
     if delta <= 0:
@@ -233,6 +242,8 @@ def binary_cross_entropy(
     Raises ValueError for shapes that differ, RuntimeError for values outside [0, 1].
     """
     need_tensors("binary_cross_entropy", input, target)
+    if in_use:
+        input, target, weight = cast_for("binary_cross_entropy", input, target, weight)
     reduction = reduction_of(size_average, reduce, reduction)
     if input.data.shape != target.data.shape:
         raise ValueError(
@@ -264,6 +275,10 @@ def binary_cross_entropy_with_logits(
     shapes that differ.
     """
     need_tensors("binary_cross_entropy_with_logits", input, target)
+    if in_use:
+        input, target, weight, pos_weight = cast_for(
+            "binary_cross_entropy_with_logits", input, target, weight, pos_weight
+        )
     reduction = reduction_of(size_average, reduce, reduction)
     if input.data.shape != target.data.shape:
         raise ValueError(
@@ -290,6 +305,8 @@ def kl_div(
     all elements, with a warning) "batchmean", the divergence of one distribution on average.
     """
     need_tensors("kl_div", input, target)
+    if in_use:
+        input, target = cast_for("kl_div", input, target)
     batchmean = reduction == "batchmean"
     if not batchmean:
         reduction = reduction_of(size_average, reduce, reduction)

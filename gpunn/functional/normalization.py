@@ -11,10 +11,11 @@ import numpy
 from gpunn.autograd.grad_mode import no_grad
 from gpunn.autograd.variable import Array
 from gpunn.backends import type2backend
-from gpunn.dtype import FLOATING
+from gpunn.dtype import FLOATING, in_use
 from gpunn.ops.common import Op, dtype_of, need_tensor, not_implemented
 from gpunn.ops.conversion import to
 from gpunn.ops.pointwise import rsqrt
+from gpunn.ops.precision import cast_for
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -320,6 +321,8 @@ def layer_norm(
     where shapes do not fit. J. L. Ba, J. R. Kiros and G. E. Hinton, "Layer normalization", 2016.
     """
     need_tensor("layer_norm", input)
+    if in_use:
+        input, weight, bias = cast_for("layer_norm", input, weight, bias)
     wanted, shape = tuple(normalized_shape), input.data.shape
     if not wanted:
         raise RuntimeError(
@@ -355,6 +358,8 @@ def group_norm(
     not fit. Y. Wu and K. He, "Group normalization", 2018.
     """
     need_tensor("group_norm", input)
+    if in_use:
+        input, weight, bias = cast_for("group_norm", input, weight, bias)
     shape = input.data.shape
     if len(shape) < 2:
         raise RuntimeError(

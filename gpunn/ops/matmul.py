@@ -6,8 +6,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import Array
-from gpunn.dtype import accumulator
+from gpunn.dtype import accumulator, in_use
 from gpunn.ops.common import Op, broadcast_shapes, dtype_of, need_tensor, not_implemented, xp_of
+from gpunn.ops.precision import cast_for
 from gpunn.ops.shape import Permute, expand
 
 if TYPE_CHECKING:
@@ -50,6 +51,12 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     """
     need_tensor("matmul", input)
     need_tensor("matmul", other, "other", 2)
+    if in_use:
+        input, other = cast_for("matmul", input, other)
+    return _matmul(input, other)
+
+
+def _matmul(input: Tensor, other: Tensor) -> Tensor:
     a, b = input.data, other.data
     if not a.ndim or not b.ndim:
         raise RuntimeError(
@@ -68,9 +75,9 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     if a.ndim == 1 and b.ndim == 1:
         return MatMul.apply(input.reshape(1, -1), other.reshape(-1, 1)).reshape(())
     if b.ndim == 1:
-        return matmul(input, other.reshape(-1, 1)).squeeze(-1)
+        return _matmul(input, other.reshape(-1, 1)).squeeze(-1)
     if a.ndim == 1:
-        return matmul(input.reshape(1, -1), other).squeeze(-2)
+        return _matmul(input.reshape(1, -1), other).squeeze(-2)
     if a.ndim > 2 and b.ndim == 2:  # one large product instead of many small ones
         rows = MatMul.apply(input.reshape(-1, inner), other) if a.size else None
         if rows is not None:
@@ -101,7 +108,9 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
     if input.data.ndim != 2 or mat2.data.ndim != 2:
         which = "self" if input.data.ndim != 2 else "mat2"
         raise RuntimeError(f"{which} must be a matrix")
-    return matmul(input, mat2)
+    if in_use:
+        input, mat2 = cast_for("mm", input, mat2)
+    return _matmul(input, mat2)
 
 
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
@@ -115,7 +124,9 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
             f"[{input.data.shape[0]}, {input.data.shape[2]}] but got: "
             f"[{mat2.data.shape[0]}, {mat2.data.shape[1]}]."
         )
-    return matmul(input, mat2)
+    if in_use:
+        input, mat2 = cast_for("bmm", input, mat2)
+    return _matmul(input, mat2)
 
 
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
@@ -124,7 +135,9 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
         raise RuntimeError(
             f"1D tensors expected, but got {input.data.ndim}D and {tensor.data.ndim}D tensors"
         )
-    return matmul(input, tensor)
+    if in_use:
+        input, tensor = cast_for("dot", input, tensor)
+    return _matmul(input, tensor)
 
 
 def mv(input: Tensor, vec: Tensor) -> Tensor:
@@ -133,13 +146,17 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
         raise RuntimeError(
             f"vector + matrix @ vector expected, got 1, {input.data.ndim}, {vec.data.ndim}"
         )
-    return matmul(input, vec)
+    if in_use:
+        input, vec = cast_for("mv", input, vec)
+    return _matmul(input, vec)
 
 
 def addmm(
     input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1
 ) -> Tensor:
     """``beta * input + alpha * (mat1 @ mat2)``."""
+    if in_use:
+        input, mat1, mat2 = cast_for("addmm", input, mat1, mat2)
     product = mm(mat1, mat2)
     product = product if alpha == 1 else product * alpha
     input = expand(input, *product.data.shape)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import Array
 from gpunn.backends import type2backend
-from gpunn.dtype import FLOATING
+from gpunn.dtype import FLOATING, in_use
 from gpunn.ops.common import Op, canonical_dim, need_tensor, not_implemented
 from gpunn.ops.conversion import to
 from gpunn.ops.pointwise import exp
+from gpunn.ops.precision import cast_for
 
 if TYPE_CHECKING:
     from gpunn.dtype import dtype
@@ -94,6 +95,8 @@ def _along(op: type[Op], name: str, x: Tensor, dim: int, dtype: dtype | None) ->
     ndim = x.data.ndim
     if dtype is not None:
         x = to(x, dtype)
+    elif in_use:
+        (x,) = cast_for(name, x)
     if x.data.dtype.kind not in FLOATING:
         raise not_implemented(name, x.data)
     dim = canonical_dim(dim, ndim)
