@@ -13,7 +13,7 @@ from gpunn.dtype import (
     get_default_dtype,
     int64,
 )
-from gpunn.ops.common import also_named, broadcast_shapes, dtype_of
+from gpunn.ops.common import also_named, broadcast_shapes, dtype_of, local
 from gpunn.ops.shape import sizes_of
 from gpunn.random import Generator, default_generator
 from gpunn.tensor import Tensor
@@ -107,6 +107,7 @@ def randperm(
         return wrap(backend.permutation(seed, offset, n).astype(kind.numpy, copy=False))
 
 
+@local
 def normal(
     mean: Tensor | float,
     std: Tensor | float = 1.0,
@@ -133,6 +134,7 @@ def normal(
     return (drawn * std + mean).detach()
 
 
+@local
 def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
     """1 with the probability that stands in ``input``, else 0."""
     if not bool(((input.data >= 0) & (input.data <= 1)).all()):

@@ -43,7 +43,7 @@ from gpunn.ops import (
 )
 from gpunn.ops import matmul as products  # inside the class these names mean methods
 from gpunn.ops import shape as shapes
-from gpunn.ops.common import as_tensor_like, dtype_of
+from gpunn.ops.common import as_tensor_like, dtype_of, local
 from gpunn.values import rebuild
 
 
@@ -138,6 +138,7 @@ class Tensor(Methods):
 
     # Changing in place ----------------------------------------------------------------------
 
+    @local
     def _write(self, function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """``self[...] = function(self, ...)``, with that function's gradient."""
         recorded = recording(self, *args, *kwargs.values())

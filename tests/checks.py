@@ -14,7 +14,7 @@ from gpunn.sim.testing import ensure_cuda
 
 def devices() -> list[str]:
     """The devices of this machine: the CPU, and a GPU, which is a simulated one if need be."""
-    return ["cpu"] if ensure_cuda() else ["cpu", "cuda"]
+    return ["cpu"] if ensure_cuda(devices=2) else ["cpu", "cuda"]
 
 
 def to_numpy(value: Any) -> Any:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy
 
+import numpy
+
 from gpunn.autograd.casting import autocast_state
 from gpunn.autograd.function import Edge, Function
 from gpunn.autograd.grad_mode import quiet, state
@@ -90,7 +92,7 @@ def grad(
             gradients.append(gradient if create_graph else wrap(_own(gradient, owned)))
             walk.captured[_key(x)] = gradient, False  # who asks twice gets two arrays
         elif materialize_grads:
-            gradients.append(_zeros(x._data.shape, x._data.dtype, x._data.__class__))
+            gradients.append(wrap(type2backend[type(x._data)].zeros_like(x._data)))
         elif allow_unused:
             gradients.append(None)
         else:
@@ -158,7 +160,7 @@ class _Walk:
         for nr, arrived in enumerate(found):
             if arrived is None:
                 like = node.outputs[nr]
-                dys.append(_zeros(*like) if like is not None and node._materialize else None)
+                dys.append(_zeros(*like, found) if like is not None and node._materialize else None)
                 continue
             if node._hooks is not None and node._hooks.get(nr):
                 arrived = _hooked(node._hooks[nr], arrived)
@@ -172,7 +174,7 @@ class _Walk:
             dys.append(dy)
         if self.useful is not None and node not in self.useful:
             return
-        dxs = node.backward(node, *dys)
+        dxs = _backward(node, dys)
         given = dxs if is_sequence(dxs) else (dxs,)
         edges = node.edges
         if len(given) != len(edges) and (
@@ -225,7 +227,7 @@ class _Walk:
     def _add(self, before: Gradient, gradient: Tensor) -> Gradient:
         total, owned = before
         if owned and not self.create_graph:
-            total._data += gradient._data
+            _add_to(total._data, gradient._data)
             return total, True
         return total + gradient, True
 
@@ -252,6 +254,15 @@ class _Walk:
                     useful.add(node)
                     break
         return useful
+
+
+def _backward(node: Function, dys: Sequence[Tensor | None]) -> Any:
+    """What ``node`` makes of its gradients, on their device."""
+    for dy in dys:
+        if dy is not None and type(dy._data) is not numpy.ndarray:
+            with type2backend[type(dy._data)].beside(dy._data):
+                return node.backward(node, *dys)
+    return node.backward(node, *dys)
 
 
 def _alone(data: Array, i: int, dys: Sequence[Any], dxs: Sequence[Any]) -> bool:
@@ -360,8 +371,13 @@ def _hooked(hooks: OrderedDict[int, Hook], arrived: Gradient) -> Gradient:
     return gradient, False
 
 
-def _zeros(shape: tuple[int, ...], dtype: Any, array_type: type) -> Tensor:
-    return wrap(type2backend[array_type].xp.zeros(shape, dtype))
+def _zeros(
+    shape: tuple[int, ...], dtype: Any, array_type: type, others: Sequence[Gradient | None]
+) -> Tensor:
+    """Zeros where the other gradients of the node lie."""
+    backend = type2backend[array_type]
+    with backend.beside(next(other for other in others if other is not None)[0]._data):
+        return wrap(backend.xp.zeros(shape, dtype))
 
 
 def _own(gradient: Tensor, owned: bool) -> Array:
@@ -372,6 +388,14 @@ def _own(gradient: Tensor, owned: bool) -> Array:
     return type2backend[type(data)].copy(data)
 
 
+def _add_to(total: Array, gradient: Array) -> None:
+    if type(total) is numpy.ndarray:
+        total += gradient
+    else:
+        with type2backend[type(total)].beside(total):
+            total += gradient
+
+
 def _accumulate(leaf: Variable, gradient: Tensor, owned: bool, create_graph: bool) -> None:
     """Add to ``leaf.grad``, whose array is its own."""
     before = leaf._grad
@@ -380,9 +404,9 @@ def _accumulate(leaf: Variable, gradient: Tensor, owned: bool, create_graph: boo
     elif before is None:
         leaf._grad = wrap(_own(gradient, owned))
     elif before.requires_grad:
-        leaf._grad = wrap(before._data + gradient._data)
+        leaf._grad = (before + gradient).detach()
     else:
-        before._data += gradient._data
+        _add_to(before._data, gradient._data)
         before._version_box[0] += 1
 
 

@@ -352,7 +352,11 @@ def _shares(x: Variable, y: Variable) -> bool:
 
 def _mixed(cls: type[Function], args: tuple[Any, ...]) -> type:
     """The array type to compute on when arguments disagree: a 0-d CPU tensor is but a number."""
-    types: set[Any] = {type(a._data) for a in args if isinstance(a, Variable) and a._data.ndim > 0}
+    types: set[Any] = {
+        type(a._data)
+        for a in args
+        if isinstance(a, Variable) and (a._data.ndim or type(a._data) is not numpy.ndarray)
+    }
     if len(types) == 1:
         (array_type,) = types
         if array_type is not numpy.ndarray:

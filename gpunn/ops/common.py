@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 Number: TypeAlias = bool | int | float
-R = TypeVar("R")
+P, R = ParamSpec("P"), TypeVar("R")
 
 
 class Op(Function):
@@ -95,6 +95,23 @@ def also_named(name: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
         return call
 
     return decorate
+
+
+def local(function: Callable[P, R]) -> Callable[P, R]:
+    """Inside the function, the device of its first argument, a tensor, is the current one.
+
+    For functions that make arrays, or look at them, outside of an `Op`.
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **keywords: P.kwargs) -> R:
+        data: Array = getattr(args[0] if args else keywords.get("input"), "_data", None)
+        if data is None or type(data) is numpy.ndarray:
+            return function(*args, **keywords)
+        with type2backend[type(data)].beside(data):
+            return function(*args, **keywords)
+
+    return call
 
 
 def not_implemented(name: str, x: Array) -> NotImplementedError:

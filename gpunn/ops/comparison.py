@@ -10,6 +10,7 @@ from gpunn.dtype import FLOATING
 from gpunn.ops.common import (
     Number,
     Pointwise,
+    local,
     need_tensor,
     not_implemented,
     operands,
@@ -67,6 +68,7 @@ bitwise_left_shift = _binary("bitwise_left_shift", "input << other", _bits("left
 bitwise_right_shift = _binary("bitwise_right_shift", "input >> other", _bits("right_shift"))
 
 
+@local
 def isclose(
     input: Tensor,
     other: Tensor,
@@ -82,6 +84,7 @@ def isclose(
     return close | (isnan(input) & isnan(other)) if equal_nan else close
 
 
+@local
 def allclose(
     input: Tensor,
     other: Tensor,
@@ -93,6 +96,7 @@ def allclose(
     return bool(isclose(input, other, rtol, atol, equal_nan).data.all())
 
 
+@local
 def equal(input: Tensor, other: Tensor) -> bool:
     """Whether both have the same shape and elements."""
     return input.data.shape == other.data.shape and bool((input == other).data.all())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from gpunn.autograd.variable import Array, Variable, wrap
-from gpunn.ops.common import Number, as_tensor_like, broadcast_shapes, canonical_dim, xp_of
+from gpunn.ops.common import Number, as_tensor_like, broadcast_shapes, canonical_dim, local, xp_of
 from gpunn.ops.indexing import Index, IndexPut, _is_mask
 from gpunn.ops.pointwise import Masked, logical_not
 
@@ -26,6 +26,7 @@ def _along(x: Array, dim: int, index: Array, xp: Any) -> tuple[Any, ...]:
     return tuple(grid)
 
 
+@local
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """``out[i][j][k] = input[index[i][j][k]][j][k]`` for ``dim`` 0, and so on.
 
@@ -39,11 +40,13 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return Index.apply(input, _along(input.data, dim, index.data, xp_of(input)))
 
 
+@local
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """``input`` with ``src`` added at ``index`` along ``dim``; duplicates add up, in order."""
     return _scatter(input, dim, index, src, True)
 
 
+@local
 def scatter(input: Tensor, dim: int, index: Tensor, src: Tensor | Number) -> Tensor:
     """``input`` with ``src`` (or one number) written at ``index`` along ``dim``."""
     return _scatter(input, dim, index, src, False)
@@ -124,6 +127,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     return gather(a, dim, b)
 
 
+@local
 def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
     """``input`` with ``value`` (a number or 0-d tensor) where ``mask`` (bool, broadcast)."""
     if mask.data.dtype.kind != "b":
@@ -142,6 +146,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
     return IndexPut.apply(kept, filler, (mask.data,), False)
 
 
+@local
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Tensor | Number) -> Tensor:
     """``input`` with ``value`` (a number or 0-d tensor) at ``index`` (a vector) of ``dim``."""
     if index.data.dtype != numpy.int64:
@@ -150,6 +155,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Tensor | Number) -
     return IndexPut.apply(input, as_tensor_like(value, input), place, False)
 
 
+@local
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements of ``input`` where ``mask`` (bool), both broadcast, in one dimension."""
     if mask.data.dtype.kind != "b":
@@ -160,6 +166,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     return input.expand(*shape)[mask.expand(*shape)]
 
 
+@local
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """The indices of elements that are not 0, ``(n, ndim)`` int64, or a tuple of vectors."""
     xp, data = xp_of(input), input.data
@@ -171,6 +178,7 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     return wrap(xp.stack(parts, axis=1))
 
 
+@local
 def index_add(
     input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Number = 1
 ) -> Tensor:
@@ -186,6 +194,7 @@ def index_add(
     return IndexPut.apply(input, source if alpha == 1 else source * alpha, place, True)
 
 
+@local
 def index_put(
     input: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False
 ) -> Tensor:

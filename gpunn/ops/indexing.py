@@ -8,7 +8,7 @@ import numpy
 
 from gpunn.autograd.variable import Array, Variable, is_sequence, wrap
 from gpunn.backends import type2backend
-from gpunn.ops.common import Op, as_tensor_like, xp_of
+from gpunn.ops.common import Op, as_tensor_like, local, xp_of
 from gpunn.ops.shape import ViewOp
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ class IndexPut(Op, widens=False):
 # x[...] -------------------------------------------------------------------------------------
 
 
+@local
 def getitem(input: Tensor, index: Any) -> Tensor:
     """``input[index]`` with PyTorch's rules: a view for integers, slices, None and ``...``;
     a copy where a tensor, array, list or bool takes part."""
@@ -121,6 +122,7 @@ def getitem(input: Tensor, index: Any) -> Tensor:
     return _numpy_errors(Index.apply, output, advanced)
 
 
+@local
 def setitem(input: Tensor, index: Any, value: Any) -> None:
     """``input[index] = value``: in place, broadcast, cast to ``input``'s dtype."""
     basic, advanced = _split_index(input, index)

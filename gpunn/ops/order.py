@@ -10,7 +10,14 @@ import numpy
 from gpunn.autograd.variable import Array, wrap
 from gpunn.dtype import FLOATING, as_dtype
 from gpunn.ops.arithmetic import maximum, minimum, where
-from gpunn.ops.common import canonical_dim, canonical_dims, need_tensor, not_implemented, xp_of
+from gpunn.ops.common import (
+    canonical_dim,
+    canonical_dims,
+    local,
+    need_tensor,
+    not_implemented,
+    xp_of,
+)
 from gpunn.ops.gathering import gather
 from gpunn.ops.reduction import Extremum, any
 from gpunn.ops.shape import squeeze
@@ -53,6 +60,7 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     return _max_or_min(input, dim, keepdim, "min")
 
 
+@local
 def _max_or_min(input: Tensor, dim: Any, keepdim: bool, name: str) -> Any:
     need_tensor(name, input)
     if dim is None:
@@ -86,6 +94,7 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
     return _arg(input, dim, keepdim, "argmin", "argmin")
 
 
+@local
 def _arg(input: Tensor, dim: int | None, keepdim: bool, method: str, name: str) -> Tensor:
     need_tensor(name, input)
     data = input.data
@@ -104,6 +113,7 @@ def _arg(input: Tensor, dim: int | None, keepdim: bool, method: str, name: str) 
     return wrap(xp_of(input).asarray(getattr(data, method)(dim, keepdims=keepdim)))
 
 
+@local
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The lower of the middle elements: of all, or along ``dim`` with its index; NaN wins."""
     if dim is None:
@@ -128,6 +138,7 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     return ValuesAndIndices(values, indices)
 
 
+@local
 def sort(
     input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False
 ) -> ValuesAndIndices:
@@ -136,6 +147,7 @@ def sort(
     return ValuesAndIndices(gather(input, canonical_dim(dim, input.data.ndim), indices), indices)
 
 
+@local
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
     """The indices that sort along ``dim``; NaN counts as the largest. Always stable."""
     dim, xp, data = canonical_dim(dim, input.data.ndim), xp_of(input), _sortable(input.data)
@@ -152,6 +164,7 @@ def _sortable(x: Array) -> Array:
     return x.astype("f4") if x.dtype.kind == "V" else x  # bfloat16's NaN has no place in the order
 
 
+@local
 def topk(
     input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
 ) -> ValuesAndIndices:

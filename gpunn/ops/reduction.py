@@ -13,7 +13,7 @@ import numpy
 from gpunn.autograd.variable import Array, wrap
 from gpunn.dtype import FLOATING, accumulator, as_dtype, dtype, get_default_dtype, in_use
 from gpunn.ops.arithmetic import where
-from gpunn.ops.common import Op, canonical_dim, canonical_dims, dtype_of, need_tensor, xp_of
+from gpunn.ops.common import Op, canonical_dim, canonical_dims, dtype_of, local, need_tensor, xp_of
 from gpunn.ops.joining import flip, stack
 from gpunn.ops.pointwise import exp, log, sqrt
 from gpunn.ops.precision import cast_for
@@ -243,6 +243,7 @@ def any(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     return _logical(input, dim, keepdim, "any")
 
 
+@local
 def _logical(input: Tensor, dim: Dims, keepdim: bool, name: str) -> Tensor:
     data = input.data
     dims = () if isinstance(dim, (tuple, list)) and not dim else canonical_dims(dim, data.ndim)

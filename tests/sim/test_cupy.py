@@ -182,7 +182,7 @@ def test_streams_events_and_memory():
     assert pinned.size() >= 64
     free, total = cupy.cuda.runtime.memGetInfo()
     assert 0 < free <= total
-    assert cupy.cuda.runtime.getDeviceCount() == 1
+    assert cupy.cuda.runtime.getDeviceCount() >= 1
     with pytest.raises(cupy.cuda.memory.OutOfMemoryError):
         cupy.empty(total + 1, "u1")
 

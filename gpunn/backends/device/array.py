@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 import cupy
@@ -14,6 +15,9 @@ import numpy
 from gpunn.backends.device import pinned
 from gpunn.backends.reference.array import ArrayPrimitives
 from gpunn.device import device
+
+_NOTHING = nullcontext()
+_current_device: Callable[[], int] = cupy.cuda.runtime.getDevice
 
 
 class DeviceArray(ArrayPrimitives):
@@ -30,6 +34,10 @@ class DeviceArray(ArrayPrimitives):
     def on(self, where: device) -> AbstractContextManager[Any]:
         return cupy.cuda.Device(where.index)
 
+    def beside(self, array: Any) -> AbstractContextManager[Any]:
+        index = array.data.device_id
+        return _NOTHING if index == _current_device() else cupy.cuda.Device(index)
+
     def on_device_of(self, function: type, args: tuple[Any, ...]) -> AbstractContextManager[Any]:
         # 0-d CPU tensors among args count as numbers; the ops read them as such.
         arrays = [a.data for a in args if type(getattr(a, "data", None)) is cupy.ndarray]
@@ -40,13 +48,11 @@ class DeviceArray(ArrayPrimitives):
                 f"cuda:{ids[0]} and cuda:{ids[1]}! ({function.__name__.lower()}; move one with "
                 f".to('cuda:{ids[0]}'))"
             )
-        return cupy.cuda.Device(ids[0])
+        return self.beside(arrays[0])
 
     def to_numpy(self, array: Any, non_blocking: bool = False) -> numpy.ndarray[Any, Any]:
-        with cupy.cuda.Device(array.data.device_id):
-            if non_blocking:
-                return pinned.to_host(array)
-            return cupy.asnumpy(array)
+        with self.beside(array):
+            return pinned.to_host(array) if non_blocking else cupy.asnumpy(array)
 
     def from_numpy(self, array: numpy.ndarray[Any, Any], non_blocking: bool = False) -> Any:
         if non_blocking and pinned.is_pinned(array):
@@ -59,20 +65,32 @@ class DeviceArray(ArrayPrimitives):
     def from_other_device(self, array: Any) -> Any:
         # CuPy copies on the current device's stream: it has to wait for what made the array, and
         # what comes after on the array's own device for the copy.
-        there, here = cupy.cuda.get_current_stream(array.data.device_id), cupy.cuda.Device()
-        with cupy.cuda.Device(array.data.device_id):
+        here = cupy.cuda.get_current_stream()
+        with self.beside(array):
+            there = cupy.cuda.get_current_stream()
             made = there.record(cupy.cuda.Event(disable_timing=True))
-        with here:
-            stream = cupy.cuda.get_current_stream()
-            stream.wait_event(made)
-            copy = array.copy()
-            copied = stream.record(cupy.cuda.Event(disable_timing=True))
-        with cupy.cuda.Device(array.data.device_id):
+        here.wait_event(made)
+        copy = array.copy()
+        copied = here.record(cupy.cuda.Event(disable_timing=True))
+        with self.beside(array):
             there.wait_event(copied)
         return copy
 
+    def copy(self, array: Any) -> Any:
+        with self.beside(array):
+            return super().copy(array)
+
+    def zeros_like(self, array: Any) -> Any:
+        with self.beside(array):
+            return super().zeros_like(array)
+
+    def ones_like(self, array: Any) -> Any:
+        with self.beside(array):
+            return super().ones_like(array)
+
     def item(self, array: Any) -> Any:
-        return array.item()
+        with self.beside(array):
+            return array.item()
 
     def synchronize(self) -> None:
         cupy.cuda.get_current_stream().synchronize()

@@ -29,6 +29,10 @@ class ArrayPrimitives:
         """New arrays made inside lie on ``where``."""
         return _NOTHING
 
+    def beside(self, array: Any) -> AbstractContextManager[Any]:
+        """Work inside runs where ``array`` lies."""
+        return _NOTHING
+
     def on_device_of(self, function: type, args: tuple[Any, ...]) -> AbstractContextManager[Any]:
         """Work inside runs where the tensors among ``args`` lie, which must be one device."""
         return _NOTHING
