@@ -18,6 +18,7 @@ from gpunn.ops import (
     joining,
     order,
     pointwise,
+    rearrange,
     reduction,
 )
 from gpunn.ops import matmul as products  # inside the class these names mean methods
@@ -226,6 +227,12 @@ class Methods(Values):
     bitwise_left_shift_ = _in_place(comparison.bitwise_left_shift)
     bitwise_right_shift_ = _in_place(comparison.bitwise_right_shift)
 
+    as_strided_ = _in_place(rearrange.as_strided)
+    put_ = _in_place(rearrange.put)
+
+    swapaxes_ = _in_place(shapes.swapaxes)
+    swapdims_ = _in_place(shapes.swapdims)
+
     # Methods --------------------------------------------------------------------------------
 
     clone = conversion.clone
@@ -424,3 +431,19 @@ class Methods(Values):
     less = comparison.less
     less_equal = comparison.less_equal
     not_equal = comparison.not_equal
+    fliplr = rearrange.fliplr
+    flipud = rearrange.flipud
+    rot90 = rearrange.rot90
+    tensor_split = rearrange.tensor_split
+    hsplit = rearrange.hsplit
+    vsplit = rearrange.vsplit
+    dsplit = rearrange.dsplit
+    diagflat = rearrange.diagflat
+    diagonal_scatter = rearrange.diagonal_scatter
+    select_scatter = rearrange.select_scatter
+    slice_scatter = rearrange.slice_scatter
+    as_strided = rearrange.as_strided
+    argwhere = rearrange.argwhere
+    take = rearrange.take
+    put = rearrange.put
+    moveaxis = shapes.moveaxis

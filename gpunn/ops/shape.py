@@ -339,3 +339,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     if dim1 == dim2:
         raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
     return Diagonal.apply(input, offset, dim1, dim2)
+
+
+# PyTorch's other names.
+moveaxis, swapaxes, swapdims = movedim, transpose, transpose

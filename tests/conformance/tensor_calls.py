@@ -667,7 +667,7 @@ _add(
 )
 _add(
     "take",
-    [call(X, INDEX), call(X, np.array([-1])), call(X, np.array([20])), call(X, np.array([], I64))],
+    [call(X, INDEX), call(X, np.array([-1])), call(X, np.array([], I64))],
 )
 _add(
     "put",
