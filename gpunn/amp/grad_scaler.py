@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 from gpunn.autograd.grad_mode import no_grad
+from gpunn.autograd.variable import wrap
 from gpunn.backends import cuda_problem
 from gpunn.creation import full
 from gpunn.dtype import float16, float32, int32
@@ -136,12 +137,12 @@ class GradScaler:
                 self._adapt(scale, tracker)
             elif isinstance(new_scale, Tensor):
                 alike = new_scale.device.type == self._device and not new_scale.requires_grad
-                if not alike or new_scale.numel() != 1:
+                if not alike or new_scale.data.size != 1:
                     raise AssertionError(
                         "new_scale should be a float or a 1-element gpunn.cuda.FloatTensor or "
                         "gpunn.FloatTensor with requires_grad=False."
                     )
-                scale.copy_(new_scale.reshape(()))
+                scale.copy_(wrap(new_scale.data.reshape(())))
             else:
                 scale.fill_(new_scale)
         self._progress.clear()
