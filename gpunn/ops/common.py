@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 Number: TypeAlias = bool | int | float
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Op(Function):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -65,18 +65,17 @@ def tensor_split(
             "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims"
         )
     dim = canonical_dim(dim, input.data.ndim)
-    size, given = input.data.shape[dim], indices_or_sections
+    size: int = input.data.shape[dim]
+    given: Any = indices_or_sections
     if isinstance(given, Variable):
-        given = given.tolist()  # type: ignore[attr-defined]
+        given = given.data.tolist()
     if isinstance(given, int):
         if given <= 0:
             raise RuntimeError(f"number of sections must be larger than 0, got {given}")
         short, longer = divmod(size, given)
-        ends = list(itertools.accumulate([short + 1] * longer + [short] * (given - longer)))
-        cuts = [0, *ends]
+        cuts = [i * short + min(i, longer) for i in range(given + 1)]
     else:
-        inside = [min(max(i + size if i < 0 else i, 0), size) for i in given]  # type: ignore[union-attr]
-        cuts = [0, *inside, size]
+        cuts = [0, *(min(max(i + size if i < 0 else i, 0), size) for i in given), size]
     return tuple(narrow(input, dim, a, max(b - a, 0)) for a, b in itertools.pairwise(cuts))
 
 
@@ -132,7 +131,7 @@ def diagonal_scatter(
     return _put(input, src, lambda x: diagonal(x, offset, dim1, dim2))
 
 
-def _put(input: Tensor, src: Tensor, view: Any) -> Tensor:
+def _put(input: Tensor, src: Tensor, view: Callable[[Tensor], Tensor]) -> Tensor:
     """A copy of ``input`` in which ``view`` of it shows ``src``."""
     copy = input.clone()
     if src.data.dtype != input.data.dtype:
