@@ -20,8 +20,10 @@ from gpunn.backends.base import Backend
 from gpunn.backends.device import memory
 from gpunn.backends.device.array import DeviceArray
 from gpunn.backends.device.convolution import DeviceConvolution
+from gpunn.backends.device.depthwise import DeviceDepthwise
 from gpunn.backends.device.dropout import DeviceDropout
 from gpunn.backends.device.normalization import DeviceNormalization
+from gpunn.backends.device.optimizer import DeviceOptimizer
 from gpunn.backends.device.pooling import DevicePooling
 from gpunn.backends.device.random import DeviceRandom
 
@@ -30,9 +32,11 @@ memory.install()
 
 
 class CudaBackend(
+    DeviceDepthwise,
     DeviceConvolution,
     DeviceDropout,
     DeviceNormalization,
+    DeviceOptimizer,
     DevicePooling,
     DeviceRandom,
     DeviceArray,
