@@ -10,17 +10,14 @@
 // each. Window (p, q) is the product of two lines' windows: see Line. Sums are kept in ACCUM.
 //
 // Launch: 256 threads to a block; block b makes the `band` elements of its output from b * band on.
-//   WIDTH > 1: a band is some whole rows. What they need of the input is one piece of memory,
-//   across planes too:
-//     the block copies it to shared memory, 16 bytes at a time, and every thread makes an output
-//     from there.
-//   WIDTH = 1, LANES = 1: each thread reads what it needs from global memory (views that begin
-//   anywhere, long rows). WIDTH = 1, LANES = 32: a warp makes an output, for windows that share
-//   little; forward only.
+//   WIDTH > 1   A band is some whole rows. What they need of the input is one piece of memory, even
+//               across planes: the block copies it to shared memory, 16 bytes at a time.
+//   WIDTH = 1   Threads read what they need where it is: long rows, views that begin anywhere.
+//   LANES = 32  A warp makes an output, for forward windows that share little; else a thread.
 //
-// Bytes per element of x, for 2 x 2 windows with stride 2 in float32: max forward 4 + (4 + 4) / 4 =
-// 6, backward (4 + 4) / 4 + 4 = 6, avg 5 and 5: each is the least possible. With WIDTH > 1
-// overlapping windows cost only the rows that bands have in common.
+// Bytes per element of x, for windows of 2 x 2 with stride 2 in float32: max 4 + (4 + 4) / 4 = 6
+// forward and 6 backward, avg 5 and 5, which is the least possible. With WIDTH > 1 windows that
+// overlap cost no more than the rows that neighbouring bands have in common.
 #include "scalar.cuh"
 
 #ifndef LANES  // threads that share an output
@@ -28,6 +25,7 @@
 #endif
 
 #define THREADS 256
+#define OUTPUTS (THREADS / LANES)  // that a block makes at a time, from a multiple of it on
 
 // An integer >= 1 that many numbers are divided by.
 struct Divisor {
@@ -100,7 +98,9 @@ __device__ __forceinline__ void each(int p, int q, const Line& h, const Line& w,
     const int above = h.begin(p), below = h.end(p), left = w.begin(q), right = w.end(q);
     const int pitch = w.size.value;
 #if LANES == 1
+#pragma unroll 1  // most windows are small: what an unrolled loop does before and after costs more
     for (int row = above; row < below; row += h.dilation)
+#pragma unroll 1
         for (int column = left; column < right; column += w.dilation) visit(row * pitch + column);
 #else
     // Lane l takes elements l, l + LANES, ...: neighbours read neighbours.
@@ -119,7 +119,8 @@ __device__ __forceinline__ void each(int p, int q, const Line& h, const Line& w,
 #if WIDTH > 1
 extern __shared__ uint4 memory[];
 
-// Copy elements from begin to before end, of n, to shared memory. Returns where element 0 would be.
+// Copy elements from begin to before end, of n, to shared memory. Returns where element 0 would
+// be.
 template <typename T>
 __device__ __forceinline__ int fetch(const T* __restrict__ x, int begin, int end, int n, T* tile) {
     constexpr int SIZE = 16 / sizeof(T);
@@ -129,6 +130,7 @@ __device__ __forceinline__ int fetch(const T* __restrict__ x, int begin, int end
         if (i + SIZE <= n)
             *(uint4*)(tile + i - begin) = *(const uint4*)(x + i);
         else
+#pragma unroll 1
             for (int k = i; k < n; ++k) tile[k - begin] = x[k];
     }
     return -begin;
@@ -168,7 +170,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     const SCALAR* __restrict__ seen = x;
     const int origin = 0;
 #endif
-    for (int i = begin + threadIdx.x / LANES; i < end; i += THREADS / LANES) {
+    for (int i = (begin & -OUTPUTS) + threadIdx.x / LANES; i < end; i += OUTPUTS) {
+        if (i < begin) continue;
         const Place o = place(i, h.out, w.out);
         const int plane = origin + o.plane * h.size.value * w.size.value;
         // A dilated window may jump from the padding over the whole input.
@@ -210,13 +213,16 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     const int* __restrict__ winner = found;
     const int origin = 0, winners = 0;
 #endif
-    for (int i = begin + threadIdx.x; i < end; i += THREADS) {
+    for (int i = (begin & -THREADS) + threadIdx.x; i < end; i += THREADS) {
+        if (i < begin) continue;
         const Place o = place(i, h.size, w.size);
         const int plane = origin + o.plane * h.out.value * w.out.value;
         const int own = o.row * w.size.value + o.column;
         const int bottom = h.last(o.row), left = w.first(o.column), right = w.last(o.column);
         ACCUM sum = 0;
+#pragma unroll 1
         for (int p = h.first(o.row); p < bottom; ++p)
+#pragma unroll 1
             for (int q = left; q < right; ++q) {
                 const int k = plane + p * w.out.value + q;
                 if (winner[k + winners] == own) sum += ACCUM(gradient[k]);
@@ -225,7 +231,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     }
 }
 
-// n elements of x. divisor = 0: how many elements the window has, on the padding too if `padded`.
+// n elements of x. divisor = 0: how many elements each window has, on the padding too if `padded`.
 extern "C" __global__ void __launch_bounds__(THREADS)
     avg_pool2d_forward(const SCALAR* __restrict__ x, SCALAR* __restrict__ y, int n, int outputs,
                        int band, int divisor, bool padded, Line h, Line w) {
@@ -238,7 +244,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     const SCALAR* __restrict__ seen = x;
     const int origin = 0;
 #endif
-    for (int i = begin + threadIdx.x / LANES; i < end; i += THREADS / LANES) {
+    for (int i = (begin & -OUTPUTS) + threadIdx.x / LANES; i < end; i += OUTPUTS) {
+        if (i < begin) continue;
         const Place o = place(i, h.out, w.out);
         const int plane = origin + o.plane * h.size.value * w.size.value;
         ACCUM sum = 0;
@@ -265,15 +272,21 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     const SCALAR* __restrict__ gradient = dy;
     const int origin = 0;
 #endif
-    for (int i = begin + threadIdx.x; i < end; i += THREADS) {
+    for (int i = (begin & -THREADS) + threadIdx.x; i < end; i += THREADS) {
+        if (i < begin) continue;
         const Place o = place(i, h.size, w.size);
         const int plane = origin + o.plane * h.out.value * w.out.value;
         const int bottom = h.last(o.row), left = w.first(o.column), right = w.last(o.column);
         ACCUM sum = 0;
-        for (int p = h.first(o.row); p < bottom; ++p)
-            for (int q = left; q < right; ++q)
-                sum += ACCUM(gradient[plane + p * w.out.value + q]) /
-                       (divisor ? divisor : h.count(p, padded) * w.count(q, padded));
-        dx[i] = SCALAR(sum);
+#pragma unroll 1
+        for (int p = h.first(o.row); p < bottom; ++p) {
+            const int rows = h.count(p, padded), line = plane + p * w.out.value;
+#pragma unroll 1
+            for (int q = left; q < right; ++q) {
+                const ACCUM share = gradient[line + q];
+                sum += divisor ? share : share / (rows * w.count(q, padded));
+            }
+        }
+        dx[i] = SCALAR(divisor ? sum / divisor : sum);
     }
 }

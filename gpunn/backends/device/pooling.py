@@ -23,8 +23,7 @@ _WIDTHS = {"float32": 4, "float64": 2, "float16": 8, "bfloat16": 8}  # elements 
 
 POOLING = Source(
     "pooling.cu",
-    *(builds(SCALAR=(t,), WIDTH=(n,), LANES=(1,)) for t, n in _WIDTHS.items()),
-    builds(SCALAR=tuple(_WIDTHS), WIDTH=(1,), LANES=(1, 32)),
+    *(builds(SCALAR=(t,), WIDTH=(1, n), LANES=(1, 32)) for t, n in _WIDTHS.items()),
 )
 
 _THREADS, _WARP = 256, 32
@@ -124,19 +123,19 @@ class DevicePooling(PoolingPrimitives):
         return y, found
 
     def _avg_pool(self, x: Any, out: Ints, plan: Plan, padded: bool, divisor: int | None) -> Any:
-        y = self._planes_like(x, out)
+        y, divisor = self._planes_like(x, out), divisor or plan.divisor(padded)
         for xs, ys in self._parts(plan, x, y):
             cut = plan.forward(xs, ys)
-            cut.launch("avg_pool2d_forward", (xs, ys), xs.size, ys.size, divisor or 0, padded)
+            cut.launch("avg_pool2d_forward", (xs, ys), xs.size, ys.size, divisor, padded)
         return y
 
     def _avg_pool_input(
         self, dy: Any, size: Ints, plan: Plan, padded: bool, divisor: int | None
     ) -> Any:
-        dx = self._planes_like(dy, size)
+        dx, divisor = self._planes_like(dy, size), divisor or plan.divisor(padded)
         for dys, dxs in self._parts(plan, dy, dx):
             cut = plan.backward(dys, dxs)
-            cut.launch("avg_pool2d_backward", (dys, dxs), dys.size, dxs.size, divisor or 0, padded)
+            cut.launch("avg_pool2d_backward", (dys, dxs), dys.size, dxs.size, divisor, padded)
         return dx
 
     def _planes_like(self, x: Any, size: Ints) -> Any:
@@ -145,7 +144,7 @@ class DevicePooling(PoolingPrimitives):
 
     def _parts(self, plan: Plan, *arrays: Any) -> Iterator[tuple[Any, ...]]:
         """The arrays, contiguous, by as many planes as a launch can take."""
-        ready = [a if a is None else self.xp.ascontiguousarray(a) for a in arrays]
+        ready: list[Any] = [a if a is None else self.xp.ascontiguousarray(a) for a in arrays]
         planes, most = math.prod(ready[0].shape[: -plan.ndim]), _LIMIT // plan.largest
         if planes <= most:
             yield tuple(ready)
@@ -203,6 +202,14 @@ class Line(NamedTuple):
         ends = numpy.minimum((i + self.padding) // self.stride + 1, self.out)
         return numpy.maximum(-(-past // self.stride), 0), ends
 
+    def count(self, padded: bool) -> int:
+        """How many elements a mean counts in each window; 0 where windows differ."""
+        size, out, kernel, stride, padding, _ = self
+        if not kernel:
+            return 0 if not out or size % out else size // out
+        inside = (out - 1) * stride + kernel <= size + padding + padded * padding
+        return kernel if inside and (padded or not padding) else 0
+
 
 class Cut(NamedTuple):
     """A build, the elements of its output that a block makes, and the shared memory for that."""
@@ -237,29 +244,27 @@ class Plan:
 
     def forward(self, x: Any, y: Any) -> Cut:
         """How y is made of x."""
-        if self._size >= _WARP * self._out:  # few windows: a warp adds the elements of one
-            return self._direct(x, _WARP)
-        band, room = self._band(False, _TILE // x.itemsize, _TILE // x.itemsize)
-        wide = width(_WIDTHS[x.dtype.name], x, y)
-        return self._fetching(x, wide, band, room, x.itemsize)
+        # Where windows share little a warp adds up one: that is parallel, and reads in a row.
+        lanes = _WARP if self._size >= _WARP * self._out else 1
+        return self._cut(False, lanes, x, y)
 
     def backward(self, dy: Any, dx: Any, found: Any = None) -> Cut:
         """How dx is made of dy, and found."""
-        each = dy.itemsize + (0 if found is None else found.itemsize)
-        band, room = self._band(True, _TILE // each, _TILE // dy.itemsize)
-        wide = width(_WIDTHS[dy.dtype.name], dy, dx)
-        if found is not None and width(4, found) == 1:
+        return self._cut(True, 1, dy, dx, found)
+
+    def divisor(self, padded: bool) -> int:
+        """What all sums are divided by to be means; 0 where windows differ."""
+        return math.prod(line.count(padded) for line in (self._rows, self._columns))
+
+    def _cut(self, backward: bool, lanes: int, x: Any, y: Any, found: Any = None) -> Cut:
+        each = x.itemsize + (0 if found is None else found.itemsize)
+        band, room = self._band(backward, _TILE // each, _TILE // x.itemsize)
+        wide = width(_WIDTHS[x.dtype.name], x, y)
+        if not band or (found is not None and width(4, found) == 1):
             wide = 1
-        return self._fetching(dy, wide, band, room, each)
-
-    def _direct(self, x: Any, lanes: int) -> Cut:
-        build = {"SCALAR": x.dtype.name, "WIDTH": 1, "LANES": lanes}
-        return Cut(build, self._structs, _THREADS // lanes)
-
-    def _fetching(self, x: Any, wide: int, band: int, room: int, each: int) -> Cut:
-        if wide == 1 or not band:
-            return self._direct(x, 1)
-        build = {"SCALAR": x.dtype.name, "WIDTH": wide, "LANES": 1}
+        build = {"SCALAR": x.dtype.name, "WIDTH": wide, "LANES": lanes}
+        if wide == 1:
+            return Cut(build, self._structs, _THREADS // lanes)
         return Cut(build, self._structs, band, room, room * each)
 
     @functools.lru_cache(64)  # noqa: B019  (plans are few, and live on in a cache themselves)
