@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import functools
 import gc
@@ -16,6 +17,7 @@ import importlib.util
 import os
 import platform
 import re
+import shutil
 import sys
 import tempfile
 from typing import TYPE_CHECKING, Any
@@ -184,6 +186,18 @@ def _allocate(cuda: Any, size: int) -> Any:
         raise cuda.memory.OutOfMemoryError(size, total - free, total) from error
 
 
+def _temporary_folder() -> str:
+    """A folder that goes when this process ends, not when one forked from it does."""
+    folder, owner = tempfile.mkdtemp(prefix="gpunn-sim-"), os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == owner:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return folder
+
+
 def _prepare_cupy() -> None:
     """PTX with line numbers, an allocation for each array, and NumPy for what cannot run."""
     from gpunn.sim import host, sources
@@ -203,8 +217,13 @@ def _prepare_cupy() -> None:
         text = source.decode() if isinstance(source, bytes) else source
         begin(self, source, sources.add(text), *arguments, **options)
 
+    headers = _temporary_folder()
+    once = ("-pch", f"-pch-dir={headers}", "-pch-messages=false")
+
     def with_lines(self: Any, options: tuple[str, ...] = (), log_stream: Any = None) -> Any:
-        return compile_(self, (*options, "-lineinfo"), log_stream)
+        # What CuPy's own kernels include is read once: half of their compilation.
+        own = self.src.startswith("#include <cupy/") and os.path.isdir(headers)
+        return compile_(self, (*options, *once * own, "-lineinfo"), log_stream)
 
     program.__init__, program.compile = named, with_lines
     host.serve(cupy)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import _thread
 import ctypes
 import errno
+import functools
 import os
 import threading
 import traceback
@@ -139,16 +140,20 @@ def refusal(name: str) -> Any:
     return ctypes.CFUNCTYPE(c_int)(refuse)
 
 
+@functools.cache
+def _libc() -> Any:
+    return ctypes.CDLL(None, use_errno=True)
+
+
 class _Span(ctypes.Structure):
     _fields_ = (("start", c_void_p), ("size", c_size_t))
 
 
 def copy_bytes(to: int, source: int, size: int) -> None:
     """Copy memory of this process. Raises ValueError where C would crash."""
-    libc: Any = ctypes.CDLL(None, use_errno=True)
     target, origin = _Span(to, size), _Span(source, size)
     # The system's own copy reports a bad address, where memmove is a segmentation fault.
-    copied = libc.process_vm_readv(
+    copied = _libc().process_vm_readv(
         *(os.getpid(), ctypes.byref(target), 1, ctypes.byref(origin), 1, ctypes.c_ulong(0))
     )
     if copied == -1 and ctypes.get_errno() != errno.EFAULT:  # not permitted here

@@ -43,7 +43,7 @@ class Device:
     launches: int = 0
 
     def __post_init__(self) -> None:
-        self.races = GlobalRaces(*self.arena.owners)
+        self.races = GlobalRaces(self.arena)
 
     @property
     def shared_limit(self) -> int:

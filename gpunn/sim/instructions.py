@@ -10,7 +10,7 @@ instruction to a `Step`, found here by opcode.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,18 @@ from gpunn.sim.calls import call
 from gpunn.sim.machine import Batch
 from gpunn.sim.matrix import load_matrix, matrix, multiply
 from gpunn.sim.memory_ops import atomic, fence, load, store
-from gpunn.sim.operands import WINDOWS, Reader, Writer, items, pair, reader, unsupported, writer
+from gpunn.sim.operands import (
+    WINDOWS,
+    Reader,
+    Writer,
+    flushed_reader,
+    flushed_writer,
+    items,
+    pair,
+    reader,
+    unsupported,
+    writer,
+)
 from gpunn.sim.program import Barrier, Program, Step
 from gpunn.sim.ptx import (
     SIZES,
@@ -29,6 +40,7 @@ from gpunn.sim.ptx import (
     Instruction,
     Kernel,
     Module,
+    Operand,
     Register,
     Vector,
 )
@@ -39,6 +51,7 @@ from gpunn.sim.values import (
     exact_fma,
     exact_product,
     flush,
+    fma32,
     fma64,
     narrow,
     two_product,
@@ -74,9 +87,10 @@ def _lane_wise(i: Instruction) -> Step:
         "u": "u32",
         "p": "pred",
     }
+    flushing = "ftz" in i.opcode and type == "f32"
     given = iter(i.operands)
-    writers = [_carry_writer if c == "c" else writer(next(given), types[c]) for c in results]
-    readers = [_carry_reader if c == "c" else reader(next(given), types[c]) for c in operands]
+    writers = [_writer(given, types[c], flushing) if c != "c" else _carry_writer for c in results]
+    readers = [_reader(given, types[c], flushing) if c != "c" else _carry_reader for c in operands]
     if next(given, None) is not None:
         raise unsupported(i, "too many operands")
     if len(writers) == 1:
@@ -87,6 +101,18 @@ def _lane_wise(i: Instruction) -> Step:
             write(b, value)
 
     return Step(i, run)
+
+
+def _writer(given: Iterator[Operand], type: str, flushing: bool) -> Writer:
+    operand = next(given)
+    write = writer(operand, type)
+    return flushed_writer(operand, write) if flushing and type == "f32" else write
+
+
+def _reader(given: Iterator[Operand], type: str, flushing: bool) -> Reader:
+    operand = next(given)
+    read = reader(operand, type)
+    return flushed_reader(operand, read) if flushing and type == "f32" else read
 
 
 def _one_result(
@@ -132,10 +158,12 @@ _EXACT64 = _EXACT | {"mul": two_product, "fma": fma64, "mad": fma64}
 def _rounded(
     i: Instruction, base: str, type: str, function: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """The function with the instruction's rounding mode, flushing and saturation."""
+    """The function with the instruction's rounding mode and saturation."""
     mode = next((m for m in i.opcode if m in ("rz", "rm", "rp")), "rn")
     fused = base in ("fma", "mad")
-    if base in _EXACT and type == "f32" and (mode != "rn" or fused):
+    if fused and type == "f32" and mode == "rn":
+        function = fma32
+    elif base in _EXACT and type == "f32" and mode != "rn":
         function = _exactly(_EXACT[base], mode, np.dtype("f4"))
     elif base in _EXACT and type == "f64" and (mode != "rn" or fused):
         if base in ("div", "rcp", "sqrt"):
@@ -145,9 +173,7 @@ def _rounded(
         function = _fma_narrow
     elif mode != "rn" and base in _EXACT and type in _NARROW:
         raise unsupported(i, "rounding mode")
-    ftz, saturate, relu = "ftz" in i.opcode, "sat" in i.opcode, "relu" in i.opcode
-    if ftz and type == "f32":
-        function = _flushed(function)
+    saturate, relu = "sat" in i.opcode, "relu" in i.opcode
     if (saturate and (type[0] == "f" or type[:2] == "bf")) or relu:
         return _saturated(function)
     return function
@@ -167,14 +193,6 @@ def _exactly(
         return narrow(exact(*(v.astype("f8", copy=False) for v in values)), mode, dtype)
 
     return rounded
-
-
-def _flushed(function: Callable[..., Array]) -> Callable[..., Array]:
-    def with_flush(*values: Array) -> Array:
-        result = function(*(flush(v) for v in values))
-        return flush(result) if result.dtype == np.float32 else result
-
-    return with_flush
 
 
 def _saturated(function: Callable[..., Array]) -> Callable[..., Array]:

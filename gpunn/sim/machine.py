@@ -58,6 +58,7 @@ class Batch:
         self.valid = self.thread_of < threads
         self.alive = self.valid.copy()
         self.registers: list[Array | None] = [None] * self.kernel.slots
+        self.normal: list[Array | None] = [None] * self.kernel.slots  # float32 without denormals
         self.carry: Array = np.zeros(1, bool)
         self.specials: dict[str, Array] = {}
         self.arena = device.arena
@@ -141,6 +142,11 @@ class Batch:
         self.whole = len(lanes) == self.width
         contiguous = last - first + 1 == len(lanes)
         self.pick: Any = slice(first, last + 1) if contiguous else lanes
+
+    def blocks(self) -> Array:
+        """The blocks of the current lanes."""
+        blocks = self.block_of[self.pick]
+        return blocks[np.flatnonzero(np.diff(blocks, prepend=-1))]  # lanes are sorted
 
     @contextmanager
     def only(self, lanes: Array) -> Generator[None]:

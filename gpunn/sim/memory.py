@@ -167,6 +167,11 @@ class Arena(Memory):
             for m in self.maps:
                 m.madvise(mmap.MADV_DONTNEED, first, min(last, self.span) - first)
 
+    def forget_owners(self) -> None:
+        """Set all owners to zero, without touching their pages."""
+        for m in self.maps[2:]:
+            m.madvise(mmap.MADV_DONTNEED)
+
     def find(self, address: int) -> Allocation | None:
         """The allocation that holds an address, or the nearest within a gap of it."""
         near: Allocation | None = None

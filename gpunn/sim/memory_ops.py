@@ -34,7 +34,7 @@ def load(i: Instruction) -> Step:
     def run(b: Batch) -> None:
         where = at(b)
         if acquire and b.check_races and space in ("global", "generic"):
-            b.device.races.synchronise(np.unique(b.block_of[b.pick]))
+            b.device.races.synchronise(b.blocks())
         for start in range(0, total, 16):
             part = min(total - start, 16)
             rows = load_rows(b, i, space, where + start if start else where, part)
@@ -157,7 +157,7 @@ def atomic(i: Instruction) -> Step:
                 old[lane] = data.take(element[lane])
                 data[element[lane]] = _apply(name, old[lane], x[lane], y[lane], type)
         if part == "global" and b.check_races:
-            b.device.races.synchronise(np.unique(b.block_of[b.pick]))
+            b.device.races.synchronise(b.blocks())
         return old
 
     return Step(i, run)
@@ -167,4 +167,4 @@ def fence(i: Instruction) -> Step:
     """``membar`` and ``fence``: what the block wrote is out, for `GlobalRaces`."""
     if "cta" in i.opcode:
         return Step(i)
-    return Step(i, lambda b: b.device.races.fence(np.unique(b.block_of[b.pick])))
+    return Step(i, lambda b: b.device.races.fence(b.blocks()))

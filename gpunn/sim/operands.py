@@ -23,7 +23,7 @@ from gpunn.sim.ptx import (
     Symbol,
     Vector,
 )
-from gpunn.sim.values import BITS, PACKED, Array, lift, lower
+from gpunn.sim.values import BITS, PACKED, TINY, Array, flush, lift, lower
 
 Reader = Callable[[Batch], Array]
 Writer = Callable[[Batch, Array], None]
@@ -110,6 +110,41 @@ def writer(operand: Operand, type: str) -> Writer:
             b.put(slot, bits.astype(wide))
 
     return extended
+
+
+def flushed_reader(operand: Operand, read: Reader) -> Reader:
+    """``read`` with denormal numbers as zeros; a register known to have none is not searched."""
+    if not isinstance(operand, Register):
+        return lambda b: flush(read(b))
+    slot = operand.slot
+
+    def flushed(b: Batch) -> Array:
+        bits = b.registers[slot]
+        value = read(b)
+        if bits is None or b.normal[slot] is bits:
+            return value
+        small = np.abs(value) < TINY
+        if small.any():
+            return value * ~small
+        if b.whole or len(bits) == 1:
+            b.normal[slot] = bits
+        return value
+
+    return flushed
+
+
+def flushed_writer(operand: Operand, write: Writer) -> Writer:
+    """``write`` with denormal numbers as zeros; the register is then known to have none."""
+    if not isinstance(operand, Register):
+        return write
+    slot = operand.slot
+
+    def flushed(b: Batch, value: Array) -> None:
+        known = b.whole or (b.normal[slot] is b.registers[slot] is not None)
+        write(b, flush(value))
+        b.normal[slot] = b.registers[slot] if known else None
+
+    return flushed
 
 
 def items(operand: Operand) -> tuple[Operand, ...]:

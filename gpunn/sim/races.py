@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gpunn.sim.memory import Arena
 from gpunn.sim.values import Array
 
 # A shared tag, from its low bits: atomic; who: lane, warp, "several lanes of that warp", "several
@@ -44,13 +45,12 @@ class SharedRaces:
         """A warp barrier orders what the lanes of a warp did."""
         self.tag[lanes] += np.uint64(1) << _SYNC
 
-    def _grains(self, index: Array, size: int, lanes: Array) -> tuple[Array, Array, Array, Array]:
-        count = max(size // self.grain, 1)
-        grain, which = index // self.grain, np.arange(len(lanes))
-        if count > 1:
-            grain = (grain[:, None] + np.arange(count)).ravel()
-            which = np.repeat(which, count)
-        return grain, self.tag[lanes][which], self.floor[lanes][which], which
+    def _grains(self, index: Array, size: int, lanes: Array) -> tuple[Array, Array, Array]:
+        """Of each lane: the grains that it touches, in a row; its tag and its floor."""
+        grain = index[:, None] // self.grain + np.arange(max(size // self.grain, 1))
+        whole = len(lanes) == len(self.tag)
+        tag, floor = (x if whole else x[lanes] for x in (self.tag, self.floor))
+        return grain, tag[:, None], floor[:, None]
 
     def _unordered(self, old: Array, tag: Array, floor: Array) -> Array:
         """Which old accesses are by another thread, with no barrier since."""
@@ -61,20 +61,24 @@ class SharedRaces:
 
     def read(self, index: Array, size: int, lanes: Array) -> tuple[Array, Array] | None:
         """Record reads; (position in lanes, other thread) of races with an earlier write."""
-        grain, tag, floor, which = self._grains(index, size, lanes)
+        grain, tag, floor = self._grains(index, size, lanes)
         old = self.writer.take(grain)
         bad = self._unordered(old, tag, floor)
         if bad.any():
-            return which[bad], old[bad]
+            return np.nonzero(bad)[0], old[bad]
         old = self.reader.take(grain)
-        many = floor | _MANY_WARPS
-        if (old == many).all():
+        again = old >= floor
+        if not again.any():
+            new = np.broadcast_to(tag, old.shape)
+        elif (old == floor | _MANY_WARPS).all():
             return None
-        new = np.where(old >= floor, _merge(old, tag), tag)
+        else:
+            new = np.where(again, _merge(old, tag), tag)
         self.reader[grain] = new
-        differ = self.reader.take(grain) != new  # lanes that read one word in one instruction
+        left = self.reader.take(grain)
+        differ = left != new  # lanes that read one word in one instruction
         if differ.any():
-            grain, new = grain[differ], _merge(self.reader.take(grain[differ]), new[differ])
+            grain, new = grain[differ], _merge(left[differ], new[differ])
             wide = (new & _MANY_WARPS) != 0
             self.reader[grain] = new
             self.reader[grain[wide]] = new[wide]
@@ -84,17 +88,19 @@ class SharedRaces:
         self, index: Array, size: int, lanes: Array, atomic: bool, same: Array
     ) -> tuple[Array, Array] | None:
         """Record writes; ``same`` says which lanes write what the memory holds already."""
-        grain, tag, floor, which = self._grains(index, size, lanes)
+        grain, tag, floor = self._grains(index, size, lanes)
         old = self.writer.take(grain)
-        bad = self._unordered(old, tag, floor) & ~same[which]
-        if atomic:
-            bad &= (old & ATOMIC) == 0
+        bad = self._unordered(old, tag, floor)
         if bad.any():
-            return which[bad], old[bad]
+            bad &= ~same[:, None]
+            if atomic:
+                bad &= (old & ATOMIC) == 0
+            if bad.any():
+                return np.nonzero(bad)[0], old[bad]
         old = self.reader.take(grain)
         bad = self._unordered(old, tag, floor)
         if bad.any():
-            return which[bad], old[bad]
+            return np.nonzero(bad)[0], old[bad]
         self.writer[grain] = tag | ATOMIC if atomic else tag
         return None
 
@@ -142,8 +148,8 @@ class GlobalRaces:
     remembered.
     """
 
-    def __init__(self, writer: Array, reader: Array) -> None:
-        self.writer, self.reader = writer, reader
+    def __init__(self, arena: Arena) -> None:
+        self.arena, (self.writer, self.reader) = arena, arena.owners
         self.first, self.many = 1, 1
         self.clock = 0
 
@@ -151,7 +157,7 @@ class GlobalRaces:
         """Begin a launch: earlier owners are forgotten."""
         self.first, self.many = self.many + 1, self.many + 1 + blocks
         if self.many >= 1 << 30:
-            self.writer[:], self.reader[:] = 0, 0
+            self.arena.forget_owners()
             self.first, self.many = 1, 1 + blocks
         self.released = np.full(blocks, -1)  # when each block last released (fence, then atomic)
         self.fenced = np.full(blocks, -1)
@@ -184,10 +190,7 @@ class GlobalRaces:
 
         ``same`` says which lanes write what the memory holds already: that harms nobody.
         """
-        which = np.arange(len(blocks))
-        if count > 1:
-            word, which = (word[:, None] + np.arange(count)).ravel(), which.repeat(count)
-            blocks = blocks[which]
+        word, blocks = word[:, None] + np.arange(count), blocks[:, None]
         tag = ((blocks + self.first) << 2).astype("u4")
         before = [self.writer.take(word)]
         if write:
@@ -197,9 +200,9 @@ class GlobalRaces:
             if bad.any():
                 bad &= ~self._ordered(old, blocks)
                 if spared is not None:
-                    bad &= ~spared[which]
+                    bad &= ~spared[:, None]
                 if bad.any():
-                    return which[bad], self._block(old[bad])
+                    return np.nonzero(bad)[0], self._block(old[bad])
         if write:
             flags = (_ATOMIC if atomic else _NONE) | (_PARTIAL if partial else _NONE)
             self.writer[word] = tag | flags

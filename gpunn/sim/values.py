@@ -73,11 +73,14 @@ def lower(type: str) -> Callable[[Array], Array]:
     return lambda value: value.astype(dtype, copy=False).view(bits)
 
 
+TINY = np.float32(2.0**-126)  # the smallest normal float32
+
+
 def flush(value: Array) -> Array:
     """Denormal float32 numbers to zero of the same sign, as ``.ftz`` does."""
     if value.dtype != np.float32:
         return value
-    small = np.abs(value) < np.float32(2.0**-126)
+    small = np.abs(value) < TINY
     return value * ~small if small.any() else value
 
 
@@ -116,6 +119,20 @@ def exact_fma(a: Array, b: Array, c: Array) -> tuple[Array, Array]:
     return two_sum(a * b, c)
 
 
+def fma32(a: Array, b: Array, c: Array) -> Array:
+    """a * b + c for float32 values, rounded to nearest once."""
+    product = a.astype("f8") * b  # exact
+    total = product + c
+    if _half_way(total).any():
+        return narrow(two_sum(product, c.astype("f8")), "rn", np.dtype("f4"))
+    return total.astype("f4")
+
+
+def _half_way(value: Array) -> Array:
+    """Which doubles lie between two floats: perhaps only by their own rounding."""
+    return (value.view("u8") & np.uint64(0x1FFFFFFF)) == np.uint64(0x10000000)
+
+
 def fma64(a: Array, b: Array, c: Array) -> tuple[Array, Array]:
     """a * b + c in double precision: Boldo and Melquiond's algorithm, with the sign of its rest."""
     a, b, c = np.broadcast_arrays(*(np.ascontiguousarray(x) for x in (a, b, c)))
@@ -142,9 +159,7 @@ def narrow(pair: tuple[Array, Array], mode: str, dtype: Any) -> Array:
     if mode == "rn":
         if dtype != np.float32:
             return result
-        # A double that lies half-way between two floats was perhaps put there by its own rounding.
-        half = (high.view("u8") & np.uint64(0x1FFFFFFF)) == np.uint64(0x10000000)
-        half &= rest != 0
+        half = _half_way(high) & (rest != 0)
         if half.any():
             nudged = np.nextafter(high, np.where(rest > 0, np.inf, -np.inf))
             result = np.where(half, nudged.astype(dtype), result)

@@ -267,8 +267,8 @@ def test_two_kernels_of_one_name_keep_their_own_lines():
     code = 'extern "C" __global__ void same(int* x) {\n  x[threadIdx.x] = 1;\n}'
     x = cupy.zeros(4, "i4")
     first, second = (cupy.RawKernel(c, "same") for c in (code, f"\n\n{code}"))
-    second((1,), (4,), (x,))
-    for kernel, where in ((first, r"same\.cu:2"), (second, r"same-2\.cu:4")):
+    first((1,), (4,), (x,))
+    for kernel, where in ((second, r"same-2\.cu:4"), (first, r"same\.cu:2")):
         with pytest.raises(Exception, match=rf"at {where}, .*\n  {where}: x\["):
             kernel((1,), (8,), (x,))
 

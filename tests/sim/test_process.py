@@ -36,6 +36,7 @@ def run(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
             **os.environ,
             "PYTHONPATH": root,
             "HOME": str(tmp_path / "home"),
+            "TMPDIR": str(tmp_path),
             "PYTHONDONTWRITEBYTECODE": "1",
         },
         capture_output=True,
