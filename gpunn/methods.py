@@ -12,6 +12,7 @@ from gpunn.ops import (
     arithmetic,
     binary,
     comparison,
+    contraction,
     conversion,
     gathering,
     indexing,
@@ -20,6 +21,7 @@ from gpunn.ops import (
     pointwise,
     rearrange,
     reduction,
+    stacking,
 )
 from gpunn.ops import matmul as products  # inside the class these names mean methods
 from gpunn.ops import shape as shapes
@@ -241,6 +243,23 @@ class Methods(Values):
     type_as_numpy = conversion.type_as_numpy
     pin_memory = conversion.pin_memory
     is_pinned = conversion.is_pinned
+    diag = stacking.diag
+    diag_embed = stacking.diag_embed
+    trace = stacking.trace
+    repeat_interleave = stacking.repeat_interleave
+    vdot = contraction.vdot
+    ger = contraction.ger
+    addmv = contraction.addmv
+    addr = contraction.addr
+    baddbmm = contraction.baddbmm
+    addbmm = contraction.addbmm
+    inner = contraction.inner
+    kron = contraction.kron
+    cross = contraction.cross
+    addmv_ = _in_place(contraction.addmv)
+    addr_ = _in_place(contraction.addr)
+    baddbmm_ = _in_place(contraction.baddbmm)
+    addbmm_ = _in_place(contraction.addbmm)
     add = arithmetic.add
     sub = arithmetic.sub
     mul = arithmetic.mul

@@ -137,6 +137,11 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
         )
     if in_use:
         input, tensor = cast_for("dot", input, tensor)
+    if input.data.dtype != tensor.data.dtype:
+        raise RuntimeError(
+            "dot : expected both vectors to have same dtype, but found "
+            f"{dtype_of(input).title} and {dtype_of(tensor).title}"
+        )
     return _matmul(input, tensor)
 
 

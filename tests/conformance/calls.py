@@ -115,7 +115,7 @@ def _host(value: Any) -> Any:
     if hasattr(value, "detach"):
         value = value.detach()
         wide = value.float() if str(value.dtype).endswith("bfloat16") else value
-        return wide.clone().numpy()  # PyTorch's gradients may be zeros that are no array
+        return wide.clone().cpu().numpy()  # PyTorch's gradients may be zeros that are no array
     return str(value).replace("torch.", "gpunn.")
 
 
