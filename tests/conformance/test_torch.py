@@ -1,29 +1,38 @@
-"""Every name of ``torch`` that gpunn has, held to PyTorch: values, gradients, refusals."""
+"""Every name of PyTorch's that gpunn has, held to PyTorch: values, gradients, refusals."""
 
 from __future__ import annotations
 
+import operator
 import warnings
 from typing import Any
 
 import numpy as np
 import pytest
+from conformance import functional_calls, tensor_calls
 from conformance.calls import disagreement
-from conformance.tensor_calls import CALLS
 
 import gpunn
 
-HAVE = [name for name in CALLS if hasattr(gpunn, name)]
+CALLS = {
+    **tensor_calls.CALLS,
+    **{f"nn.functional.{name}": calls for name, calls in functional_calls.CALLS.items()},
+}
 
 
-@pytest.mark.parametrize("name", HAVE)
-@pytest.mark.filterwarnings("ignore")
+def find(lib: Any, name: str) -> Any:
+    """The function of that dotted name; None where there is none."""
+    try:
+        return operator.attrgetter(name)(lib)
+    except AttributeError:
+        return None
+
+
+@pytest.mark.parametrize("name", [name for name in CALLS if find(gpunn, name)])
 def test_name(name: str) -> None:
     torch: Any = pytest.importorskip("torch")
+    ours, theirs = find(gpunn, name), find(torch, name)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        found = [
-            disagreement(name, getattr(gpunn, name), getattr(torch, name), given)
-            for given in CALLS[name]
-        ]
+        found = [disagreement(name, ours, theirs, given) for given in CALLS[name]]
     wrong = [text for text in found if text is not None]
     assert not wrong, f"{len(wrong)} of {len(found)} calls disagree:\n" + "\n".join(wrong)
