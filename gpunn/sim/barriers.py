@@ -100,7 +100,16 @@ def _release_counted(b: Batch) -> None:
             part = None if value is None else value[some]
             there.setdefault((block, n), []).append((pc, lanes[some], step, part))
             whole = int(b.valid[block * b.per : (block + 1) * b.per].sum())
-            needed[block, n] = int(counts[0]) if counts is not None else whole
+            count = int(counts[some][0]) if counts is not None else whole
+            if needed.setdefault((block, n), count) != count:
+                raise b.fail(
+                    step.instruction,
+                    "barrier",
+                    "barrier with two counts",
+                    lanes[some],
+                    f"barrier {n} is to wait for {count} threads here, and for "
+                    f"{needed[block, n]} elsewhere",
+                )
     come = {k: sum(len(lanes) for _, lanes, _, _ in entries) for k, entries in there.items()}
     complete = [k for k in there if come[k] >= needed[k]]
     b.waiting = [e for k, entries in there.items() if k not in complete for e in entries]
