@@ -9,6 +9,7 @@ from __future__ import annotations
 from gpunn.backends.reference.activation import ActivationPrimitives
 from gpunn.backends.reference.convolution import ConvolutionPrimitives
 from gpunn.backends.reference.dropout import DropoutPrimitives
+from gpunn.backends.reference.indices import IndexPrimitives
 from gpunn.backends.reference.normalization import NormalizationPrimitives
 from gpunn.backends.reference.optimizer import OptimizerPrimitives
 from gpunn.backends.reference.padding import PaddingPrimitives
@@ -20,6 +21,7 @@ class Backend(
     ActivationPrimitives,
     ConvolutionPrimitives,
     DropoutPrimitives,
+    IndexPrimitives,
     NormalizationPrimitives,
     OptimizerPrimitives,
     PaddingPrimitives,

@@ -35,11 +35,17 @@ def _choose(x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int)
     dim = _class_dim(x)
     classes = xp.asarray(target.data, numpy.int64)
     classes = classes.reshape(data.shape[:dim] + data.shape[dim + 1 :])
+    type2backend[type(data)].check_indices(
+        "cross_entropy",
+        classes,
+        0,
+        data.shape[dim],
+        "Target {value} is out of bounds.",
+        ignored=ignore_index,
+    )
     kept = classes != ignore_index
-    bad = kept & ((classes < 0) | (classes >= data.shape[dim]))
-    if bool(bad.any()):
-        raise IndexError(f"Target {int(classes[bad][0])} is out of bounds.")
-    whole = bool(kept.all())
+    # On a device, to ask would be to wait for it.
+    whole = type(kept) is numpy.ndarray and bool(kept.all())
     if not whole:
         classes = xp.where(kept, classes, 0)
     counts = None if weight is None else weight.data[classes]

@@ -152,13 +152,8 @@ def embedding(
         raise RuntimeError(f"'weight' must be 2-D, got shape {list(weight.data.shape)}")
     padding_idx = padding_row(padding_idx, n)
     backend = type2backend[type(index)]
-    with backend.on(backend.device(index)):
-        wrong = index[(index < 0) | (index >= n)]
-        if wrong.size:
-            raise IndexError(
-                f"index out of range in self: embedding got {int(wrong[0])}, "
-                f"expected 0 <= index < {n}"
-            )
+    text = "index out of range in self: embedding got {value}, expected 0 <= index < {high}"
+    backend.check_indices("embedding", index, 0, n, text)
     if max_norm is not None:
         _renormalize(weight, index, max_norm, norm_type)
     return Embedding.apply(weight, input, padding_idx, scale_grad_by_freq)

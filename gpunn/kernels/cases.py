@@ -72,6 +72,10 @@ def _classes(x: Tensor, classes: int, ignored: bool = False) -> Tensor:
     return target - (target == 3).long() * 103 if ignored else target
 
 
+def _columns(x: Tensor, n: int) -> Tensor:
+    return gpunn.arange(x.shape[0] * n, device=x.device).reshape(x.shape[0], n) * 5 % x.shape[0]
+
+
 CASES: dict[str, tuple[Case, ...]] = {
     "conv2d.cu": (
         _conv("3x3 padded", (2, 5, 9, 11), (7, 5, 3, 3), padding=1),
@@ -129,6 +133,11 @@ CASES: dict[str, tuple[Case, ...]] = {
             ),
             *(33, 50),
         ),
+    ),
+    "indices.cu": (
+        _of_one("gather", lambda x: x.gather(1, _columns(x, 300)), 5, 300),
+        _of_one("gather nothing", lambda x: x.gather(1, _columns(x, 0)), 5, 3),
+        _of_one("many rows", lambda x: x[_columns(x, 7).reshape(-1)], 7, 3),
     ),
     "normalization.cu": (
         _affine(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from gpunn.autograd.variable import Array, Variable, wrap
+from gpunn.backends import type2backend
 from gpunn.ops.common import Number, as_tensor_like, broadcast_shapes, canonical_dim, local, xp_of
 from gpunn.ops.indexing import Index, IndexPut, _is_mask
 from gpunn.ops.pointwise import Masked, logical_not
@@ -94,11 +95,8 @@ def _check_gather(name: str, input: Tensor, dim: int, index: Tensor) -> None:
                 f"larger than self {list(shape)} apart from dimension {dim}"
             )
     size = shape[dim] if shape else 1
-    if index.data.size:
-        low, high = int(index.data.min()), int(index.data.max())
-        if low < 0 or high >= size:
-            bad = low if low < 0 else high
-            raise RuntimeError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
+    text = f"index {{value}} is out of bounds for dimension {dim} with size {{high}}"
+    type2backend[type(index.data)].check_indices(name, index.data, 0, size, text, RuntimeError)
 
 
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
@@ -152,6 +150,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Tensor | Number) -
     if index.data.dtype != numpy.int64:
         raise IndexError("index_fill_(): Expected dtype int64 for index.")
     place = (slice(None),) * canonical_dim(dim, input.data.ndim) + (index.data.reshape(-1),)
+    type2backend[type(input.data)].check_places("index_fill", input.data, place)
     return IndexPut.apply(input, as_tensor_like(value, input), place, False)
 
 
@@ -191,6 +190,7 @@ def index_add(
             f"({given[dim]}), for dim: {dim}"
         )
     place = (slice(None),) * dim + (places,)
+    type2backend[type(input.data)].check_places("index_add", input.data, place)
     return IndexPut.apply(input, source if alpha == 1 else source * alpha, place, True)
 
 
@@ -203,6 +203,7 @@ def index_put(
     for i in indices:
         data = i._data if isinstance(i, Variable) else i
         arrays.extend(data.nonzero() if _is_mask(data) else [data])
+    type2backend[type(input.data)].check_places("index_put", input.data, tuple(arrays))
     try:
         return IndexPut.apply(input, values, tuple(arrays), accumulate)
     except ValueError as error:

@@ -119,6 +119,7 @@ def getitem(input: Tensor, index: Any) -> Tensor:
     output = input if basic is None else _slice(input, basic)
     if advanced is None:
         return output if output is not input else _slice(input, (Ellipsis,))
+    type2backend[type(output.data)].check_places("indexing", output.data, advanced)
     return _numpy_errors(Index.apply, output, advanced)
 
 

@@ -13,6 +13,7 @@ import cupy
 import numpy
 
 from gpunn.backends.device import pinned
+from gpunn.backends.device.indices import Reading, report
 from gpunn.backends.reference.array import ArrayPrimitives
 from gpunn.device import device
 
@@ -52,7 +53,10 @@ class DeviceArray(ArrayPrimitives):
 
     def to_numpy(self, array: Any, non_blocking: bool = False) -> numpy.ndarray[Any, Any]:
         with self.beside(array):
-            return pinned.to_host(array) if non_blocking else cupy.asnumpy(array)
+            if non_blocking:
+                return pinned.to_host(array)
+            with Reading():
+                return cupy.asnumpy(array)
 
     def from_numpy(self, array: numpy.ndarray[Any, Any], non_blocking: bool = False) -> Any:
         if non_blocking and pinned.is_pinned(array):
@@ -89,8 +93,10 @@ class DeviceArray(ArrayPrimitives):
             return super().ones_like(array)
 
     def item(self, array: Any) -> Any:
-        with self.beside(array):
+        with self.beside(array), Reading():
             return array.item()
 
     def synchronize(self) -> None:
-        cupy.cuda.get_current_stream().synchronize()
+        stream = cupy.cuda.get_current_stream()
+        stream.synchronize()
+        report(_current_device(), stream)

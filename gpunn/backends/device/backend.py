@@ -22,6 +22,7 @@ from gpunn.backends.device.array import DeviceArray
 from gpunn.backends.device.convolution import DeviceConvolution
 from gpunn.backends.device.depthwise import DeviceDepthwise
 from gpunn.backends.device.dropout import DeviceDropout
+from gpunn.backends.device.indices import DeviceIndices
 from gpunn.backends.device.normalization import DeviceNormalization
 from gpunn.backends.device.optimizer import DeviceOptimizer
 from gpunn.backends.device.pooling import DevicePooling
@@ -39,6 +40,7 @@ class CudaBackend(
     DeviceOptimizer,
     DevicePooling,
     DeviceRandom,
+    DeviceIndices,
     DeviceArray,
     Backend,
 ):

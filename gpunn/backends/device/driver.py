@@ -13,6 +13,8 @@ from typing import Any
 
 import cupy
 
+from gpunn.backends.device import indices
+
 _runtime = cupy.cuda.runtime
 
 
@@ -66,11 +68,13 @@ def can_access_peer(index: int, peer: int) -> bool:
 def synchronize(index: int) -> None:
     """Wait for all work on the device."""
     cupy.cuda.Device(index).synchronize()
+    indices.report(index)
 
 
 def synchronize_stream(index: int, stream: Any) -> None:
     """Wait for all work on one stream of the device."""
     stream.synchronize()
+    indices.report(index, stream)
 
 
 def synchronize_event(event: Any) -> None:
