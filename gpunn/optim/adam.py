@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gpunn.autograd.variable import Array
 from gpunn.backends import Backend
-from gpunn.optim.optimizer import Group, Optimizer, Params, check_options, count_step, slot
+from gpunn.optim.optimizer import (
+    Group,
+    Optimizer,
+    Params,
+    alike,
+    check_options,
+    count_step,
+    data_of,
+    slots,
+)
 from gpunn.tensor import Tensor
 
 
@@ -51,25 +59,24 @@ class Adam(Optimizer):
                 raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
         super().__init__(params, defaults)
 
-    def _update(self, backend: Backend, p: Tensor, dw: Array, group: Group) -> None:
-        state = self.state[p]
-        step = count_step(state)
+    def _update(self, backend: Backend, params: list[Tensor], group: Group) -> None:
         beta1, beta2 = group["betas"]
-        backend.adam_step(
-            p.data,
-            dw,
-            slot(state, "exp_avg", p),
-            slot(state, "exp_avg_sq", p),
-            slot(state, "max_exp_avg_sq", p) if group["amsgrad"] else None,
-            lr=float(group["lr"]),
-            beta1=float(beta1),
-            beta2=float(beta2),
-            eps=group["eps"],
-            weight_decay=group["weight_decay"],
-            decoupled=group["decoupled_weight_decay"],
-            maximize=group["maximize"],
-            step=step,
-        )
+        steps = [count_step(self.state[p]) for p in params]
+        for step, some in alike(params, steps):
+            backend.adam_step(
+                *data_of(some),
+                slots(self.state, "exp_avg", some),
+                slots(self.state, "exp_avg_sq", some),
+                slots(self.state, "max_exp_avg_sq", some) if group["amsgrad"] else None,
+                lr=float(group["lr"]),
+                beta1=float(beta1),
+                beta2=float(beta2),
+                eps=group["eps"],
+                weight_decay=group["weight_decay"],
+                decoupled=group["decoupled_weight_decay"],
+                maximize=group["maximize"],
+                step=step,
+            )
 
 
 class AdamW(Adam):

@@ -14,6 +14,7 @@ from gpunn.autograd.grad_mode import enable_grad, no_grad, quiet
 from gpunn.autograd.variable import Array, RemovableHandle, wrap
 from gpunn.backends import Backend, type2backend
 from gpunn.creation import zeros
+from gpunn.device import device
 from gpunn.dtype import float32, float64, get_default_dtype
 from gpunn.tensor import Tensor
 
@@ -139,19 +140,18 @@ class Optimizer:
                 loss = closure()
         with quiet():
             for group in self.param_groups:
-                for p in group["params"]:
-                    if p.grad is None:
-                        continue
-                    backend = type2backend[type(p.data)]
-                    with backend.on(backend.device(p.data)):
-                        self._update(backend, p, p.grad.data, group)
-                    p._version_box[0] += 1
+                for where, params in _batches(group["params"]):
+                    backend = type2backend[type(params[0].data)]
+                    with backend.on(where):
+                        self._update(backend, params, group)
+                    for p in params:
+                        p._version_box[0] += 1
         return loss
 
-    def _update(self, backend: Backend, p: Tensor, dw: Array, group: Group) -> None:
-        """Change ``p.data`` in place by the gradient ``dw`` (not to be changed)."""
+    def _update(self, backend: Backend, params: list[Tensor], group: Group) -> None:
+        """Change the data of ``params``, all of one device, in place by their gradients."""
         raise NotImplementedError(
-            f"{type(self).__name__} must define _update(backend, p, dw, group), or step(closure)"
+            f"{type(self).__name__} must define _update(backend, params, group), or step(closure)"
         )
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -244,6 +244,15 @@ class Optimizer:
         return text + ")"
 
 
+def _batches(params: list[Tensor]) -> Iterable[tuple[device, list[Tensor]]]:
+    """The parameters that have a gradient, in lists: of one device each, and none twice."""
+    ready = [p for p in params if p.grad is not None]
+    where = [p.device for p in ready]
+    if len(set(ready)) < len(ready):  # duplicates are updated one after another
+        return [(d, [p]) for d, p in zip(where, ready, strict=True)]
+    return alike(ready, where)
+
+
 def _listed(params: Any) -> tuple[list[Tensor], list[str] | None]:
     """A group's parameters, and their names if it has them."""
     if isinstance(params, Tensor):
@@ -281,30 +290,48 @@ def _counter(value: float = 0) -> Tensor:
     return zeros((), dtype=float64 if wide else float32) + value
 
 
-def slot(state: dict[str, Any], name: str, p: Tensor) -> Array:
-    """The array ``name`` of a parameter's state; zeros at first.
+def data_of(params: list[Tensor]) -> tuple[list[Array], list[Array]]:
+    """The arrays of parameters, and of their gradients."""
+    return [p.data for p in params], [p.grad.data for p in params if p.grad is not None]
 
-    Raises RuntimeError if it has another shape or device than the parameter has now.
+
+def slots(states: Mapping[Tensor, dict[str, Any]], name: str, params: list[Tensor]) -> list[Array]:
+    """The arrays ``name`` of the parameters' states; zeros at first.
+
+    Raises RuntimeError if one has another shape or device than its parameter has now.
     """
-    if name not in state:
-        state[name] = wrap(type2backend[type(p.data)].zeros_like(p.data))
-    array = state[name].data
-    if array.shape != p.data.shape or type(array) is not type(p.data):
-        kept = state[name]
-        raise RuntimeError(
-            f"the optimizer's {name} is {list(kept.shape)} on {kept.device}, but its parameter is "
-            f"{list(p.shape)} on {p.device}: load the state_dict of the same model, and after "
-            "moving a model load optimizer.state_dict() back, which moves the state along"
-        )
-    return array
+    arrays: list[Array] = []
+    for p in params:
+        state = states[p]
+        if name not in state:
+            state[name] = wrap(type2backend[type(p.data)].zeros_like(p.data))
+        array = state[name].data
+        if array.shape != p.data.shape or type(array) is not type(p.data):
+            kept = state[name]
+            raise RuntimeError(
+                f"the optimizer's {name} is {list(kept.shape)} on {kept.device}, but its parameter "
+                f"is {list(p.shape)} on {p.device}: load the state_dict of the same model, and "
+                "after moving a model load optimizer.state_dict() back, which moves the state along"
+            )
+        arrays.append(array)
+    return arrays
 
 
 def count_step(state: dict[str, Any]) -> float:
     """One more step in a parameter's state; how many there are now."""
     if "step" not in state:
         state["step"] = _counter()
-    state["step"].data[...] += 1
-    return state["step"].item()
+    step = state["step"].data
+    step += 1
+    return step.item()
+
+
+def alike(params: list[Tensor], keys: list[Any]) -> Iterable[tuple[Any, list[Tensor]]]:
+    """The parameters of each key."""
+    together: dict[Any, list[Tensor]] = {}
+    for p, key in zip(params, keys, strict=True):
+        together.setdefault(key, []).append(p)
+    return together.items()
 
 
 def check_options(options: Mapping[str, Any]) -> None:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from gpunn.autograd.variable import Array
 from gpunn.backends import Backend
-from gpunn.optim.optimizer import Group, Optimizer, Params, check_options, count_step, slot
+from gpunn.optim.optimizer import (
+    Group,
+    Optimizer,
+    Params,
+    check_options,
+    count_step,
+    data_of,
+    slots,
+)
 from gpunn.tensor import Tensor
 
 
@@ -41,15 +48,14 @@ class RMSprop(Optimizer):
         check_options(defaults)
         super().__init__(params, defaults)
 
-    def _update(self, backend: Backend, p: Tensor, dw: Array, group: Group) -> None:
-        state = self.state[p]
-        count_step(state)
+    def _update(self, backend: Backend, params: list[Tensor], group: Group) -> None:
+        for p in params:
+            count_step(self.state[p])
         backend.rmsprop_step(
-            p.data,
-            dw,
-            slot(state, "square_avg", p),
-            slot(state, "momentum_buffer", p) if group["momentum"] > 0 else None,
-            slot(state, "grad_avg", p) if group["centered"] else None,
+            *data_of(params),
+            slots(self.state, "square_avg", params),
+            slots(self.state, "momentum_buffer", params) if group["momentum"] > 0 else None,
+            slots(self.state, "grad_avg", params) if group["centered"] else None,
             lr=float(group["lr"]),
             alpha=group["alpha"],
             eps=group["eps"],

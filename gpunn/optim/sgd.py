@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from gpunn.autograd.variable import Array
 from gpunn.backends import Backend
-from gpunn.optim.optimizer import Group, Optimizer, Params, check_options, slot
+from gpunn.optim.optimizer import (
+    Group,
+    Optimizer,
+    Params,
+    alike,
+    check_options,
+    data_of,
+    slots,
+)
 from gpunn.tensor import Tensor
 
 
@@ -42,21 +49,18 @@ class SGD(Optimizer):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         super().__init__(params, defaults)
 
-    def _update(self, backend: Backend, p: Tensor, dw: Array, group: Group) -> None:
-        buffer, first = None, False
-        if group["momentum"] != 0:
-            state = self.state[p]
-            first = "momentum_buffer" not in state
-            buffer = slot(state, "momentum_buffer", p)
-        backend.sgd_step(
-            p.data,
-            dw,
-            buffer,
-            lr=float(group["lr"]),
-            momentum=group["momentum"],
-            dampening=group["dampening"],
-            weight_decay=float(group["weight_decay"]),
-            nesterov=group["nesterov"],
-            maximize=group["maximize"],
-            first=first,
-        )
+    def _update(self, backend: Backend, params: list[Tensor], group: Group) -> None:
+        gathers = group["momentum"] != 0
+        fresh = [gathers and "momentum_buffer" not in self.state[p] for p in params]
+        for first, some in alike(params, fresh):
+            backend.sgd_step(
+                *data_of(some),
+                slots(self.state, "momentum_buffer", some) if gathers else None,
+                lr=float(group["lr"]),
+                momentum=group["momentum"],
+                dampening=group["dampening"],
+                weight_decay=float(group["weight_decay"]),
+                nesterov=group["nesterov"],
+                maximize=group["maximize"],
+                first=first,
+            )

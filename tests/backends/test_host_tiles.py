@@ -38,6 +38,7 @@ def jobs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         monkeypatch.setattr(module, "tiled", tiled)
         for name in ("TILE", "_PIECE"):
             monkeypatch.setattr(module, name, 64, raising=False)
+    monkeypatch.setattr(optimizer, "_SMALL", 32)
     yield counts
     gpunn.set_num_threads(before)
 
@@ -151,28 +152,46 @@ def test_cross_entropy_input(shape: tuple[int, ...], dtype: str, each: bool, job
     assert jobs == ([-(-shape[0] // rows)] * 2 if y.size > 64 and y.ndim == 2 else [])
 
 
+RULES: list[tuple[str, int, dict[str, Any]]] = [
+    ("sgd_step", 1, {"momentum": 0.9, "dampening": 0.1, "nesterov": True, "first": False}),
+    ("adam_step", 3, {"beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "decoupled": True, "step": 3}),
+    ("rmsprop_step", 3, {"alpha": 0.9, "eps": 1e-8, "momentum": 0.9}),
+]
+
+
+def check_step(rule: tuple[str, int, dict[str, Any]], shapes: list[Any], dtype: str, order: Any):
+    """One step of all the arrays by the host and by the reference: the same bits."""
+    name, slots, options = rule
+    lists = [
+        [np.array(np.abs(normal(dtype, *shape)) + 9, order=order) for shape in shapes]
+        for _ in range(slots + 2)
+    ]
+    ours, theirs = ([[np.copy(a, order="K") for a in some] for some in lists] for _ in range(2))
+    numbers = {"lr": 0.1, "weight_decay": 0.1, "maximize": True, **options}
+    getattr(HOST, name)(*ours, **numbers)
+    getattr(REFERENCE, name)(*theirs, **numbers)
+    for k, (some, others) in enumerate(zip(ours, theirs, strict=True)):
+        for got, expected in zip(some, others, strict=True):
+            compare(got, expected, f"list {k} of {name}", 0, 0)
+
+
 @pytest.mark.parametrize("shape", [(), (63,), (13, 11), (3, 5, 7, 2)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_optimizers(shape: tuple[int, ...], dtype: str, order: Any, jobs: list[int]):
-    rules: list[tuple[str, int, dict[str, Any]]] = [
-        ("sgd_step", 1, {"momentum": 0.9, "dampening": 0.1, "nesterov": True, "first": False}),
-        ("adam_step", 3, {"beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "decoupled": True, "step": 3}),
-        ("rmsprop_step", 3, {"alpha": 0.9, "eps": 1e-8, "momentum": 0.9}),
-    ]
-    for name, slots, options in rules:
-        jobs.clear()
-        arrays = [
-            np.array(np.abs(normal(dtype, *shape)) + 9, order=order) for _ in range(slots + 2)
-        ]
-        ours, theirs = ([np.copy(a, order="K") for a in arrays] for _ in range(2))
-        numbers = {"lr": 0.1, "weight_decay": 0.1, "maximize": True, **options}
-        getattr(HOST, name)(*ours, **numbers)
-        getattr(REFERENCE, name)(*theirs, **numbers)
-        for got, expected in zip(ours, theirs, strict=True):
-            compare(got, expected, f"{name} of {shape}", 0, 0)
-        size = arrays[0].size
-        assert jobs == ([-(-size // 64)] if size > 64 and arrays[0].flags.c_contiguous else [])
+@pytest.mark.parametrize("rule", RULES)
+def test_optimizers(rule: Any, shape: tuple[int, ...], dtype: str, order: Any, jobs: list[int]):
+    check_step(rule, [shape], dtype, order)
+    size = np.zeros(shape).size
+    contiguous = order == "C" or len(shape) < 2
+    assert jobs == ([-(-size // 64)] if size > 64 and contiguous else [])
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("rule", RULES)
+def test_optimizers_take_small_arrays_as_one(rule: Any, order: Any, jobs: list[int]):
+    check_step(rule, [(), (5, 6), (0, 3), (41,), (7, 11), (2, 3)], "float32", order)
+    # The two of more than 32 elements go by themselves, and the rest side by side.
+    assert jobs == ([2] if order == "C" else [])
 
 
 @pytest.mark.parametrize("shape", [(7, 9), (5, 13, 3), (3, 5, 7, 2), (2, 3, 2, 3, 5), (2, 1, 90)])

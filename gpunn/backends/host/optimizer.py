@@ -1,39 +1,72 @@
-"""Update rules on the CPU: large weights in pieces that stay in the cache, by several threads."""
+"""Update rules on the CPU: large weights in pieces by several threads, small ones side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy
+
 from gpunn.backends.host.threads import tiled
-from gpunn.backends.reference.optimizer import OptimizerPrimitives
+from gpunn.backends.reference.optimizer import Arrays, OptimizerPrimitives, in_turn
 
 _PIECE = 65536  # elements: a rule goes over four arrays a dozen times
+_SMALL = 4096  # elements that are copied sooner than a dozen calls are made
+_JOINED = 32768  # of them side by side: the arrays stay in the cache
 
 
 class HostOptimizer(OptimizerPrimitives):
-    """The reference, piece by piece."""
+    """The reference on pieces that stay in the cache, neither long nor short."""
 
-    def sgd_step(self, w: Any, dw: Any, buffer: Any | None, **rule: Any) -> None:
-        _by_pieces(super().sgd_step, (w, dw, buffer), rule)
-
-    def adam_step(self, w: Any, dw: Any, m: Any, v: Any, v_max: Any | None, **rule: Any) -> None:
-        _by_pieces(super().adam_step, (w, dw, m, v, v_max), rule)
-
-    def rmsprop_step(
-        self, w: Any, dw: Any, v: Any, buffer: Any | None, mean: Any | None, **rule: Any
+    def _apply(
+        self, update: Callable[..., None], lists: Sequence[Arrays | None], rule: dict[str, Any]
     ) -> None:
-        _by_pieces(super().rmsprop_step, (w, dw, v, buffer, mean), rule)
+        small: list[tuple[Any, ...]] = []
+        size = 0
+        for arrays in in_turn(lists):
+            w = arrays[0]
+            if w.size > _SMALL:
+                _by_pieces(update, arrays, rule)
+                continue
+            if small and (w.dtype != small[0][0].dtype or size + w.size > _JOINED):
+                _side_by_side(update, small, rule)
+                small, size = [], 0
+            small.append(arrays)
+            size += w.size
+        if small:
+            _side_by_side(update, small, rule)
 
 
-def _by_pieces(step: Callable[..., None], arrays: tuple[Any, ...], rule: dict[str, Any]) -> None:
+def _side_by_side(
+    update: Callable[..., None], group: list[tuple[Any, ...]], rule: dict[str, Any]
+) -> None:
+    """Copy small arrays together, update them as one, and copy back what has changed."""
+    if len(group) == 1:
+        update(*group[0], **rule)
+        return
+    columns = list(zip(*group, strict=True))
+    joined = [
+        None if some[0] is None else numpy.concatenate([a.reshape(-1) for a in some])
+        for some in columns
+    ]
+    update(*joined, **rule)
+    for i, (some, flat) in enumerate(zip(columns, joined, strict=True)):
+        if flat is None or i == 1:  # gradients are only read
+            continue
+        start = 0
+        for a in some:
+            a[...] = flat[start : start + a.size].reshape(a.shape)
+            start += a.size
+
+
+def _by_pieces(update: Callable[..., None], arrays: tuple[Any, ...], rule: dict[str, Any]) -> None:
     size = arrays[0].size
     if size <= _PIECE or not all(a is None or a.flags.c_contiguous for a in arrays):
-        step(*arrays, **rule)
+        update(*arrays, **rule)
         return
     flat = [None if a is None else a.reshape(-1) for a in arrays]
 
     def work(start: int, stop: int) -> None:
-        step(*[None if a is None else a[start:stop] for a in flat], **rule)
+        update(*[None if a is None else a[start:stop] for a in flat], **rule)
 
     tiled(work, size, _PIECE)

@@ -1,22 +1,54 @@
 """Update rules of the optimizers: arrays changed in place, elementwise; no groups, no state kept.
 
-Each takes the weights ``w``, their gradient ``dw`` (only read) and the arrays of its state, all of
-one shape and dtype, then the numbers of the rule by name. Being elementwise, a rule may be applied
-to the pieces of an array one after another.
+Each step takes lists: of weights, of their gradients (only read), and of each array of the state,
+or None for a state that the rule goes without. What stands at one place of all lists has one shape
+and dtype. The numbers of the rule follow by name, the same for all. Being elementwise, a rule may
+be applied to pieces of the arrays, and to several of them as if they were one.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 from gpunn.backends.reference.array import ArrayPrimitives
+
+Arrays: TypeAlias = Sequence[Any]
 
 
 class OptimizerPrimitives(ArrayPrimitives):
     """One step of SGD, Adam and RMSprop."""
 
-    def sgd_step(
+    def sgd_step(self, ws: Arrays, dws: Arrays, buffers: Arrays | None, **rule: Any) -> None:
+        """``_sgd`` for all of the lists."""
+        self._apply(self._sgd, (ws, dws, buffers), rule)
+
+    def adam_step(
+        self, ws: Arrays, dws: Arrays, ms: Arrays, vs: Arrays, v_maxs: Arrays | None, **rule: Any
+    ) -> None:
+        """``_adam`` for all of the lists."""
+        self._apply(self._adam, (ws, dws, ms, vs, v_maxs), rule)
+
+    def rmsprop_step(
+        self,
+        ws: Arrays,
+        dws: Arrays,
+        vs: Arrays,
+        buffers: Arrays | None,
+        means: Arrays | None,
+        **rule: Any,
+    ) -> None:
+        """``_rmsprop`` for all of the lists."""
+        self._apply(self._rmsprop, (ws, dws, vs, buffers, means), rule)
+
+    def _apply(
+        self, update: Callable[..., None], lists: Sequence[Arrays | None], rule: dict[str, Any]
+    ) -> None:
+        for arrays in in_turn(lists):
+            update(*arrays, **rule)
+
+    def _sgd(
         self,
         w: Any,
         dw: Any,
@@ -45,7 +77,7 @@ class OptimizerPrimitives(ArrayPrimitives):
             dw = dw + xp.multiply(buffer, momentum, out=scratch) if nesterov else buffer
         w -= xp.multiply(dw, lr, out=scratch)
 
-    def adam_step(
+    def _adam(
         self,
         w: Any,
         dw: Any,
@@ -87,7 +119,7 @@ class OptimizerPrimitives(ArrayPrimitives):
         scratch *= lr * correction / (1 - beta1**step)
         w -= scratch
 
-    def rmsprop_step(
+    def _rmsprop(
         self,
         w: Any,
         dw: Any,
@@ -137,3 +169,9 @@ class OptimizerPrimitives(ArrayPrimitives):
         if maximize:
             dw = -dw
         return dw + w * weight_decay if weight_decay else dw
+
+
+def in_turn(lists: Sequence[Arrays | None]) -> Iterator[tuple[Any, ...]]:
+    """What stands at each place of the lists; None there for a list that is None."""
+    places = len(lists[0] or ())
+    return zip(*[[None] * places if some is None else some for some in lists], strict=True)
