@@ -153,7 +153,7 @@ DEVICE void store(const Tile& tile, const SCALAR* bias, SCALAR* y, const Conv& c
 #pragma unroll
             for (int e = 0; e < PIECE; ++e)
                 piece.v[e] = SCALAR(tile.value(i, j / Tile::GROUP, j % Tile::GROUP + e) + add);
-            *(Piece*)(to + (long long)m * conv.y_channel) = piece;
+            *(Piece*)(to + uint(m) * conv.y_channel) = piece;
         }
     }
 }

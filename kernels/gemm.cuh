@@ -79,7 +79,7 @@ struct alignas(16) Four {
 // registers: 16 bytes a lane.
 DEVICE int place_a(int k, int m) {
     if constexpr (TENSOR)
-        return k / 8 * 8 * BM + m / 16 * 128 + (m % 8 * 4 + k % 8 / 2) * 4 + k % 2 * 2 + m / 8 % 2;
+        return k / 8 * 8 * BM + m / 2 * 16 + k % 8 * 2 + m % 2;
     else
         return k * LDA + m;
 }
@@ -180,10 +180,11 @@ DEVICE void mma(float (&c)[4], const uint (&a)[4], const uint (&b)[2]) {
 // Element e of group j of columns, in line i of rows, is out[row(i)][column(j) + e].
 #if TENSOR == 0
 struct Tile {
-    static constexpr int LINES = WM / 8, GROUP = 4, GROUPS = WN / 4 / GROUP, STEPS = BK;
+    static constexpr int LINES = WM / 8, GROUP = 4, GROUPS = WN / 4 / GROUP;
+    static constexpr int STEPS = BK, SLOTS = 2;  // while one a and b multiply, the next load
 
     ACCUM sum[LINES][GROUPS * GROUP];
-    Word a[2][LINES], b[2][GROUPS * GROUP];  // while one pair is multiplied, the next one loads
+    Word a[SLOTS][LINES], b[SLOTS][GROUPS * GROUP];
     uint at_a, at_b, m, n;
 
     // 8 lanes along m, 4 along n, laid so that no two words of a load meet in a bank.
@@ -222,18 +223,20 @@ struct Tile {
 };
 #else
 struct Tile {
-    // A warp multiplies 16 x 8 x 8 words at a time. Lane 4 p + q holds rows p and p + 8 of a and of
-    // out, column p of b, columns 2 q and 2 q + 1 of out, and k = 2 q and 2 q + 1: any order of k
-    // will do if a and b keep it, and in this one the lanes' words of b lie in 32 banks.
-    static constexpr int LINES = WM / 8, GROUP = 2, GROUPS = WN / 8, STEPS = BK / 8;
+    // A warp multiplies 16 x 8 x 8 words at a time. Lane 4 p + q holds rows 2 p and 2 p + 1 of a
+    // and out, column p of b, columns 2 q and 2 q + 1 of out, and k = 2 q and 2 q + 1. The hardware
+    // says p and p + 8, q and q + 4 for rows and k, but any order will do that a and b (or a and
+    // out) keep; in this one a warp's words lie in 32 banks.
+    static constexpr int LINES = WM / 8, GROUP = 2, GROUPS = WN / 8;
+    static constexpr int STEPS = BK / 8, SLOTS = 1;
 
     float sum[LINES / 2][GROUPS][4];
-    Word a[2][LINES / 2][4], b[2][GROUPS][2];
+    Word a[SLOTS][LINES / 2][4], b[SLOTS][GROUPS][2];
     uint at_a, at_b, m, n;
 
     DEVICE Tile() {
         const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-        m = warp / (BN / WN) * WM + lane / 4;
+        m = warp / (BN / WN) * WM + lane / 4 * 2;
         n = warp % (BN / WN) * WN + lane % 4 * 2;
         at_a = place_a(lane % 4 * 2, m);
         at_b = place_b(lane % 4 * 2, warp % (BN / WN) * WN + lane / 4);
@@ -245,7 +248,7 @@ struct Tile {
 #pragma unroll
                 for (int e = 0; e < 4; ++e) sum[i][j][e] = 0;
     }
-    DEVICE int row(int i) const { return m + i * 8; }
+    DEVICE int row(int i) const { return m + i / 2 * 16 + i % 2; }
     DEVICE int column(int j) const { return n + j * 8; }
     DEVICE float value(int i, int j, int e) const { return sum[i / 2][j][i % 2 * 2 + e]; }
 
@@ -299,8 +302,9 @@ struct Tile {
 //   Loader::land(stage)     ends it, where cp.async does not
 template <class Loader>
 DEVICE void accumulate(Tile& tile, Loader& loader, Word* memory, int tiles) {
-    static_assert(Tile::STEPS % 2 == 0, "the two pairs of a and b alternate across tiles");
+    constexpr int STEPS = Tile::STEPS, SLOTS = Tile::SLOTS;
     constexpr uint LAST = (STAGES - 1) * STAGE;
+    static_assert(STEPS % SLOTS == 0, "slots alternate across tiles");
     if (tiles <= 0) return;
     loader.look();
 #pragma unroll
@@ -314,27 +318,26 @@ DEVICE void accumulate(Tile& tile, Loader& loader, Word* memory, int tiles) {
     __syncthreads();
 
     uint reading = 0, writing = LAST;
-    tile.load(memory, 0, 0, 0);
+    if (SLOTS == 2) tile.load(memory, 0, 0, 0);
 #pragma unroll 1
     for (int left = tiles; left > 0; --left) {
 #pragma unroll
-        for (int k = 0; k < Tile::STEPS; ++k) {
-            if (k < Tile::STEPS - 1) {
-                tile.load(memory, reading, k + 1, (k + 1) % 2);
-            } else {  // the next tile is there, and nobody reads the oldest any more
+        for (int k = 0; k < STEPS; ++k) {
+            if (SLOTS == 1) tile.load(memory, reading, k, 0);
+            if (k == STEPS - 1) {
                 reading = reading == LAST ? 0 : reading + STAGE;
                 loader.land(memory, reading);
                 await_groups<STAGES - 2>();
-                __syncthreads();
-                tile.load(memory, reading, 0, 0);
+                __syncthreads();  // the next tile is there, and nobody reads the oldest any more
             }
+            if (SLOTS == 2) tile.load(memory, reading, (k + 1) % STEPS, (k + 1) % 2);
             if (k == 0) {
                 loader.fetch(memory, writing);
                 close_group();
                 writing = writing == LAST ? 0 : writing + STAGE;
             }
-            if (k == (Tile::STEPS > 3 ? Tile::STEPS - 3 : Tile::STEPS - 1)) loader.look();
-            tile.multiply<Loader::ROUNDED>(k % 2);
+            if (k == (STEPS > 3 ? STEPS - 3 : STEPS - 1)) loader.look();
+            tile.multiply<Loader::ROUNDED>(k % SLOTS);
         }
     }
     await_groups<0>();

@@ -1,4 +1,4 @@
-"""conv2d.cu: every build against the reference in float64 on the same device."""
+"""conv2d.cu, conv2d_weight.cu: every build against the reference in float64 on the same device."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ CASES = {
     "stride and dilation": (2, 5, 7, (8, 6), (3, 3), (2, 4), (2, 2), (2, 2), 1),
     "more padding than filter": (1, 2, 3, (3, 2), (2, 2), (1, 1), (4, 3), (1, 1), 1),
     "inputs that nothing sees": (2, 2, 2, (8, 9), (2, 2), (3, 5), (0, 0), (1, 1), 1),
-    "the largest filter": (1, 1, 2, (15, 17), (15, 16), (1, 1), (3, 2), (1, 1), 1),
+    "the largest filter": (1, 2, 2, (15, 17), (15, 16), (1, 1), (3, 2), (1, 1), 1),
+    "splits": (3, 2, 3, (14, 15), (2, 2), (1, 1), (0, 1), (1, 1), 1),
     "pieces": (2, 3, 4, (6, 6), (3, 3), (1, 1), (1, 1), (1, 1), 1),
 }
-ALL = list(CASES)
+ALL = [case for case in CASES if case != "splits"]
 SOME = ["plain", "groups", "tiles", "tiles of rows", "one dimension", "pieces"]
 BUILDS = [
     *(("float32", "ieee", case) for case in ALL),
@@ -88,7 +89,6 @@ def arrays(cuda: Any, dtype: str, case: Any) -> tuple[Any, ...]:
 @pytest.mark.parametrize(("dtype", "how", "case"), BUILDS)
 def test_forward(cuda: Any, precision: Any, dtype: str, how: str, case: str):
     precision(how)
-    _, _, o, *_, groups = CASES[case]
     geometry = CASES[case][5:]
     x, w, b, _ = arrays(cuda, dtype, CASES[case])
     for bias in (b, None):
@@ -113,3 +113,17 @@ def test_backward_data(cuda: Any, precision: Any, dtype: str, how: str, case: st
     assert dx.dtype == dy.dtype
     expected = Reference.conv_input(cuda, wide(dy), wide(w), size, *geometry)
     same(cuda, dx, expected, TOLERANCE[dtype if how == "ieee" else how], "dx")
+
+
+@pytest.mark.parametrize(("dtype", "how", "case"), [*BUILDS, ("float32", "ieee", "splits")])
+def test_backward_weight(cuda: Any, precision: Any, dtype: str, how: str, case: str):
+    precision(how)
+    kernel, geometry = CASES[case][4], CASES[case][5:]
+    x, w, _, dy = arrays(cuda, dtype, CASES[case])
+    with launcher.recorded() as names:
+        dw = cuda.conv_weight(x, dy, kernel, *geometry)
+    assert names == ["conv2d_pixels", "conv2d_backward_weight", "conv2d_sum"]
+    assert dw.dtype == x.dtype
+    assert dw.shape == w.shape
+    expected = Reference.conv_weight(cuda, wide(x), wide(dy), kernel, *geometry)
+    same(cuda, dw, expected, TOLERANCE[dtype if how == "ieee" else how], "dw")
