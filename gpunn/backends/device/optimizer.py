@@ -65,7 +65,7 @@ class DeviceOptimizer(OptimizerPrimitives):
 
 def _launch(
     name: str, lists: Sequence[Arrays | None], numbers: tuple[float, ...]
-) -> list[Arrays | None]:
+) -> list[Any]:
     """Step what the kernels cover; lists of the rest."""
     covered: dict[Any, list[tuple[Any, ...]]] = {}
     rest: list[tuple[Any, ...]] = []
