@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy
 
-import numpy
-
 from gpunn.autograd.casting import autocast_state
 from gpunn.autograd.function import Edge, Function
 from gpunn.autograd.grad_mode import quiet, state
 from gpunn.autograd.variable import Array, Hook, Variable, is_sequence, wrap
 from gpunn.backends import type2backend
-from gpunn.dtype import FLOATING
+from gpunn.dtype import FLOATING, in_use
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor

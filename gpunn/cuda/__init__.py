@@ -1,6 +1,7 @@
 """CUDA devices with PyTorch's names: devices, streams and events, memory."""
 
 from gpunn.backends.errors import OutOfMemoryError
+from gpunn.cuda.copies import Transfers, transfers
 from gpunn.cuda.devices import (
     can_device_access_peer,
     current_device,
@@ -50,6 +51,7 @@ __all__ = [
     "OutOfMemoryError",
     "Stream",
     "StreamContext",
+    "Transfers",
     "can_device_access_peer",
     "current_device",
     "current_stream",
@@ -82,4 +84,5 @@ __all__ = [
     "set_stream",
     "stream",
     "synchronize",
+    "transfers",
 ]

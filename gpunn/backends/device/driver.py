@@ -14,6 +14,7 @@ from typing import Any
 import cupy
 
 from gpunn.backends.device import indices
+from gpunn.backends.device.transfers import note
 
 _runtime = cupy.cuda.runtime
 
@@ -67,6 +68,7 @@ def can_access_peer(index: int, peer: int) -> bool:
 
 def synchronize(index: int) -> None:
     """Wait for all work on the device."""
+    note("synchronize", 0, True)
     cupy.cuda.Device(index).synchronize()
     indices.report(index)
 

@@ -17,6 +17,7 @@ import cupy
 import numpy
 
 from gpunn.backends.device import pinned
+from gpunn.backends.device.transfers import note
 from gpunn.backends.launcher import Source, builds, ceil_div
 from gpunn.backends.reference.indices import IndexPrimitives
 
@@ -38,6 +39,7 @@ class Record:
 
     def fetch(self) -> None:
         """Copy the record to the host, on the current stream, without waiting."""
+        note("device to host", self.copy.nbytes, False)
         self.words.data.copy_to_host_async(
             self.copy.ctypes.data, self.copy.nbytes, cupy.cuda.get_current_stream()
         )

@@ -12,6 +12,8 @@ from typing import Any
 import cupy
 import numpy
 
+from gpunn.backends.device.transfers import note
+
 # Copies under way: an event after each, and the host array, whose memory must live until then.
 _under_way: deque[tuple[Any, numpy.ndarray[Any, Any]]] = deque()
 
@@ -48,6 +50,7 @@ def to_device(array: numpy.ndarray[Any, Any]) -> Any:
         array = copy(array)
     output = cupy.empty(array.shape, array.dtype)
     stream = cupy.cuda.get_current_stream()
+    note("host to device", array.nbytes, False)
     output.data.copy_from_host_async(array.ctypes.data, array.nbytes, stream)
     _watch(stream, array)
     return output
@@ -58,6 +61,7 @@ def to_host(array: Any) -> numpy.ndarray[Any, Any]:
     output = empty(array.shape, array.dtype)
     if output.size:
         stream = cupy.cuda.get_current_stream()
+        note("device to host", array.nbytes, False)
         cupy.ascontiguousarray(array).data.copy_to_host_async(
             output.ctypes.data, output.nbytes, stream
         )
