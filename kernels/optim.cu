@@ -117,6 +117,7 @@ struct Rmsprop {
         if (centered) {
             mean += (dw - mean) * fresh;
             spread = v - mean * mean;
+            if (spread < 0) spread = 0;  // of 16-bit moments, rounded apart
         }
         ACCUM q = dw / (sqrt(spread) + eps);
         if (gathers) q = b = momentum * b + q;

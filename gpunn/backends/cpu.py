@@ -15,6 +15,7 @@ from gpunn.backends.host.pooling import HostPooling
 from gpunn.backends.host.reduction import HostReduction
 from gpunn.backends.host.softmax import HostSoftmax
 from gpunn.backends.host.threads import TILE, tiled
+from gpunn.dtype import accumulator
 
 
 class CpuBackend(
@@ -60,5 +61,11 @@ class CpuBackend(
         return view
 
     def index_add(self, target: Any, index: Any, source: Any) -> None:
-        """``numpy.add.at``, which adds duplicates in order."""
-        numpy.add.at(target, index, source)
+        """``numpy.add.at``, which adds duplicates in order; 16-bit floats in float32."""
+        wide = accumulator(target.dtype)
+        if wide is target.dtype:
+            numpy.add.at(target, index, source)
+            return
+        total = target.astype(wide)
+        numpy.add.at(total, index, source.astype(wide))
+        target[...] = total

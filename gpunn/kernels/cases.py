@@ -1,4 +1,4 @@
-"""What proves a kernel: for each source, operations that launch all of its kernels.
+"""What proves a kernel: for each family, operations that launch all of its kernels.
 
 The inputs are odd on purpose: tails, more than one tile, groups, strides that skip, empty batches.
 """
@@ -76,8 +76,13 @@ def _columns(x: Tensor, n: int) -> Tensor:
     return gpunn.arange(x.shape[0] * n, device=x.device).reshape(x.shape[0], n) * 5 % x.shape[0]
 
 
+def family(file: str) -> str:
+    """The family of a file's kernels: ``conv2d_weight.cu`` belongs to conv2d."""
+    return file.removesuffix(".cu").partition("_")[0]
+
+
 CASES: dict[str, tuple[Case, ...]] = {
-    "conv2d.cu": (
+    "conv2d": (
         _conv("3x3 padded", (2, 5, 9, 11), (7, 5, 3, 3), padding=1),
         _conv("5x3, stride 2, dilation 2", (2, 4, 15, 14), (6, 4, 5, 3), stride=2, dilation=2),
         _conv("more than a tile", (1, 33, 13, 13), (130, 33, 3, 3), padding=1),
@@ -86,14 +91,14 @@ CASES: dict[str, tuple[Case, ...]] = {
         _conv("1x1", (2, 9, 6, 7), (8, 9, 1, 1)),
         _conv("no images", (0, 3, 6, 6), (4, 3, 3, 3)),
     ),
-    "depthwise.cu": (
+    "depthwise": (
         _conv("depthwise 3x3", (2, 6, 19, 37), (6, 1, 3, 3), padding=1, groups=6),
         _conv(
             "depthwise 5x5, stride 2", (2, 4, 21, 18), (4, 1, 5, 5), padding=2, stride=2, groups=4
         ),
         _conv("depthwise 3x2, twice", (1, 3, 9, 9), (6, 1, 3, 2), dilation=2, groups=3),
     ),
-    "pooling.cu": (
+    "pooling": (
         _of_one("max_pool2d 2", lambda x: F.max_pool2d(x, 2), 2, 3, 8, 10),
         _of_one("max_pool2d 3, stride 2", lambda x: F.max_pool2d(x, 3, 2, 1), 2, 3, 11, 9),
         _of_one(
@@ -111,17 +116,18 @@ CASES: dict[str, tuple[Case, ...]] = {
         _of_one("adaptive_avg_pool2d", lambda x: F.adaptive_avg_pool2d(x, (3, 4)), 2, 3, 7, 10),
         _of_one("adaptive_max_pool2d", lambda x: F.adaptive_max_pool2d(x, (3, 4)), 2, 3, 7, 10),
     ),
-    "dropout.cu": (
+    "dropout": (
         _of_one("dropout", lambda x: F.dropout(x, 0.3), 5, 403),
         _of_one("dropout2d", lambda x: F.dropout2d(x, 0.3), 3, 70, 5, 5),
     ),
-    "random.cu": (
+    "random": (
         _drawn("rand", lambda x: gpunn.rand(*x.shape, dtype=x.dtype, device=x.device), 7, 301),
         _drawn("randn", lambda x: gpunn.randn(*x.shape, dtype=x.dtype, device=x.device), 7, 301),
+        _of_one("alpha_dropout", lambda x: F.alpha_dropout(x, 0.3, training=True), 5, 403),
         _drawn("randint", lambda x: gpunn.randint(0, 1000, x.shape, device=x.device), 1001),
         _drawn("randperm", lambda x: gpunn.randperm(len(x), device=x.device), 1001),
     ),
-    "softmax.cu": (
+    "softmax": (
         _of_one("softmax, rows", lambda x: F.softmax(x, -1), 9, 77),
         _of_one("softmax, columns", lambda x: F.softmax(x, 1), 3, 40, 11),
         _of_one("log_softmax, long rows", lambda x: F.log_softmax(x, -1), 2, 9001),
@@ -134,12 +140,12 @@ CASES: dict[str, tuple[Case, ...]] = {
             *(33, 50),
         ),
     ),
-    "indices.cu": (
+    "indices": (
         _of_one("gather", lambda x: x.gather(1, _columns(x, 300)), 5, 300),
         _of_one("gather nothing", lambda x: x.gather(1, _columns(x, 0)), 5, 3),
         _of_one("many rows", lambda x: x[_columns(x, 7).reshape(-1)], 7, 3),
     ),
-    "normalization.cu": (
+    "normalization": (
         _affine(
             "batch_norm, training",
             lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True),
@@ -153,12 +159,13 @@ CASES: dict[str, tuple[Case, ...]] = {
         _affine("layer_norm", lambda x, w, b: F.layer_norm(x, (77,), w, b), (9, 77), (77,)),
         _affine("group_norm", lambda x, w, b: F.group_norm(x, 3, w, b), (4, 6, 5, 7), (6,)),
     ),
-    "optim.cu": (
+    "optim": (
         _stepped("SGD, Nesterov", lambda p: optim.SGD(p, 0.1, 0.9, 0, 0.01, nesterov=True)),
-        _stepped("Adam", lambda p: optim.Adam(p, 0.01, eps=1e-4, weight_decay=0.01)),
-        _stepped("AdamW, amsgrad", lambda p: optim.AdamW(p, 0.01, eps=1e-4, amsgrad=True)),
+        _stepped("Adam", lambda p: optim.Adam(p, 0.01, eps=0.01, weight_decay=0.01)),
+        _stepped("RMSprop, centered", lambda p: optim.RMSprop(p, 0.01, eps=0.01, centered=True)),
+        _stepped("AdamW, amsgrad", lambda p: optim.AdamW(p, 0.01, eps=0.01, amsgrad=True)),
     ),
-    "scatter.cu": (
+    "scatter": (
         _of_one(
             "embedding",
             lambda w: F.embedding(gpunn.arange(400, device=w.device).reshape(20, 20) ** 2 % 13, w),

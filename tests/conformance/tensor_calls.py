@@ -784,11 +784,12 @@ _add(
 _add(
     "cdist",
     [
-        call(array(3, 4), array(5, 4)),
-        call(array(2, 3, 4), array(5, 4)),
-        call(array(3, 4), array(5, 4), p=1.0),
-        call(array(3, 4), array(5, 4), p=float("inf")),
-        call(array(0, 4), array(5, 4)),
+        # Of float32: PyTorch's has no second derivative.
+        call(array(3, 4, dtype=F32), array(5, 4, dtype=F32)),
+        call(array(2, 3, 4, dtype=F32), array(5, 4, dtype=F32)),
+        call(array(3, 4, dtype=F32), array(5, 4, dtype=F32), p=1.0),
+        call(array(3, 4, dtype=F32), array(5, 4, dtype=F32), p=float("inf")),
+        call(array(0, 4, dtype=F32), array(5, 4, dtype=F32)),
         call(array(3, 4), array(5, 3)),
     ],
 )
