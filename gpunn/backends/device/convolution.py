@@ -68,6 +68,10 @@ class DeviceConvolution(ConvolutionPrimitives):
         out = tuple(map(output_size, x.shape[2:], kernel, stride, padding, dilation))
         axes = axes_of(x.shape[2:], out, kernel, stride, padding, dilation)
         n, c, m = x.shape[0], weight.shape[1], weight.shape[0] // groups
+        if _is_product(x, weight, axes):
+            y = xp.matmul(weight.reshape(groups, m, c), x.reshape(n, groups, c, -1))
+            y = y.reshape(n, groups * m, *out)
+            return y if bias is None else xp.add(y, bias.reshape(-1, *(1 for _ in out)), out=y)
         tile = _tile(x, axes, n, groups, c, m, m)
         if tile is None or axes is None:
             return super().conv(x, weight, bias, stride, padding, dilation, groups)
@@ -87,13 +91,16 @@ class DeviceConvolution(ConvolutionPrimitives):
         dilation: Ints,
         groups: int,
     ) -> Any:
-        kernel = weight.shape[2:]
+        xp, kernel = self.xp, weight.shape[2:]
         axes = axes_of(size, dy.shape[2:], kernel, stride, padding, dilation)
         n, c, m = dy.shape[0], weight.shape[1], weight.shape[0] // groups
+        if _is_product(dy, weight, axes):
+            w = xp.swapaxes(weight.reshape(groups, m, c), 1, 2)
+            return xp.matmul(w, dy.reshape(n, groups, m, -1)).reshape(n, groups * c, *size)
         tile = _tile(dy, axes, n, groups, c, m, c)
         if tile is None or axes is None:
             return super().conv_input(dy, weight, size, stride, padding, dilation, groups)
-        dx = self.xp.empty((n, groups * c, *size), dy.dtype)
+        dx = xp.empty((n, groups * c, *size), dy.dtype)
         for work in _backward(axes, n, c, m, kernel, tile):
             self._convolve("conv2d_backward_data", work, groups, dy, weight, dx)
         return dx
@@ -145,6 +152,15 @@ class DeviceConvolution(ConvolutionPrimitives):
         return dw
 
 
+def _is_product(x: Any, weight: Any, axes: Axes | None) -> bool:
+    """Whether to leave it to CuPy's matmul: it broadcasts in float32 or better, and is told of TF32
+    by another switch."""
+    if axes is None or not (axes.pointwise and x.size and weight.size):
+        return False
+    exact = cuda.conv.fp32_precision == cuda.matmul.fp32_precision == "ieee"
+    return x.dtype == numpy.float64 or (x.dtype == numpy.float32 and exact)
+
+
 def _tile(
     x: Any, axes: Axes | None, n: int, groups: int, c: int, m: int, rows: int, weight: bool = False
 ) -> Tile | None:
@@ -163,7 +179,7 @@ def _tile(
         or groups > 65535
     ):
         return None
-    pad, capability = 4 if weight else 0, int(cupy.cuda.Device().compute_capability)
+    pad, capability = 4 if weight else 0, _capability()
     if scalar == "float64":
         return Tile(scalar, 0, 32, 8, 2, pad)
     most = 64 if rows <= 64 else 128
@@ -178,6 +194,10 @@ def _tile(
         return Tile(scalar, tensor, most, 16, 3, pad)
     most = 32 if rows <= 32 else most
     return Tile(scalar, 0, most, 8, 4, pad) if weight else Tile(scalar, 0, most, 16, 3, pad)
+
+
+def _capability() -> int:
+    return int(cupy.cuda.Device().compute_capability)
 
 
 class _Work(NamedTuple):

@@ -110,6 +110,11 @@ class Axes(NamedTuple):
         """Elements of a channel of the output."""
         return self.h.out * self.w.out
 
+    @property
+    def pointwise(self) -> bool:
+        """Whether each output sees just the input of its own place."""
+        return all(a.taps == a.stride == 1 and not a.origin and a.out == a.size for a in self)
+
     def phases(self) -> list[tuple[Axes, Ints]]:
         """The convolutions that together are the one to the input; and for each, where its outputs
         lie in a channel: strides of a channel, a row, a column; the first."""
