@@ -200,7 +200,7 @@ def _temporary_folder() -> str:
 
 def _prepare_cupy() -> None:
     """PTX with line numbers, an allocation for each array, and NumPy for what cannot run."""
-    from gpunn.sim import host, sources
+    from gpunn.sim import arguments, driver, host, sources
 
     cupy: Any = importlib.import_module("cupy")
     compiler: Any = importlib.import_module("cupy.cuda.compiler")
@@ -213,9 +213,9 @@ def _prepare_cupy() -> None:
     begin: Any = program.__init__
     compile_: Any = program.compile
 
-    def named(self: Any, source: Any, name: str = "", *arguments: Any, **options: Any) -> None:
+    def named(self: Any, source: Any, name: str = "", *rest: Any, **options: Any) -> None:
         text = source.decode() if isinstance(source, bytes) else source
-        begin(self, source, sources.add(text), *arguments, **options)
+        begin(self, source, sources.add(text), *rest, **options)
 
     headers = _temporary_folder()
     once = ("-pch", f"-pch-dir={headers}", "-pch-messages=false")
@@ -226,4 +226,5 @@ def _prepare_cupy() -> None:
         return compile_(self, (*options, *once * own, "-lineinfo"), log_stream)
 
     program.__init__, program.compile = named, with_lines
+    compiler.function = arguments.checked(compiler.function, driver.parameters_of)
     host.serve(cupy)

@@ -58,8 +58,9 @@ def access(
         memory, index, limit = b.arguments, where, b.argument_size - size
         outside = (where < 0) | (where > limit)
     if size > 1 and (index & (size - 1)).any():
-        lost = b.full((index & (size - 1)) != 0)
-        _fail(b, i, "misaligned", f"misaligned {size}-byte access", space, where, lost)
+        lost = ((index & (size - 1)) != 0) & ~outside
+        if lost.any():
+            _fail(b, i, "misaligned", f"misaligned {size}-byte access", space, where, lost)
     if outside.any():
         _outside(b, i, space, where, size, write, outside)
     element = index >> _SHIFT[size]

@@ -20,7 +20,7 @@ from gpunn.sim.api import (
 from gpunn.sim.device import MAX_THREADS, Device
 from gpunn.sim.instructions import prepare
 from gpunn.sim.program import Program
-from gpunn.sim.ptx import Module, PtxError
+from gpunn.sim.ptx import Module, PtxError, Variable
 from gpunn.sim.streams import enqueue
 
 _MAX_DYNAMIC_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
@@ -56,6 +56,18 @@ def _handle(thing: Any) -> int:
     return len(_objects) - 1
 
 
+def _find(handle: int) -> Any:
+    if not 0 < handle < len(_objects):
+        raise Failure(Code.INVALID_HANDLE, f"{handle:#x} is no module or function")
+    return _objects[handle]
+
+
+def parameters_of(function: int) -> tuple[str, list[Variable]]:
+    """A kernel's name and parameters."""
+    kernel = _find(function).program.kernel
+    return kernel.name, kernel.parameters
+
+
 @api(POINTERS)
 def cuCtxGetCurrent(context: Any) -> None:
     context[0] = 0x1000 + state.current
@@ -75,7 +87,7 @@ def cuModuleLoadData(module: Any, image: int) -> None:
 
 @api(POINTERS, c_void_p, c_char_p)
 def cuModuleGetFunction(function: Any, module: int, name: bytes) -> None:
-    loaded: _Loaded = _objects[module]
+    loaded: _Loaded = _find(module)
     key = name.decode()
     if key not in loaded.module.kernels:
         raise Failure(Code.NOT_FOUND, f"named symbol not found: {key}")
@@ -87,7 +99,7 @@ def cuModuleGetFunction(function: Any, module: int, name: bytes) -> None:
 
 @api(POINTERS, SIZES, c_void_p, c_char_p)
 def cuModuleGetGlobal_v2(pointer: Any, size: Any, module: int, name: bytes) -> None:
-    variable = _objects[module].module.variables.get(name.decode())
+    variable = _find(module).module.variables.get(name.decode())
     if variable is None:
         raise Failure(Code.NOT_FOUND, f"named symbol not found: {name.decode()}")
     pointer[0] = variable.offset
@@ -97,7 +109,7 @@ def cuModuleGetGlobal_v2(pointer: Any, size: Any, module: int, name: bytes) -> N
 
 @api(INTS, c_int, c_void_p)
 def cuFuncGetAttribute(value: Any, attribute: int, function: int) -> None:
-    found: _Function = _objects[function]
+    found: _Function = _find(function)
     kernel = found.program.kernel
     values = {
         0: min(MAX_THREADS, kernel.limits.get("maxntid", MAX_THREADS)),
@@ -113,7 +125,7 @@ def cuFuncGetAttribute(value: Any, attribute: int, function: int) -> None:
 
 @api(c_void_p, c_int, c_int)
 def cuFuncSetAttribute(function: int, attribute: int, value: int) -> None:
-    found: _Function = _objects[function]
+    found: _Function = _find(function)
     if attribute != _MAX_DYNAMIC_SHARED:
         return
     kernel = found.program.kernel
@@ -136,7 +148,7 @@ def cuOccupancyMaxActiveBlocksPerMultiprocessor(
 @api(c_void_p, *[c_uint] * 7, c_void_p, POINTERS, c_void_p)
 def cuLaunchKernel(function: int, *rest: Any) -> None:
     gx, gy, gz, bx, by, bz, dynamic, stream, pointers, _ = rest
-    found: _Function = _objects[function]
+    found: _Function = _find(function)
     kernel = found.program.kernel
     if found.owner is not device():
         raise Failure(

@@ -38,6 +38,7 @@ class Variable:
     data: bytes = b""
     dynamic: bool = False
     offset: int = 0
+    type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +260,13 @@ def _variable(text: str, space: str) -> Variable:
         data = b"".join(Immediate(v).bits(type).to_bytes(size, "little") for v in values)
     total = size * int(count) if count else 0 if count == "" else size
     return Variable(
-        name, space, int(align[1]) if align else size, total, data.ljust(total, b"\0"), count == ""
+        name,
+        space,
+        int(align[1]) if align else size,
+        total,
+        data.ljust(total, b"\0"),
+        dynamic=count == "",
+        type=type,
     )
 
 

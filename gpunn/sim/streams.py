@@ -255,12 +255,12 @@ def cudaStreamIsCapturing(stream: int | None, status: Any) -> None:
 
 @api(POINTERS, c_void_p, c_ulonglong)
 def cudaGraphInstantiate(handle: Any, graph: int, flags: int) -> None:
-    handle[0] = _keep(_graphs[graph])
+    handle[0] = _keep(_find(graph))
 
 
 @api(c_void_p, c_void_p)
 def cudaGraphLaunch(graph: int, stream: int | None) -> None:
-    for work in _graphs[graph].nodes:
+    for work in _find(graph).nodes:
         enqueue(stream, work)
 
 
@@ -270,6 +270,12 @@ def _drop(graph: int) -> None:
 
 
 do_nothing(("cudaGraphUpload",), c_void_p, c_void_p)
+
+
+def _find(graph: int) -> Graph:
+    if graph not in _graphs:
+        raise Failure(Code.INVALID_HANDLE, f"{graph:#x} is no graph")
+    return _graphs[graph]
 
 
 def _keep(graph: Graph) -> int:

@@ -303,3 +303,59 @@ extern "C" __global__ void product(const half* a, const half* b, float* c, float
     expected = a.astype("f4") @ b.astype("f4").T + 1
     np.testing.assert_allclose(c.get(), expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(total.get()[0], expected.sum(), rtol=1e-4)
+
+
+TAKES = r"""
+struct Pair { float a, b; };
+extern "C" __global__ void takes(const float* x, float* y, long long n, float s, Pair p, bool add) {
+  if (threadIdx.x < n) y[threadIdx.x] = x[threadIdx.x] * s + (add ? p.a : p.b);
+}
+"""
+
+
+def test_arguments_are_held_to_the_parameters():
+    takes, x, y = cupy.RawKernel(TAKES, "takes"), cupy.ones(4, "f4"), cupy.zeros(4, "f4")
+    pair = np.array([(3, 4)], [("a", "f4"), ("b", "f4")])
+    good = [x, y, 4, np.float32(2), pair, True]
+    takes((1,), (4,), good)
+    takes((1,), (4,), (*good[:2], np.int64(4), np.array([2], "f4"), pair[0], np.bool_(True)))
+    takes((1,), (4,), (x.data, y.data.ptr, *good[2:]))
+    assert y.tolist() == [5] * 4
+    wrong = [
+        (2, np.int32(4), r"argument 3 is np.int32\(4\), 4 bytes \(int32\), but .* 8 bytes \(u64\)"),
+        (2, 4.0, r"argument 3 is 4.0, 8 bytes"),
+        (3, 2.0, r"argument 4 is 2.0, 8 bytes \(float64\), but its parameter has 4 bytes \(f32\)"),
+        (3, 2, r"argument 4 is 2, 8 bytes \(int64\)"),
+        (3, x, r"argument 4 is an array, but its parameter has 4 bytes"),
+        (4, np.float32(1), r"argument 5 is .* but its parameter has 8 bytes \(b8\)"),
+        (5, 300, r"argument 6 is 300"),
+    ]
+    for place, value, message in wrong:
+        with pytest.raises(TypeError, match=message):
+            takes((1,), (4,), [*good[:place], value, *good[place + 1 :]])
+    for some in ([], good[:5], [*good, 1]):
+        with pytest.raises(TypeError, match=f"takes: {len(some)} arguments for 6 parameters"):
+            takes((1,), (4,), some)
+
+
+def test_handles_and_pointers_of_nothing():
+    runtime = cupy.cuda.runtime
+    x = cupy.ones(8, "f4")
+    wrong = {
+        "InvalidResourceHandle: 0x37 is no graph": lambda: runtime.graphLaunch(0x37, 0),
+        "INVALID_HANDLE: 0x37000 is no module": lambda: cupy.cuda.driver.moduleGetFunction(
+            0x37000, "k"
+        ),
+        "free of 0x7b, which is not": lambda: runtime.free(123),
+        "a fill of 0x7b, which is not device": lambda: runtime.memset(123, 0, 8),
+        "a copy of 8 bytes from 0x7b .* leaves": lambda: runtime.memcpy(x.data.ptr, 123, 8, 0),
+        "a copy of 8 bytes .* to 0x7b leaves": lambda: runtime.memcpy(123, x.data.ptr, 8, 0),
+        "begins at byte 0 of array": lambda: runtime.memset(x.data.ptr, 0, 33),
+    }
+    for message, call in wrong.items():
+        with pytest.raises(Exception, match=message):
+            call()
+    pointer = runtime.malloc(100)
+    runtime.free(pointer)
+    with pytest.raises(runtime.CUDARuntimeError, match="which is not an allocation's start"):
+        runtime.free(pointer)
