@@ -27,6 +27,7 @@ from gpunn.backends.device.normalization import DeviceNormalization
 from gpunn.backends.device.optimizer import DeviceOptimizer
 from gpunn.backends.device.pooling import DevicePooling
 from gpunn.backends.device.random import DeviceRandom
+from gpunn.backends.device.scatter import DeviceScatter
 
 array_type: type = cupy.ndarray
 memory.install()
@@ -41,6 +42,7 @@ class CudaBackend(
     DevicePooling,
     DeviceRandom,
     DeviceIndices,
+    DeviceScatter,
     DeviceArray,
     Backend,
 ):

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy
 
 from gpunn.device import device
+from gpunn.dtype import accumulator
 
 _CPU, _NOTHING = device("cpu"), contextlib.nullcontext()  # made once: every operation asks
 
@@ -108,7 +109,7 @@ class ArrayPrimitives:
         """``target[index] += source``, duplicates added one by one, in order: deterministic.
 
         ``index`` is any NumPy index. Elements that share a target are added in rounds, the k-th
-        duplicate of each in round k, so no two writes of a round meet.
+        duplicate of each in round k, so no two writes of a round meet; 16-bit floats in float32.
         """
         xp = self.xp
         places = xp.arange(target.size).reshape(target.shape)[index]
@@ -122,9 +123,9 @@ class ArrayPrimitives:
         starts = xp.concatenate([xp.ones(1, bool), places[1:] != places[:-1]])
         # The rank of each element among its duplicates: how far it is from the first of them.
         rank = position - position[starts][xp.cumsum(starts) - 1]
-        flat = target.reshape(-1)
+        flat = target.reshape(-1).astype(accumulator(target.dtype), copy=False)
         for k in range(int(rank.max()) + 1):
             now = rank == k
             flat[places[now]] += values[now]
-        if not target.flags.c_contiguous:
+        if flat.dtype != target.dtype or not target.flags.c_contiguous:
             target[...] = flat.reshape(target.shape)
