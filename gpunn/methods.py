@@ -21,7 +21,11 @@ from gpunn.ops import (
     pointwise,
     rearrange,
     reduction,
+    scans,
+    searching,
     stacking,
+    statistics,
+    ternary,
 )
 from gpunn.ops import matmul as products  # inside the class these names mean methods
 from gpunn.ops import shape as shapes
@@ -260,6 +264,35 @@ class Methods(Values):
     addr_ = _in_place(contraction.addr)
     baddbmm_ = _in_place(contraction.baddbmm)
     addbmm_ = _in_place(contraction.addbmm)
+    aminmax = statistics.aminmax
+    cov = statistics.cov
+    corrcoef = statistics.corrcoef
+    dist = statistics.dist
+    renorm = statistics.renorm
+    nansum = statistics.nansum
+    nanmean = statistics.nanmean
+    nanmedian = statistics.nanmedian
+    kthvalue = statistics.kthvalue
+    mode = statistics.mode
+    quantile = statistics.quantile
+    nanquantile = statistics.nanquantile
+    bincount = statistics.bincount
+    histc = statistics.histc
+    renorm_ = _in_place(statistics.renorm)
+    cummax = scans.cummax
+    cummin = scans.cummin
+    logcumsumexp = scans.logcumsumexp
+    diff = scans.diff
+    addcmul = ternary.addcmul
+    addcdiv = ternary.addcdiv
+    lerp = ternary.lerp
+    addcmul_ = _in_place(ternary.addcmul)
+    addcdiv_ = _in_place(ternary.addcdiv)
+    lerp_ = _in_place(ternary.lerp)
+    unique = searching.unique
+    unique_consecutive = searching.unique_consecutive
+    msort = searching.msort
+    isin = searching.isin
     add = arithmetic.add
     sub = arithmetic.sub
     mul = arithmetic.mul

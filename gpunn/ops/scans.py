@@ -1,0 +1,161 @@
+"""Along a dimension, from one element to the next: running extrema, differences, integrals."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from gpunn.autograd.variable import Array, wrap
+from gpunn.dtype import FLOATING
+from gpunn.ops.arithmetic import where
+from gpunn.ops.common import Op, canonical_dim, local, need_tensor, not_implemented, xp_of
+from gpunn.ops.comparison import logical_xor
+from gpunn.ops.gathering import gather
+from gpunn.ops.joining import cat, flip, narrow
+from gpunn.ops.order import ValuesAndIndices
+from gpunn.ops.pointwise import exp, log
+from gpunn.ops.reduction import cumsum, sum
+
+if TYPE_CHECKING:
+    from gpunn.tensor import Tensor
+
+
+def cummax(input: Tensor, dim: int) -> ValuesAndIndices:
+    """The largest element so far along ``dim``, and the last index of it; NaN is the largest."""
+    return _running("cummax", input, dim, "greater_equal")
+
+
+def cummin(input: Tensor, dim: int) -> ValuesAndIndices:
+    """The smallest element so far along ``dim``, and the last index of it; NaN is the smallest."""
+    return _running("cummin", input, dim, "less_equal")
+
+
+@local
+def _running(name: str, input: Tensor, dim: int, better: str) -> ValuesAndIndices:
+    need_tensor(name, input)
+    dim, xp, x = canonical_dim(dim, input.data.ndim), xp_of(input), input.data
+    if not x.ndim:
+        indices = wrap(xp.zeros((), "int64"))
+        return ValuesAndIndices(input.clone(), indices)
+    y = xp.moveaxis(x, dim, -1).astype("float32" if x.dtype.kind == "V" else x.dtype)
+    found = xp.broadcast_to(xp.arange(y.shape[-1]), y.shape).copy()
+    step = 1
+    while step < y.shape[-1]:  # each looks back twice as far as before
+        here, back = y[..., step:], y[..., :-step]
+        stays = getattr(xp, better)(here, back)
+        if y.dtype.kind == "f":
+            stays = (stays & ~xp.isnan(back)) | xp.isnan(here)
+        # `where` makes new arrays: those read are not yet written to.
+        later, places = (
+            xp.where(stays, here, back),
+            xp.where(stays, found[..., step:], found[..., :-step]),
+        )
+        y[..., step:], found[..., step:] = later, places
+        step *= 2
+    indices = wrap(xp.ascontiguousarray(xp.moveaxis(found, -1, dim)))
+    return ValuesAndIndices(gather(input, dim, indices), indices)
+
+
+class LogCumsumExp(Op):
+    """log Σ exp(x) of all elements so far along ``dim``."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dim: int) -> Array:
+        xp, ctx.dim = xp_of(x), dim
+        y = xp.moveaxis(x.data, dim, -1).copy()
+        step = 1
+        while step < y.shape[-1]:
+            y[..., step:] = xp.logaddexp(y[..., step:], y[..., :-step])
+            step *= 2
+        y = xp.ascontiguousarray(xp.moveaxis(y, -1, dim))
+        ctx.save_for_backward(x, y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        # dx[j] = Σ_{i >= j} dy[i] exp(x[j] - y[i]), in logarithms for dy > 0 and for dy < 0.
+        x, y = ctx.saved_tensors
+
+        def part(size: Tensor) -> Tensor:
+            some = (size > 0) & (y > -math.inf)
+            shares = where(some, log(where(some, size, 1.0)) - where(some, y, 0.0), -math.inf)
+            back = flip(LogCumsumExp.apply(flip(shares, ctx.dim), ctx.dim), ctx.dim)
+            return exp(back + x)
+
+        return part(dy) - part(-dy), None
+
+
+def logcumsumexp(input: Tensor, dim: int) -> Tensor:
+    """log Σ exp(x) of all elements so far along ``dim``, without overflow."""
+    need_tensor("logcumsumexp", input)
+    dim = canonical_dim(dim, input.data.ndim)
+    if input.data.dtype.kind not in FLOATING:
+        raise not_implemented("logcumsumexp_out", input.data)
+    return LogCumsumExp.apply(input, dim) if input.data.ndim else input.clone()
+
+
+def diff(
+    input: Tensor,
+    n: int = 1,
+    dim: int = -1,
+    prepend: Tensor | None = None,
+    append: Tensor | None = None,
+) -> Tensor:
+    """Differences of neighbours along ``dim``, ``n`` times over; of bools, whether they differ."""
+    need_tensor("diff", input)
+    if not input.data.ndim:
+        raise RuntimeError("diff expects input to be at least one-dimensional")
+    if n < 0:
+        raise RuntimeError(f"order must be non-negative but got {n}")
+    dim = canonical_dim(dim, input.data.ndim)
+    parts = [x for x in (prepend, input, append) if x is not None]
+    x = cat(parts, dim) if len(parts) > 1 else input
+    for _ in range(min(n, x.data.shape[dim])):
+        after, before = _tail(x, dim), _head(x, dim)
+        x = logical_xor(after, before) if x.data.dtype.kind == "b" else after - before
+    return x.clone() if x is input else x
+
+
+def _tail(x: Tensor, dim: int) -> Tensor:
+    return narrow(x, dim, 1, x.data.shape[dim] - 1) if x.data.shape[dim] else x
+
+
+def _head(x: Tensor, dim: int) -> Tensor:
+    return narrow(x, dim, 0, x.data.shape[dim] - 1) if x.data.shape[dim] else x
+
+
+def trapezoid(
+    y: Tensor, x: Tensor | None = None, *, dx: float | None = None, dim: int = -1
+) -> Tensor:
+    """The integral along ``dim`` by the trapezoidal rule, at points ``x`` or ``dx`` (1) apart."""
+    return sum(_trapezoids("trapezoid", y, x, dx, dim), dim)
+
+
+def cumulative_trapezoid(
+    y: Tensor, x: Tensor | None = None, *, dx: float | None = None, dim: int = -1
+) -> Tensor:
+    """The integral so far along ``dim``, one element fewer than ``y``."""
+    return cumsum(_trapezoids("cumulative_trapezoid", y, x, dx, dim), dim)
+
+
+trapz = trapezoid
+
+
+def _trapezoids(name: str, y: Tensor, x: Tensor | None, dx: float | None, dim: int) -> Tensor:
+    """The area between each two neighbours."""
+    need_tensor(name, y)
+    if y.data.dtype.kind == "b":
+        raise RuntimeError(f"{name}: received a bool input for `y`, but bool is not supported")
+    dim = canonical_dim(dim, y.data.ndim)
+    height = (_tail(y, dim) + _head(y, dim)) / 2.0
+    if x is None:
+        return height * (1.0 if dx is None else dx)
+    if x.data.dtype.kind == "b":
+        raise RuntimeError(f"{name}: received a bool input for `x`, but bool is not supported")
+    if x.data.ndim == 1 and x.data.shape[0] != y.data.shape[dim]:
+        raise RuntimeError(f"{name}: There must be one `x` value for each sample point")
+    along = 0 if x.data.ndim == 1 else dim - y.data.ndim + x.data.ndim
+    width = _tail(x, along) - _head(x, along)
+    if x.data.ndim == 1:
+        width = width.reshape(-1, *(1,) * (y.data.ndim - 1 - dim))
+    return height * width

@@ -1,0 +1,425 @@
+"""Spread, middles and counts: what reductions say of a sample, some of them without its NaN."""
+
+from __future__ import annotations
+
+import builtins
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy
+
+from gpunn.autograd.variable import Array, wrap
+from gpunn.dtype import FLOATING, dtype, float32, float64, in_use
+from gpunn.ops.arithmetic import clamp, where
+from gpunn.ops.common import (
+    canonical_dim,
+    dtype_of,
+    is_tensor,
+    local,
+    need_tensor,
+    not_implemented,
+    xp_of,
+)
+from gpunn.ops.conversion import to
+from gpunn.ops.gathering import gather
+from gpunn.ops.matmul import matmul
+from gpunn.ops.order import Median, ValuesAndIndices, argsort
+from gpunn.ops.pointwise import Masked, ceil, floor, isnan, logical_not, sqrt
+from gpunn.ops.precision import cast_for
+from gpunn.ops.reduction import Dims, amax, amin, any, mean, norm, sum, var
+from gpunn.ops.shape import expand, movedim, reshape, squeeze, t, unsqueeze
+
+if TYPE_CHECKING:
+    from gpunn.tensor import Tensor
+
+
+class MinAndMax(NamedTuple):
+    """What ``aminmax`` returns."""
+
+    min: Tensor
+    max: Tensor
+
+
+# Spread -------------------------------------------------------------------------------------
+
+
+def var_mean(
+    input: Tensor,
+    dim: Dims | bool = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """``var`` and ``mean`` over ``dim``."""
+    need_tensor("var_mean", input)
+    _need_float("var_mean", input)
+    spread = var(input, dim, unbiased, keepdim, correction=correction)
+    return spread, mean(input, None if isinstance(dim, bool) else dim, keepdim)
+
+
+def std_mean(
+    input: Tensor,
+    dim: Dims | bool = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """``std`` and ``mean`` over ``dim``."""
+    need_tensor("std_mean", input)
+    _need_float("std_mean", input)
+    spread, middle = var_mean(input, dim, unbiased, keepdim, correction=correction)
+    return sqrt(spread), middle
+
+
+def _need_float(name: str, x: Tensor) -> None:
+    if x.data.dtype.kind not in FLOATING:
+        raise RuntimeError(f"{name} only support floating point and complex dtypes")
+
+
+def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinAndMax:
+    """``amin`` and ``amax``, over ``dim`` or all."""
+    need_tensor("aminmax", input)
+    if dim is None and not input.data.size:
+        raise RuntimeError(
+            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no "
+            "identity."
+        )
+    return MinAndMax(amin(input, dim, keepdim), amax(input, dim, keepdim))
+
+
+def cov(
+    input: Tensor,
+    *,
+    correction: int = 1,
+    fweights: Tensor | None = None,
+    aweights: Tensor | None = None,
+) -> Tensor:
+    """Covariances of variables, a row each, from observations, a column each.
+
+    ``fweights`` counts how often each observation was made, ``aweights`` how much it matters.
+    """
+    if input.data.ndim > 2:
+        raise RuntimeError(
+            "cov(): expected input to have two or fewer dimensions but got an input with "
+            f"{input.data.ndim} dimensions"
+        )
+    if input.data.dtype.kind == "b":
+        raise RuntimeError("cov(): bool dtype is not supported for input")
+    x = reshape(input, 1, -1) if input.data.ndim < 2 else input
+    count = x.data.shape[1]
+    weight: Any = None
+    for given in (fweights, aweights):
+        if given is not None:
+            weight = given if weight is None else weight * given
+    if weight is None:
+        total: Any = count
+        centre = sum(x, 1, True) / float(count)
+    else:
+        total = sum(weight)
+        centre = sum(x * weight, 1, True) / total
+    if weight is not None and aweights is not None and correction:
+        freedom: Any = total - correction * sum(weight * aweights) / total
+    else:
+        freedom = total - correction
+    apart = x - centre
+    weighted = apart if weight is None else apart * weight
+    result = matmul(weighted, t(apart.to(weighted.dtype)))
+    if hasattr(freedom, "data"):
+        result = result / clamp(freedom, min=0)
+    else:
+        result = result / float(builtins.max(freedom, 0))
+    return squeeze(result)
+
+
+def corrcoef(input: Tensor) -> Tensor:
+    """Pearson's correlations of variables, a row each: covariances over both deviations."""
+    if input.data.ndim > 2:
+        raise RuntimeError(
+            "corrcoef(): expected input to have two or fewer dimensions but got an input with "
+            f"{input.data.ndim} dimensions"
+        )
+    c = cov(input)
+    if not c.data.ndim:
+        return c / c
+    deviation = sqrt(c.diagonal())
+    return clamp(c / unsqueeze(deviation, 1) / unsqueeze(deviation, 0), -1, 1)
+
+
+def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
+    """The p-norm of the difference."""
+    if in_use:
+        input, other = cast_for("dist", input, other)
+    return norm(input - other, p)
+
+
+def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """Each slice of ``dim`` scaled down to a p-norm of at most ``maxnorm``."""
+    if in_use:
+        (input,) = cast_for("renorm", input)
+    ndim = input.data.ndim
+    if ndim < 2:
+        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {ndim} dimensions")
+    dim = canonical_dim(dim, ndim)
+    size = norm(input, p, [d for d in range(ndim) if d != dim], True)
+    return input * where(size > maxnorm, maxnorm / (size + 1e-7), 1.0)
+
+
+# Without NaN --------------------------------------------------------------------------------
+
+
+def nansum(
+    input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None
+) -> Tensor:
+    """``sum`` with NaN as 0."""
+    need_tensor("nansum", input)
+    if input.data.dtype.kind in FLOATING:
+        input = Masked.apply(input, logical_not(isnan(input)))
+    return sum(input, dim, keepdim, dtype=dtype)
+
+
+def nanmean(
+    input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None
+) -> Tensor:
+    """The ``mean`` of what is not NaN."""
+    need_tensor("nanmean", input)
+    if input.data.dtype.kind not in FLOATING:
+        raise RuntimeError(
+            "nanmean(): expected input to have floating point or complex dtype but got "
+            f"{dtype_of(input).title}"
+        )
+    count = sum(logical_not(isnan(input)), dim, keepdim)
+    return nansum(input, dim, keepdim, dtype=dtype) / count
+
+
+class NanMedian(Median):
+    """The lower middle element of those that are not NaN."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *args: Any) -> Array:
+        xp, flat = xp_of(x), x.data.reshape(-1)
+        ordered = xp.sort(flat)  # NaN comes last
+        count = (~xp.isnan(flat)).sum() if flat.dtype.kind == "f" else xp.asarray(flat.size)
+        y = ordered[xp.maximum(count - 1, 0) // 2]
+        ctx.dims, ctx.kept = tuple(range(x.data.ndim)), (1,) * x.data.ndim
+        ctx.save_for_backward(x, y)
+        return y
+
+
+@local
+def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """``median`` of what is not NaN: of all, or along ``dim`` with its index."""
+    need_tensor("nanmedian", input)
+    if dim is None:
+        return NanMedian.apply(input) if input.data.size else input.new_full((), math.nan)
+    dim = canonical_dim(dim, input.data.ndim)
+    _need_size("median", input, dim)
+    order = argsort(input, dim)
+    if not order.data.ndim:
+        return ValuesAndIndices(gather(input, dim, order), order)
+    middle = clamp(sum(logical_not(isnan(input)), dim, True) - 1, min=0) // 2
+    return _taken(input, dim, gather(order, dim, middle), keepdim)
+
+
+def _taken(input: Tensor, dim: int, indices: Tensor, keepdim: bool) -> ValuesAndIndices:
+    values = gather(input, dim, indices)
+    if not keepdim and input.data.ndim:
+        values, indices = squeeze(values, dim), squeeze(indices, dim)
+    return ValuesAndIndices(values, indices)
+
+
+def _need_size(name: str, input: Tensor, dim: int) -> None:
+    if input.data.dtype.kind == "b" and name != "mode":
+        raise not_implemented(name, input.data)
+    if input.data.ndim and not input.data.shape[dim]:
+        raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
+
+
+# By rank ------------------------------------------------------------------------------------
+
+
+def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesAndIndices:
+    """The ``k``-th smallest element along ``dim``, counted from 1, and its index."""
+    need_tensor("kthvalue", input)
+    dim = canonical_dim(dim, input.data.ndim)
+    _need_size("kthvalue", input, dim)
+    size = input.data.shape[dim] if input.data.ndim else 1
+    if not 1 <= k <= size:
+        raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {dim}")
+    order = argsort(input, dim)
+    return _taken(
+        input, dim, order.narrow(dim, k - 1, 1) if size and order.data.ndim else order, keepdim
+    )
+
+
+@local
+def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesAndIndices:
+    """The most frequent element along ``dim``, the smallest of several, and its last index."""
+    need_tensor("mode", input)
+    dim = canonical_dim(dim, input.data.ndim)
+    _need_size("mode", input, dim)
+    order = argsort(input, dim)
+    if not order.data.ndim or not order.data.size:
+        return _taken(input, dim, order.narrow(dim, 0, 1) if order.data.ndim else order, keepdim)
+    xp = xp_of(input)
+    rows = xp.ascontiguousarray(xp.moveaxis(gather(input.detach(), dim, order).data, dim, -1))
+    position = xp.arange(rows.size).reshape(rows.shape)
+    run = position - run_starts(rows, xp).reshape(rows.shape)
+    longest = xp.expand_dims(xp.moveaxis(run.argmax(-1, keepdims=True), -1, 0)[0], dim)
+    return _taken(input, dim, gather(order, dim, wrap(longest)), keepdim)
+
+
+def run_starts(rows: Array, xp: Any) -> Array:
+    """For each element of ``rows``, read row after row, where its run of equal ones begins."""
+    new = xp.ones(rows.shape, bool)
+    new[..., 1:] = rows[..., 1:] != rows[..., :-1]
+    flat = new.reshape(-1)
+    return xp.flatnonzero(flat)[xp.cumsum(flat) - 1]
+
+
+def quantile(
+    input: Tensor,
+    q: Tensor | float,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+) -> Tensor:
+    """The value below which a share ``q`` of the elements lies; several for a vector ``q``.
+
+    ``interpolation`` says what lies between two elements: "linear", "lower", "higher", "midpoint"
+    or "nearest". NaN gives NaN. The values of a vector ``q`` come in a new first dimension.
+    """
+    return _quantile("quantile", input, q, dim, keepdim, interpolation, False)
+
+
+def nanquantile(
+    input: Tensor,
+    q: Tensor | float,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+) -> Tensor:
+    """``quantile`` of what is not NaN."""
+    return _quantile("nanquantile", input, q, dim, keepdim, interpolation, True)
+
+
+def _quantile(
+    name: str,
+    input: Tensor,
+    q: Any,
+    dim: int | None,
+    keepdim: bool,
+    interpolation: str,
+    skip: bool,
+) -> Tensor:
+    need_tensor(name, input)
+    if in_use:
+        (input,) = cast_for(name, input)
+    if dtype_of(input) not in (float32, float64):
+        raise RuntimeError(f"{name}() input tensor must be either float or double dtype")
+    if not input.data.size:
+        raise RuntimeError(f"{name}() input tensor must be non-empty")
+    ways = ("linear", "lower", "higher", "midpoint", "nearest")
+    if interpolation not in ways:
+        raise RuntimeError(
+            f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, "
+            f"but got {interpolation}"
+        )
+    if not is_tensor(q):
+        if not 0 <= q <= 1:
+            raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q}")
+        q = input.new_tensor(q)
+    if q.data.ndim > 1:
+        raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
+    if q.data.dtype != input.data.dtype:
+        raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
+    if not builtins.bool(((q.data >= 0) & (q.data <= 1)).all()):
+        raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
+    ndim = input.data.ndim
+    if dim is None:
+        x, axis = reshape(input, -1), 0
+        shape = (1,) * ndim if keepdim else ()
+    else:
+        axis = canonical_dim(dim, ndim)
+        x = input if ndim else reshape(input, 1)
+        kept = (1,) if keepdim else ()
+        shape = (*input.data.shape[:axis], *kept, *input.data.shape[axis + 1 :]) if ndim else ()
+    x = movedim(x, axis, -1)
+    ordered = gather(x, -1, argsort(x, -1))
+    missing = isnan(x)
+    if skip:
+        last = clamp(sum(logical_not(missing), -1, True) - 1, min=0)
+    else:
+        last = sum(missing, -1, True) * 0 + (x.data.shape[-1] - 1)
+    rank = reshape(q, *(1,) * (x.data.ndim - 1), -1) * to(last, q.dtype)
+    if not skip:  # a NaN, of which there is one, is the largest
+        rank = where(any(missing, -1, True), to(last, q.dtype), rank)
+    result = _between(ordered, rank, interpolation)
+    result = movedim(result, -1, 0)
+    return reshape(result, *((q.data.size, *shape) if q.data.ndim else shape))
+
+
+def _between(ordered: Tensor, rank: Tensor, interpolation: str) -> Tensor:
+    """The elements at ``rank`` along the last dimension, a number between two of them."""
+    if interpolation == "nearest":
+        rank = rank.round()
+    elif interpolation in ("lower", "higher"):
+        rank = floor(rank) if interpolation == "lower" else ceil(rank)
+    below, above = floor(rank).detach(), ceil(rank).detach()
+    shape = (*ordered.data.shape[:-1], rank.data.shape[-1])
+    low, high = (gather(ordered, -1, expand(r, *shape).long()) for r in (below, above))
+    weight = (below * 0 + 0.5) if interpolation == "midpoint" else rank - below
+    weight = where(below == above, 0.0, weight)
+    return low + (high - low) * weight
+
+
+# Counts -------------------------------------------------------------------------------------
+
+
+@local
+def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
+    """How often 0, 1, 2, ... occur in a vector of integers; with ``weights``, their sums."""
+    data = input.data
+    if data.dtype.kind not in "iu":
+        raise not_implemented("bincount", data)
+    if minlength < 0:
+        raise RuntimeError("minlength should be >= 0")
+    if data.ndim != 1 or (data.size and builtins.bool((data < 0).any())):
+        raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+    xp = xp_of(input)
+    if weights is None:
+        return wrap(xp.bincount(data.astype("int64"), minlength=minlength).astype("int64"))
+    if weights.data.shape != data.shape:
+        raise RuntimeError("weights should be 1-d and have the same length as input")
+    kind = weights.data.dtype if dtype_of(weights) is float32 else numpy.dtype("float64")
+    sums = xp.bincount(data.astype("int64"), weights.data.astype("float64"), minlength)
+    return wrap(sums.astype(kind))
+
+
+@local
+def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
+    """How many elements lie in each of ``bins`` equal parts of [min, max], the end included.
+
+    0 and 0 mean the least and the largest element. Elements outside, and NaN, do not count.
+    """
+    data, xp = input.data, xp_of(input)
+    if data.dtype.kind not in FLOATING:
+        raise not_implemented("histogram_cpu", data)
+    if bins <= 0:
+        raise RuntimeError("bins must be > 0")
+    low, high = float(min), float(max)
+    if low == high and data.size:
+        low, high = float(data.min()), float(data.max())
+    if not math.isfinite(low) or not math.isfinite(high):
+        raise RuntimeError(f"range of [{low}, {high}] is not finite")
+    if low > high:
+        raise RuntimeError("max must be larger than min")
+    if low == high:
+        low, high = low - 1, high + 1
+    flat = data.reshape(-1)
+    flat = flat[(flat >= low) & (flat <= high)].astype("float64")
+    place = xp.minimum(xp.floor((flat - low) * (bins / (high - low))), bins - 1).astype("int64")
+    return wrap(xp.bincount(place, minlength=bins).astype(data.dtype))
