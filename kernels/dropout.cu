@@ -45,10 +45,13 @@ extern "C" __global__ void __launch_bounds__(256)
     const int lane = threadIdx.x % 32;
     const long long tile = (blockIdx.x * 256ll + threadIdx.x) / 32 * TILE;
     if (tile >= n) return;
+    const int end = min(n - tile, (long long)TILE);
+    x += tile;
+    y += tile;
 
     Pack packs[PARTS];
 #pragma unroll
-    for (int p = 0; p < PARTS; p++) packs[p] = load(x, tile + (p * 32 + lane) * WIDTH, 0, n);
+    for (int p = 0; p < PARTS; p++) packs[p] = load(x, (p * 32 + lane) * WIDTH, 0, end);
 
     const Affine affine{scale, kept, dropped};
     const unsigned bits = kept_halves(stream, tile / 8 + lane, threshold);
@@ -58,7 +61,7 @@ extern "C" __global__ void __launch_bounds__(256)
         const unsigned mine = __shfl_sync(~0u, bits, at / 8) >> at % 8;
 #pragma unroll
         for (int j = 0; j < WIDTH; j++) packs[p].v[j] = affine(packs[p].v[j], mine >> j & 1);
-        store(y, tile + at, 0, n, packs[p]);
+        store(y, at, 0, end, packs[p]);
     }
 }
 
@@ -69,10 +72,13 @@ extern "C" __global__ void __launch_bounds__(256)
     const int lane = threadIdx.x % 32;
     const long long tile = (blockIdx.x * 256ll + threadIdx.x) / 32 * TILE;
     if (tile >= n) return;
+    const int end = min(n - tile, (long long)TILE);
+    x += tile;
+    y += tile;
 
     Pack packs[PARTS];
 #pragma unroll
-    for (int p = 0; p < PARTS; p++) packs[p] = load(x, tile + (p * 32 + lane) * WIDTH, 0, n);
+    for (int p = 0; p < PARTS; p++) packs[p] = load(x, (p * 32 + lane) * WIDTH, 0, end);
 
     // The tile begins `left` elements before the end of row `first`; it ends in one of the 256 rows
     // from there on, and the lanes together draw for as many.
@@ -93,6 +99,6 @@ extern "C" __global__ void __launch_bounds__(256)
             packs[p].v[j] = affine(packs[p].v[j], keep);
             if (--rest == 0) half++, rest = length;
         }
-        store(y, tile + at, 0, n, packs[p]);
+        store(y, at, 0, end, packs[p]);
     }
 }

@@ -4,7 +4,8 @@
 
 // x[i], ..., x[i + WIDTH - 1], where WIDTH divides i; what is not in [begin, end) is 0, and not
 // read.
-__device__ __forceinline__ Pack load(const SCALAR* x, long long i, long long begin, long long end) {
+template <class Index>
+__device__ __forceinline__ Pack load(const SCALAR* x, Index i, Index begin, Index end) {
     if (i >= begin && i + WIDTH <= end) return *reinterpret_cast<const Pack*>(x + i);
     Pack pack;
 #pragma unroll
@@ -14,10 +15,14 @@ __device__ __forceinline__ Pack load(const SCALAR* x, long long i, long long beg
 }
 
 // The same way back; what is not in [begin, end) is not written.
-__device__ __forceinline__ void store(SCALAR* y, long long i, long long begin, long long end,
-                                      Pack pack) {
+template <class Index>
+__device__ __forceinline__ void store(SCALAR* y, Index i, Index begin, Index end, Pack pack) {
     if (i >= begin && i + WIDTH <= end) {
-        *reinterpret_cast<Pack*>(y + i) = pack;
+        // As one access: the compiler would share the elements' stores with those below.
+        if constexpr (sizeof(Pack) == 16)
+            __stwb(reinterpret_cast<uint4*>(y + i), *reinterpret_cast<uint4*>(&pack));
+        else
+            *reinterpret_cast<Pack*>(y + i) = pack;
         return;
     }
 #pragma unroll

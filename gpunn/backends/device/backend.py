@@ -28,6 +28,7 @@ from gpunn.backends.device.optimizer import DeviceOptimizer
 from gpunn.backends.device.pooling import DevicePooling
 from gpunn.backends.device.random import DeviceRandom
 from gpunn.backends.device.scatter import DeviceScatter
+from gpunn.backends.device.softmax import DeviceSoftmax
 
 array_type: type = cupy.ndarray
 memory.install()
@@ -43,6 +44,7 @@ class CudaBackend(
     DeviceRandom,
     DeviceIndices,
     DeviceScatter,
+    DeviceSoftmax,
     DeviceArray,
     Backend,
 ):

@@ -1,0 +1,406 @@
+// Softmax and its logarithm along the middle dimension, both ways; cross-entropy and its gradient.
+//
+//   softmax        y_k = exp(x_k - top) / sum        dx_k = y_k (dy_k - sum over j of dy_j y_j)
+//   log_softmax    y_k = x_k - top - log sum         dx_k = dy_k - exp(y_k) (sum over j of dy_j)
+//   cross_entropy  picked = log_softmax(x)_target    dx_k = share (softmax(x)_k - (k == target))
+//
+// top is the maximum of a line x, and sum that of exp(x_k - top). A line of -inf, or one that holds
+// +inf or NaN, gives NaN.
+//
+// Layout: x, y, dx, dy (outer, size, inner), contiguous; a line is what lies along the middle.
+// target, share, picked (outer, inner). Sums are kept in ACCUM, in an order that depends on nothing
+// but size and inner.
+//
+// Launch: two forms of each kernel, 32 to 512 threads a block.
+//   _tile  A block has some whole planes (size, inner), which are one piece of memory, in shared
+//          memory: copied there and back by Packs, whatever the shape. `team` neighbouring threads
+//          work on a line: a power of 2 up to 32, or the block.
+//   _far   For larger planes. A block has `width` neighbouring lines, a power of 2 up to 32: thread
+//          t works on line t % width, from element t / width on, on every (threads / width)-th.
+//          With `keep` it keeps them in shared memory meanwhile; else it reads them twice.
+//
+// Bytes per element in float32, the least possible: forward 4 + 4, backward 8 + 4, cross-entropy
+// 4 + 4 for both ways together. Without `keep`: forward 8 + 4, backward at most 16 + 4.
+#include "pack.cuh"
+
+#define MOST_THREADS 512
+#define SECTOR int(32 / sizeof(SCALAR))  // elements in the unit in which memory is moved
+
+extern __shared__ __align__(16) unsigned char shared[];
+
+// Sums over lines ---------------------------------------------------------------------------------
+
+struct Add {
+    __device__ ACCUM operator()(ACCUM a, ACCUM b) const { return a + b; }
+};
+
+struct Max {
+    __device__ ACCUM operator()(ACCUM a, ACCUM b) const { return fmax(a, b); }
+};
+
+// Room for a number of each thread.
+__device__ __forceinline__ ACCUM* scratch() {
+    __shared__ ACCUM parts[MOST_THREADS];
+    return parts;
+}
+
+// The threads of a line: `count` of them, whose numbers are `step` apart.
+struct Team {
+    int step, count;
+
+    // What op makes of all their values, for each of them: within each warp by a butterfly, then of
+    // the warps in order.
+    template <class Op>
+    __device__ ACCUM reduced(ACCUM value, Op op) const {
+        const int span = step * count;
+        for (int lanes = min(span, 32) / 2; lanes >= step; lanes /= 2)
+            value = op(value, __shfl_xor_sync(~0u, value, lanes));
+        if (span <= 32) return value;
+        ACCUM* parts = scratch();
+        __syncthreads();  // those of the reduction before are read
+        parts[threadIdx.x] = value;
+        __syncthreads();
+        value = parts[threadIdx.x % 32];
+#pragma unroll 1
+        for (int i = threadIdx.x % 32 + 32; i < blockDim.x; i += 32) value = op(value, parts[i]);
+        return value;
+    }
+};
+
+// Below any sum; unlike -inf it can be subtracted from -inf.
+#define LOWEST ACCUM(sizeof(ACCUM) == 8 ? -1.7976931348623157e308 : -3.4028234663852886e38)
+
+// What becomes of element k of a line, given x_k - top, or, if EXPONENTIAL, exp(x_k - top). Made
+// from the sum of the line's exponentials, and the line's number.
+
+struct Softmax {
+    ACCUM factor;
+
+    __device__ ACCUM operator()(ACCUM e, int) const { return e * factor; }
+};
+
+struct MakeSoftmax {
+    static constexpr bool EXPONENTIAL = true;
+
+    __device__ Softmax operator()(ACCUM sum, long long) const { return {1 / sum}; }
+};
+
+struct LogSoftmax {
+    ACCUM shift;
+
+    __device__ ACCUM operator()(ACCUM below, int) const { return below - shift; }
+};
+
+struct MakeLogSoftmax {
+    static constexpr bool EXPONENTIAL = false;
+
+    __device__ LogSoftmax operator()(ACCUM sum, long long) const { return {log(sum)}; }
+};
+
+struct CrossEntropy {
+    ACCUM factor, shift, share;
+    long long target;
+    SCALAR* picked;
+
+    __device__ ACCUM operator()(ACCUM below, int k) const {
+        const ACCUM p = exp(below) * factor;
+        if (k != target) return share * p;
+        *picked = SCALAR(below - shift);
+        return share * (p - 1);
+    }
+};
+
+struct MakeCrossEntropy {
+    static constexpr bool EXPONENTIAL = false;
+    const long long* target;
+    const SCALAR* share;  // null: `each` for all
+    ACCUM each;
+    SCALAR* picked;
+
+    __device__ CrossEntropy operator()(ACCUM sum, long long line) const {
+        return {1 / sum, log(sum), share ? ACCUM(share[line]) : each, target[line], picked + line};
+    }
+};
+
+// Tiles -------------------------------------------------------------------------------------------
+
+struct alignas(sizeof(ACCUM) * WIDTH < 16 ? sizeof(ACCUM) * WIDTH : 16) Wide {
+    ACCUM v[WIDTH];
+};
+
+// The planes of a block, as they lie in memory. In shared memory element i stands at i - start, so
+// that whole Packs stay whole.
+struct Tile {
+    long long begin, end, start;
+
+    __device__ Tile(long long begin, long long end)
+        : begin(begin), end(end), start(begin - begin % SECTOR) {}
+
+    __device__ void fetch(const SCALAR* __restrict__ x, ACCUM* tile) const {
+        const int first = begin - start, last = end - start;
+#pragma unroll 4
+        for (int i = threadIdx.x * WIDTH; i < last; i += blockDim.x * WIDTH) {
+            const Pack pack = load(x + start, i, first, last);
+            Wide wide;
+#pragma unroll
+            for (int j = 0; j < WIDTH; j++) wide.v[j] = ACCUM(pack.v[j]);
+            *reinterpret_cast<Wide*>(tile + i) = wide;
+        }
+    }
+
+    __device__ void write(SCALAR* __restrict__ y, const ACCUM* tile) const {
+        const int first = begin - start, last = end - start;
+#pragma unroll 4
+        for (int i = threadIdx.x * WIDTH; i < last; i += blockDim.x * WIDTH) {
+            const Wide wide = *reinterpret_cast<const Wide*>(tile + i);
+            Pack pack;
+#pragma unroll
+            for (int j = 0; j < WIDTH; j++) pack.v[j] = SCALAR(wide.v[j]);
+            store(y + start, i, first, last, pack);
+        }
+    }
+};
+
+// The lines of a block's planes, and the threads that work on each.
+struct Lines {
+    long long first;  // of the planes
+    int planes, size, inner, team;
+
+    __device__ Lines(long long outer, int size, int inner, int planes, int team)
+        : first((long long)blockIdx.x * planes),
+          planes(min((long long)planes, outer - first)),
+          size(size),
+          inner(inner),
+          team(team) {}
+
+    __device__ Tile tile() const {
+        const long long plane = size * inner;
+        return {first * plane, (first + planes) * plane};
+    }
+
+    // work(line, at, length), where element k of the line stands at + k * inner elements into the
+    // tile. All threads take as many turns; in idle ones length is 0.
+    template <class Work>
+    __device__ void each(Work work) const {
+        const int count = planes * inner, own = threadIdx.x / team;
+        for (int turn = 0; turn < count; turn += blockDim.x / team) {
+            const int line = min(turn + own, count - 1);
+            const int at = inner == 1 ? line * size : line / inner * size * inner + line % inner;
+            work(first * inner + line, at, turn + own < count ? size : 0);
+        }
+    }
+};
+
+template <class Make>
+__device__ void forward_tile(const SCALAR* x, SCALAR* y, long long outer, int size, int inner,
+                             int planes, int team, Make make) {
+    const Lines lines(outer, size, inner, planes, team);
+    const Tile tile = lines.tile();
+    ACCUM* all = reinterpret_cast<ACCUM*>(shared);
+    tile.fetch(x, all);
+    __syncthreads();
+    lines.each([&](long long line, int at, int length) {
+        ACCUM* own = all + (tile.begin - tile.start) + at;
+        const int lane = threadIdx.x % team;
+        ACCUM top = LOWEST, sum = 0;
+        for (int k = lane; k < length; k += team) top = fmax(top, own[k * inner]);
+        top = Team{1, team}.reduced(top, Max());
+        for (int k = lane; k < length; k += team) {
+            const ACCUM below = own[k * inner] - top, e = exp(below);
+            sum += e;
+            own[k * inner] = Make::EXPONENTIAL ? e : below;
+        }
+        const auto result = make(Team{1, team}.reduced(sum, Add()), line);
+        for (int k = lane; k < length; k += team) own[k * inner] = result(own[k * inner], k);
+    });
+    __syncthreads();
+    tile.write(y, all);
+}
+
+template <bool LOG>
+__device__ __forceinline__ ACCUM weighed(ACCUM dy, ACCUM y) {
+    return LOG ? dy : dy * y;
+}
+
+template <bool LOG>
+__device__ __forceinline__ ACCUM slope(ACCUM dy, ACCUM y, ACCUM total) {
+    return LOG ? dy - exp(y) * total : y * (dy - total);
+}
+
+template <bool LOG>
+__device__ void backward_tile(const SCALAR* dy, const SCALAR* y, SCALAR* dx, long long outer,
+                              int size, int inner, int planes, int team) {
+    const Lines lines(outer, size, inner, planes, team);
+    const Tile tile = lines.tile();
+    const int room = (planes * size * inner + 2 * SECTOR) / SECTOR * SECTOR;
+    ACCUM *all_dy = reinterpret_cast<ACCUM*>(shared), *all_y = all_dy + room;
+    tile.fetch(dy, all_dy);
+    tile.fetch(y, all_y);
+    __syncthreads();
+    lines.each([&](long long, int at, int length) {
+        at += tile.begin - tile.start;
+        ACCUM *own_dy = all_dy + at, *own_y = all_y + at;
+        const int lane = threadIdx.x % team;
+        ACCUM total = 0;
+        for (int k = lane; k < length; k += team)
+            total += weighed<LOG>(own_dy[k * inner], own_y[k * inner]);
+        total = Team{1, team}.reduced(total, Add());
+        for (int k = lane; k < length; k += team)
+            own_dy[k * inner] = slope<LOG>(own_dy[k * inner], own_y[k * inner], total);
+    });
+    __syncthreads();
+    tile.write(dx, all_dy);
+}
+
+// Far lines ---------------------------------------------------------------------------------------
+
+// The line of this thread, and which of its elements are this thread's.
+struct Far {
+    int width, size, inner, column;
+    long long plane;
+
+    __device__ Far(int size, int inner, int width) : width(width), size(size), inner(inner) {
+        const int groups = (inner + width - 1) / width;
+        plane = blockIdx.x / groups;
+        column = blockIdx.x % groups * width + threadIdx.x % width;
+    }
+
+    __device__ Team team() const { return {width, int(blockDim.x) / width}; }
+    __device__ long long line() const { return plane * inner + min(column, inner - 1); }
+
+    // work(k, i, slot): x[i] is element k of the line; the slot in shared memory is this thread's.
+    template <class Work>
+    __device__ void each(Work work) const {
+        const int step = blockDim.x / width, length = column < inner ? size : 0;
+        constexpr int TURNS = sizeof(ACCUM) == 8 ? 1 : 4;  // doubles would spill
+        int slot = threadIdx.x;
+#pragma unroll TURNS
+        for (int k = threadIdx.x / width; k < length; k += step, slot += blockDim.x)
+            work(k, (plane * size + k) * inner + column, slot);
+    }
+};
+
+template <class Make>
+__device__ void forward_far(const SCALAR* __restrict__ x, SCALAR* __restrict__ y, int size,
+                            int inner, int width, bool keep, Make make) {
+    const Far far(size, inner, width);
+    ACCUM* kept = reinterpret_cast<ACCUM*>(shared);
+    // Maximum and sum at once: a new maximum scales the sum so far down.
+    ACCUM own_top = LOWEST, sum = 0;
+    far.each([&](int, long long i, int slot) {
+        const ACCUM value = ACCUM(x[i]);
+        if (keep) kept[slot] = value;
+        const ACCUM above = value - own_top, e = exp(-fabs(above));
+        sum = above > 0 ? sum * e + 1 : sum + e;
+        own_top = fmax(own_top, value);
+    });
+    const ACCUM top = far.team().reduced(own_top, Max());
+    sum = far.team().reduced(sum * exp(own_top - top), Add());
+    const auto result = make(sum, far.line());
+    far.each([&](int k, long long i, int slot) {
+        const ACCUM below = (keep ? kept[slot] : ACCUM(x[i])) - top;
+        y[i] = SCALAR(result(Make::EXPONENTIAL ? exp(below) : below, k));
+    });
+}
+
+template <bool LOG>
+__device__ void backward_far(const SCALAR* __restrict__ dy, const SCALAR* __restrict__ y,
+                             SCALAR* __restrict__ dx, int size, int inner, int width, bool keep) {
+    const Far far(size, inner, width);
+    ACCUM* kept_dy = reinterpret_cast<ACCUM*>(shared);
+    ACCUM* kept_y = kept_dy + (size * width + blockDim.x - 1) / blockDim.x * blockDim.x;
+    ACCUM total = 0;
+    far.each([&](int, long long i, int slot) {
+        const ACCUM g = ACCUM(dy[i]), p = LOG && !keep ? ACCUM(0) : ACCUM(y[i]);
+        if (keep) kept_dy[slot] = g, kept_y[slot] = p;
+        total += weighed<LOG>(g, p);
+    });
+    total = far.team().reduced(total, Add());
+    far.each([&](int, long long i, int slot) {
+        const ACCUM g = keep ? kept_dy[slot] : ACCUM(dy[i]);
+        const ACCUM p = keep ? kept_y[slot] : ACCUM(y[i]);
+        dx[i] = SCALAR(slope<LOG>(g, p, total));
+    });
+}
+
+// The kernels -------------------------------------------------------------------------------------
+
+extern "C" __global__ void __launch_bounds__(MOST_THREADS)
+    softmax_forward_tile(const SCALAR* __restrict__ x, SCALAR* __restrict__ y, long long outer,
+                         int size, int inner, int planes, int team) {
+    forward_tile(x, y, outer, size, inner, planes, team, MakeSoftmax());
+}
+
+extern "C" __global__ void __launch_bounds__(MOST_THREADS)
+    log_softmax_forward_tile(const SCALAR* __restrict__ x, SCALAR* __restrict__ y, long long outer,
+                             int size, int inner, int planes, int team) {
+    forward_tile(x, y, outer, size, inner, planes, team, MakeLogSoftmax());
+}
+
+extern "C" __global__ void __launch_bounds__(MOST_THREADS)
+    softmax_backward_tile(const SCALAR* __restrict__ dy, const SCALAR* __restrict__ y,
+                          SCALAR* __restrict__ dx, long long outer, int size, int inner, int planes,
+                          int team) {
+    backward_tile<false>(dy, y, dx, outer, size, inner, planes, team);
+}
+
+extern "C" __global__ void __launch_bounds__(MOST_THREADS)
+    log_softmax_backward_tile(const SCALAR* __restrict__ dy, const SCALAR* __restrict__ y,
+                              SCALAR* __restrict__ dx, long long outer, int size, int inner,
+                              int planes, int team) {
+    backward_tile<true>(dy, y, dx, outer, size, inner, planes, team);
+}
+
+extern "C" __global__ void __launch_bounds__(MOST_THREADS)
+    softmax_forward_far(const SCALAR* __restrict__ x, SCALAR* __restrict__ y, int size, int inner,
+                        int width, bool keep) {
+    forward_far(x, y, size, inner, width, keep, MakeSoftmax());
+}
+
+extern "C" __global__ void __launch_bounds__(MOST_THREADS)
+    log_softmax_forward_far(const SCALAR* __restrict__ x, SCALAR* __restrict__ y, int size,
+                            int inner, int width, bool keep) {
+    forward_far(x, y, size, inner, width, keep, MakeLogSoftmax());
+}
+
+extern "C" __global__ void __launch_bounds__(MOST_THREADS)
+    softmax_backward_far(const SCALAR* __restrict__ dy, const SCALAR* __restrict__ y,
+                         SCALAR* __restrict__ dx, int size, int inner, int width, bool keep) {
+    backward_far<false>(dy, y, dx, size, inner, width, keep);
+}
+
+extern "C" __global__ void __launch_bounds__(MOST_THREADS)
+    log_softmax_backward_far(const SCALAR* __restrict__ dy, const SCALAR* __restrict__ y,
+                             SCALAR* __restrict__ dx, int size, int inner, int width, bool keep) {
+    backward_far<true>(dy, y, dx, size, inner, width, keep);
+}
+
+extern "C" __global__ void __launch_bounds__(MOST_THREADS)
+    cross_entropy_tile(const SCALAR* __restrict__ x, const long long* __restrict__ target,
+                       const SCALAR* __restrict__ share, ACCUM each, SCALAR* __restrict__ picked,
+                       SCALAR* __restrict__ dx, long long outer, int size, int inner, int planes,
+                       int team) {
+    forward_tile(x, dx, outer, size, inner, planes, team,
+                 MakeCrossEntropy{target, share, each, picked});
+}
+
+extern "C" __global__ void __launch_bounds__(MOST_THREADS)
+    cross_entropy_far(const SCALAR* __restrict__ x, const long long* __restrict__ target,
+                      const SCALAR* __restrict__ share, ACCUM each, SCALAR* __restrict__ picked,
+                      SCALAR* __restrict__ dx, int size, int inner, int width, bool keep) {
+    forward_far(x, dx, size, inner, width, keep, MakeCrossEntropy{target, share, each, picked});
+}
+
+// dx *= dy, a single number; most often 1, and then nothing is read or written but that number.
+extern "C" __global__ void __launch_bounds__(256)
+    cross_entropy_backward(SCALAR* __restrict__ dx, long long n, const SCALAR* __restrict__ dy) {
+    const ACCUM factor = ACCUM(*dy);
+    if (factor == 1) return;
+    const long long step = (long long)gridDim.x * 256 * WIDTH;
+    for (long long i = (blockIdx.x * 256ll + threadIdx.x) * WIDTH; i < n; i += step) {
+        Pack pack = load(dx, i, 0ll, n);
+#pragma unroll
+        for (int j = 0; j < WIDTH; j++) pack.v[j] = SCALAR(ACCUM(pack.v[j]) * factor);
+        store(dx, i, 0ll, n, pack);
+    }
+}
