@@ -15,5 +15,5 @@
 #endif
 
 struct alignas(sizeof(SCALAR) * WIDTH) Pack {
-  SCALAR v[WIDTH];
+    SCALAR v[WIDTH];
 };
