@@ -17,6 +17,22 @@
 // dy is read once for each 128 columns; x once for each tap and each BM channels of y, mostly from
 // the cache. Least would be once each.
 //
+// A turn of the loop, one tile of k, in machine code:
+//
+//   build: BM, BK, STAGES       multiplies  LDS.128  LDS  LDGSTS  LDG  STS   of all instructions
+//   float, 128, 8, 4            1024 FFMA        48    -      16    1    -   0.87 multiply
+//   float, 64, 8, 4              512 FFMA        32    -      12    1    -   0.80
+//   float, 128, 8, 2 (sm_75)    1024 FFMA        48    -       -   17   16   0.85
+//   double, 32, 8, 2             256 DFMA        48    -       -   11   10   0.63
+//   TF32, 128, 16, 3              64 HMMA         8   32      32    1    -
+//   TF32, 64, 16, 3               32 HMMA         8   16      24    1    -
+//   3xTF32, 128, 16, 3            96 HMMA         8   16      16    1    -
+//   3xTF32, 64, 16, 3             96 HMMA         8   16      24    1    -
+//   16-bit, 128, 16, 2            32 HMMA         8   16       -   34   16   (64 on sm_75)
+//   16-bit, 64, 16, 2             32 HMMA         8   16       -   50   24   (64 on sm_75)
+//
+// and one barrier; no spills, 255 registers at most: two blocks of 128 threads.
+//
 // Limits: as conv2d.cu's, and 2 GiB a channel of x.
 #define PAD 4
 #include "conv2d.cuh"
