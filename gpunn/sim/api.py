@@ -18,6 +18,7 @@ from ctypes import POINTER, c_int, c_size_t, c_void_p
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
+from gpunn.sim.memory import BadPointer
 from gpunn.sim.patch import return_zero
 from gpunn.sim.ptx import PtxError
 from gpunn.sim.report import Defect
@@ -109,7 +110,7 @@ _CODES = (
     (Defect, Code.LAUNCH_FAILED),
     (PtxError, Code.INVALID_PTX),
     (MemoryError, Code.OUT_OF_MEMORY),
-    (ValueError, Code.INVALID_VALUE),
+    (BadPointer, Code.INVALID_VALUE),
     (NotImplementedError, Code.NOT_SUPPORTED),
 )
 
@@ -150,7 +151,7 @@ class _Span(ctypes.Structure):
 
 
 def copy_bytes(to: int, source: int, size: int) -> None:
-    """Copy memory of this process. Raises ValueError where C would crash."""
+    """Copy memory of this process. Raises BadPointer where C would crash."""
     target, origin = _Span(to, size), _Span(source, size)
     # The system's own copy reports a bad address, where memmove is a segmentation fault.
     copied = _libc().process_vm_readv(
@@ -159,7 +160,7 @@ def copy_bytes(to: int, source: int, size: int) -> None:
     if copied == -1 and ctypes.get_errno() != errno.EFAULT:  # not permitted here
         ctypes.memmove(to, source, size)
     elif ctypes.c_int(size).value != copied:
-        raise ValueError(
+        raise BadPointer(
             f"a copy of {size} bytes from {source:#x} to {to:#x} leaves the memory of this process"
         )
 
@@ -221,3 +222,9 @@ class DriverLibrary:
         self.at_exit = ctypes.CFUNCTYPE(c_int)(return_zero())
         self.cuModuleUnload = self.cuCtxSetCurrent = self.at_exit
         self.cuDevicePrimaryCtxRelease_v2 = self.at_exit
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("cu"):
+            raise AttributeError(name)
+        setattr(self, name, refusal(name))
+        return self.__dict__[name]

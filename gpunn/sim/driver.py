@@ -131,9 +131,10 @@ def cuFuncSetAttribute(function: int, attribute: int, value: int) -> None:
     kernel = found.program.kernel
     limit = found.owner.shared_limit - kernel.shared
     if value > limit:
-        raise ValueError(
+        raise Failure(
+            Code.INVALID_VALUE,
             f"{kernel.name}: {value} bytes of dynamic shared memory asked for; sm_"
-            f"{found.owner.arch} has {limit} beside the kernel's {kernel.shared} static bytes"
+            f"{found.owner.arch} has {limit} beside the kernel's {kernel.shared} static bytes",
         )
     found.program.dynamic_limit = value
 

@@ -45,6 +45,7 @@ from gpunn.sim.ptx import (
     Vector,
 )
 from gpunn.sim.values import (
+    PACKED,
     PLAIN,
     Array,
     convert,
@@ -247,27 +248,31 @@ def _compare(i: Instruction) -> Step:
     inverse = writer(second, "pred") if second is not None else None
     x, y = reader(i.operands[1], type), reader(i.operands[2], type)
     with_ = reader(i.operands[3], "pred") if combine is not None else None
+    packed = type in PACKED
 
     def run(b: Batch) -> None:
         a, c = x(b), y(b)
         if ftz:
             a, c = flush(a), flush(c)
         holds = test(a, c)
-        fails = ~holds
+        # Of a pair of halves, the second predicate is the second half's; else it is the inverse.
+        both = (holds[::2], holds[1::2]) if packed and to == "pred" else (holds, ~holds)
         if combine is not None and with_ is not None:
             other = with_(b)
-            holds, fails = combine(holds, other), combine(fails, other)
-        if to != "pred":
-            holds = (
-                holds.astype("f4")
-                if to == "f32"
-                else np.where(holds, np.uint32(0xFFFFFFFF), np.uint32(0)).view(PLAIN[to])
-            )
-        result(b, holds)
+            both = combine(both[0], other), combine(both[1], other)
+        result(b, both[0] if to == "pred" else _mask(both[0], to, packed))
         if inverse is not None:
-            inverse(b, fails)
+            inverse(b, both[1])
 
     return Step(i, run)
+
+
+def _mask(holds: Array, to: str, packed: bool) -> Array:
+    """What ``set`` leaves: 1.0, or ones in every bit."""
+    if to[0] == "f" or to[:2] == "bf":
+        return holds.astype("f2" if to in ("f16", "f16x2") else "f4")
+    ones = -holds.astype("i2" if packed else f"i{SIZES[to]}")
+    return ones.view(PLAIN[to])
 
 
 def _convert(i: Instruction) -> Step:

@@ -53,6 +53,10 @@ class Memory:
         return self._state[size].take(element, axis=0).view("u1").reshape(-1, size)
 
 
+class BadPointer(ValueError):  # noqa: N818  # what it is
+    """An address or a size that the device's memory does not have."""
+
+
 def _views(data: Array) -> dict[int, Array]:
     views = {n: data.view(f"u{n}").reshape(-1, 1) for n in (1, 2, 4, 8)}
     return views | {16: data.view("u8").reshape(-1, 2)}
@@ -148,7 +152,7 @@ class Arena(Memory):
         """Give memory back; whoever still uses it is told."""
         allocation = self.live.pop(address, None)
         if allocation is None:
-            raise ValueError(f"free of {address:#x}, which is not an allocation's start")
+            raise BadPointer(f"free of {address:#x}, which is not an allocation's start")
         start = address - self.base
         place = bisect.bisect_left(self.starts, start)
         del self.starts[place]
@@ -213,7 +217,7 @@ class Arena(Memory):
         start = address - self.base
         states = self.state[start : start + size]
         if len(states) < size or not states.all():
-            raise ValueError(
+            raise BadPointer(
                 f"a copy or fill of {size} bytes begins {self.describe(address)} and leaves it"
             )
         return states

@@ -137,6 +137,12 @@ def _find_bit(a: Array) -> Array:
     return np.where(seen == 0, np.uint32(0xFFFFFFFF), top - _count_zeros(seen))
 
 
+def _shift_to_top(a: Array) -> Array:
+    found = _find_bit(a)
+    none = np.uint32(0xFFFFFFFF)
+    return np.where(found == none, none, np.uint32(8 * a.dtype.itemsize - 1) - found)
+
+
 def _reverse_bits(a: Array) -> Array:
     planes = np.ascontiguousarray(_bit_planes(a)[:, ::-1])
     return np.packbits(planes, axis=1, bitorder="little").view(a.dtype).ravel()
@@ -336,6 +342,7 @@ TABLE: dict[str, Op] = {
     "popc": Op("u=t", lambda a: np.bitwise_count(a).astype("u4")),
     "clz": Op("u=t", _count_zeros),
     "bfind": Op("u=t", _find_bit),
+    "bfind.shiftamt": Op("u=t", _shift_to_top),
     "brev": Op("t=t", _reverse_bits),
     "bfe": Op("t=tuu", _extract_bits),
     "bfi": Op("t=ttuu", _insert_bits),

@@ -178,7 +178,7 @@ _STATEMENT = re.compile(
     | (?P<loc>\.loc\s[^\n]*)
     | (?P<targets>\.branchtargets\s[^;]*);
     | (?P<skip>\.(?:pragma|callprototype)\s[^;]*;)
-    | (?P<declaration>\.(?:reg|shared|local|param)\s[^;]*);
+    | (?P<declaration>\.(?:reg|shared|local|param)\b[^;]*);
     | (?P<open>\{) | (?P<close>\})
     | (?P<text>[^;{}]+(?:\{[^{}]*\}[^;{}]*)*);
     )""",
@@ -361,7 +361,7 @@ class _Decoder:
         return (line, *chain)
 
     def declare(self, text: str) -> None:
-        space, rest = text[1:].split(None, 1)
+        space, rest = re.split(r"\s+|(?=\.)", text[1:], maxsplit=1)
         if space == "reg":
             type, names = rest.strip()[1:].split(None, 1)
             for name in names.split(","):
@@ -477,7 +477,8 @@ class _Decoder:
             return
         function = self.module.functions.get(name)
         if function is None or name in self.calls or guard is not None:
-            why = "recursion" if name in self.calls else "no such function, or an indirect call"
+            why = "no such function; calls through pointers are not simulated"
+            why = "recursion" if name in self.calls else why
             raise PtxError(f"cannot call {name} ({why}): {' '.join(text.split())}")
         names: dict[str, Register | Variable] = {}
         formal = [*function.results, *function.parameters]

@@ -24,7 +24,7 @@ from gpunn.sim.api import (
 )
 from gpunn.sim.api import state as this_thread
 from gpunn.sim.device import MAX_GRID, MAX_THREADS, Device
-from gpunn.sim.memory import WRITTEN
+from gpunn.sim.memory import WRITTEN, BadPointer
 from gpunn.sim.program import STATIC_SHARED
 from gpunn.sim.report import Defect
 from gpunn.sim.streams import Graph, capturing, enqueue, forbid, unsafe
@@ -206,7 +206,7 @@ def _fill(pointer: int, value: int, size: int) -> None:
         return
     owner = _owner(pointer)
     if owner is None:
-        raise ValueError(f"a fill of {pointer:#x}, which is not device memory")
+        raise BadPointer(f"a fill of {pointer:#x}, which is not device memory")
     owner.arena.states_of(pointer, size)[:] = WRITTEN
     ctypes.memset(pointer, value, size)
 

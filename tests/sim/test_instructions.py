@@ -153,6 +153,8 @@ def test_bit_counting():
         check(f"bfind.{t} %d, %a;", [t], "u32", exact(lambda a: a.bit_length() - 1, 32, False))
         reverse = exact(lambda a, w=w: int(f"{a:0{w}b}"[::-1], 2), w, False)
         check(f"brev.{b} %d, %a;", [t], t, reverse)
+    shift = exact(lambda a: 32 - a.bit_length() if a else -1, 32, False)
+    check("bfind.shiftamt.u32 %d, %a;", ["u32"], "u32", shift)
     signed = exact(lambda a: (~a if a < 0 else a).bit_length() - 1, 32, False)
     check("bfind.s32 %d, %a;", ["s32"], "u32", signed)
 
@@ -350,6 +352,26 @@ def test_packed_halves(type: str):
         np.testing.assert_allclose(got, want, rtol=1.01 * fine, atol=1e-6, err_msg=line)
 
 
+def test_comparisons_of_packed_halves():
+    a = np.array([1, 2, 3, np.nan] * 32, "f2").view("u4")
+    b = np.array([2, 2, 1, 1] * 32, "f2").view("u4")
+    ones = np.array([1, 1, 0, 0] * 32, "f2")
+    got = run("set.le.f16x2.f16x2 %d, %a, %b;", [a, b], ["f16x2"] * 2, "f16x2")
+    np.testing.assert_array_equal(got.view("f2"), ones)
+    got = run("set.le.u32.f16x2 %d, %a, %b;", [a, b], ["f16x2"] * 2, "u32")
+    np.testing.assert_array_equal(got.view("u2"), np.where(ones, 0xFFFF, 0))
+    line = "setp.lt.f16x2 %q|%q2, %a, %b; selp.b32 %d, 2, 0, %q2; @%q add.u32 %d, %d, 1;"
+    got = run(line, [a, b], ["f16x2"] * 2, "u32")
+    np.testing.assert_array_equal(got, [1, 0] * 32)
+    half = a.view("u2")[::2].copy()
+    got = run("set.eq.f16.f16 %d, %a, %a;", [half], ["f16"], "f16")
+    np.testing.assert_array_equal(got, 1)
+
+
+def test_declarations_without_a_space():
+    check("{.reg.b32 x,y; mov.b32 x, %a; add.u32 %d, x, 1;}", ["u32"], "u32", lambda a: a + 1)
+
+
 NUMBERS = ["s8", "u8", "s16", "u16", "s32", "u32", "s64", "u64", "f16", "f32", "f64"]
 
 
@@ -436,6 +458,8 @@ def test_predicates():
         "u32",
         lambda a, b: np.where(a < b, 2**32 - 1, 0),
     )
+    line = "setp.gt.s32 %q, %b, 5; set.lt.and.u32.s32 %d, %a, %b, %q;"
+    check(line, ["s32", "s32"], "u32", lambda a, b: np.where((a < b) & (b > 5), 2**32 - 1, 0))
     check("set.lt.f32.s32 %d, %a, %b;", ["s32", "s32"], "f32", lambda a, b: a < b)
     check(
         "slct.s32.s32 %d, %a, %b, %c;", ["s32"] * 3, "s32", lambda a, b, c: np.where(c >= 0, a, b)
