@@ -132,7 +132,6 @@ from gpunn.ops.gathering import (
     masked_fill,
     masked_select,
     nonzero,
-    scatter,
     scatter_add,
     take_along_dim,
 )
@@ -213,6 +212,13 @@ from gpunn.ops.scans import (
     logcumsumexp,
     trapezoid,
     trapz,
+)
+from gpunn.ops.scattering import (
+    index_copy,
+    index_reduce,
+    masked_scatter,
+    scatter,
+    scatter_reduce,
 )
 from gpunn.ops.searching import (
     bucketize,
@@ -545,7 +551,9 @@ __all__ = [
     "hypot",
     "iinfo",
     "index_add",
+    "index_copy",
     "index_fill",
+    "index_reduce",
     "index_select",
     "inf",
     "inference_mode",
@@ -601,6 +609,7 @@ __all__ = [
     "lt",
     "manual_seed",
     "masked_fill",
+    "masked_scatter",
     "masked_select",
     "matmul",
     "max",
@@ -676,6 +685,7 @@ __all__ = [
     "save_file",
     "scatter",
     "scatter_add",
+    "scatter_reduce",
     "searchsorted",
     "seed",
     "select",

@@ -22,6 +22,7 @@ from gpunn.ops import (
     rearrange,
     reduction,
     scans,
+    scattering,
     searching,
     stacking,
     statistics,
@@ -150,7 +151,7 @@ class Methods(Values):
     ceil_ = _in_place(pointwise.ceil)
     clamp_ = _in_place(arithmetic.clamp)
     masked_fill_ = _in_place(gathering.masked_fill)
-    scatter_ = _in_place(gathering.scatter)
+    scatter_ = _in_place(scattering.scatter)
     scatter_add_ = _in_place(gathering.scatter_add)
     index_add_ = _in_place(gathering.index_add)
     index_put_ = _in_place(gathering.index_put)
@@ -293,6 +294,14 @@ class Methods(Values):
     unique_consecutive = searching.unique_consecutive
     msort = searching.msort
     isin = searching.isin
+    scatter_reduce = scattering.scatter_reduce
+    index_reduce = scattering.index_reduce
+    index_copy = scattering.index_copy
+    masked_scatter = scattering.masked_scatter
+    scatter_reduce_ = _in_place(scattering.scatter_reduce)
+    index_reduce_ = _in_place(scattering.index_reduce)
+    index_copy_ = _in_place(scattering.index_copy)
+    masked_scatter_ = _in_place(scattering.masked_scatter)
     add = arithmetic.add
     sub = arithmetic.sub
     mul = arithmetic.mul
@@ -406,7 +415,7 @@ class Methods(Values):
     triu = joining.triu
     diagonal = shapes.diagonal
     gather = gathering.gather
-    scatter = gathering.scatter
+    scatter = scattering.scatter
     scatter_add = gathering.scatter_add
     index_select = gathering.index_select
     index_add = gathering.index_add

@@ -126,6 +126,9 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
         )
     if in_use:
         input, mat2 = cast_for("bmm", input, mat2)
+    if input.data.dtype != mat2.data.dtype:
+        titles = dtype_of(input).title, dtype_of(mat2).title
+        raise RuntimeError(f"expected scalar type {titles[0]} but found {titles[1]}")
     return _matmul(input, mat2)
 
 
@@ -153,6 +156,12 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
         )
     if in_use:
         input, vec = cast_for("mv", input, vec)
+    if input.data.dtype != vec.data.dtype:
+        titles = dtype_of(vec).title, dtype_of(input).title
+        raise RuntimeError(
+            "addmv input tensors must have the same dtype, but got "
+            f"{titles[0]}, {titles[1]}, and {titles[0]}"
+        )
     return _matmul(input, vec)
 
 
