@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _STATE = numpy.dtype([("seed", "<u8"), ("offset", "<u8")])
 
 
+captured: Generator | None = None  # whose draws are captured in a CUDA graph
+
+
 class Generator:
     """A random stream. ``Generator().manual_seed(0)`` draws what ``gpunn.manual_seed(0)`` would."""
 
@@ -49,6 +52,11 @@ class Generator:
 
     def reserve(self, blocks: int) -> tuple[int, int]:
         """Take ``blocks`` blocks of 4 words off the stream: their ``(seed, offset)``."""
+        if captured is not None and captured is not self:
+            raise RuntimeError(
+                "Attempt to increase offset for a CUDA generator not in capture mode: inside a "
+                "CUDA graph, draw from the default generator"
+            )
         offset = self._offset
         self._offset += blocks
         return self._seed, offset

@@ -9,6 +9,9 @@
 struct Stream {
     unsigned long long key[2];
     unsigned long long counter[4];  // of block 0, the least significant word first
+    // Where not null: a key and a counter in device memory, to which these are added. So a launch
+    // that is replayed in a CUDA graph draws new numbers.
+    const unsigned long long* base;
 };
 
 struct Words {
@@ -27,6 +30,17 @@ __device__ __forceinline__ Words philox(const Stream& stream, unsigned long long
         carry = c[i] < carry;
     }
     unsigned long long k0 = stream.key[0], k1 = stream.key[1];
+    if (stream.base) {
+        k0 += stream.base[0];
+        k1 += stream.base[1];
+        carry = 0;
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const unsigned long long word = stream.base[2 + i], sum = c[i] + word;
+            c[i] = sum + carry;
+            carry = (sum < word) + (c[i] < sum);
+        }
+    }
 #pragma unroll
     for (int round = 0; round < 10; round++) {
         const unsigned long long high0 = __umul64hi(c[0], 0xD2E7470EE14C6C93ull);

@@ -15,6 +15,12 @@ from gpunn.cuda.devices import (
     set_device,
     synchronize,
 )
+from gpunn.cuda.graphs import (
+    CUDAGraph,
+    graph,
+    graph_pool_handle,
+    is_current_stream_capturing,
+)
 from gpunn.cuda.memory import (
     empty_cache,
     max_memory_allocated,
@@ -47,6 +53,7 @@ from gpunn.random import (
 manual_seed_all, seed_all = manual_seed, seed  # one stream of random numbers serves every device
 
 __all__ = [
+    "CUDAGraph",
     "Event",
     "OutOfMemoryError",
     "Stream",
@@ -64,8 +71,11 @@ __all__ = [
     "get_device_name",
     "get_device_properties",
     "get_rng_state",
+    "graph",
+    "graph_pool_handle",
     "initial_seed",
     "is_available",
+    "is_current_stream_capturing",
     "manual_seed",
     "manual_seed_all",
     "max_memory_allocated",

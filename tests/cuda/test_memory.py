@@ -20,8 +20,8 @@ def pooled(cuda: Backend) -> Any:
     from gpunn.backends.device import memory
 
     gc.collect()
-    pool = memory.new_pool()
-    with cuda.xp.cuda.using_allocator(memory.allocator(pool.malloc)):
+    pool = memory.Pool()
+    with cuda.xp.cuda.using_allocator(pool.allocator()):
         gpunn.cuda.reset_peak_memory_stats()
         gpunn.cuda.reset_accumulated_memory_stats()
         yield pool
@@ -44,7 +44,7 @@ def test_what_tensors_hold(pooled: Any):
     z = gpunn.ones(KIB, device="cuda")
     assert gpunn.cuda.memory_stats()[key] == stats[key]  # and hands it on
     del z
-    pooled.free_all_blocks()
+    pooled._pool.free_all_blocks()
     assert gpunn.cuda.memory_stats()[key] == reserved[key]
 
 

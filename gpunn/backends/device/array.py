@@ -13,6 +13,7 @@ import cupy
 import numpy
 
 from gpunn.backends.device import pinned
+from gpunn.backends.device.graphs import refuse
 from gpunn.backends.device.indices import Reading, report
 from gpunn.backends.reference.array import ArrayPrimitives
 from gpunn.device import device
@@ -55,12 +56,14 @@ class DeviceArray(ArrayPrimitives):
         with self.beside(array):
             if non_blocking:
                 return pinned.to_host(array)
+            refuse("a copy to the host waits for the device")
             with Reading():
                 return cupy.asnumpy(array)
 
     def from_numpy(self, array: numpy.ndarray[Any, Any], non_blocking: bool = False) -> Any:
         if non_blocking and pinned.is_pinned(array):
             return pinned.to_device(array)
+        refuse("a copy from host memory that is not pinned")
         return cupy.asarray(array)
 
     def pinned_copy(self, array: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
@@ -93,6 +96,7 @@ class DeviceArray(ArrayPrimitives):
             return super().ones_like(array)
 
     def item(self, array: Any) -> Any:
+        refuse("a number of a tensor's is copied to the host")
         with self.beside(array), Reading():
             return array.item()
 

@@ -10,6 +10,7 @@ between function calls, not within ``counter.current += size``.
 
 from __future__ import annotations
 
+import weakref
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -62,12 +63,12 @@ usage: defaultdict[int, Usage] = defaultdict(Usage)  # by device
 
 
 class _Block:
-    """Owns memory, and uncounts it when it dies."""
+    """Owns memory, and the pool that it is from; uncounts it when it dies."""
 
-    __slots__ = ("bytes", "count", "memory", "size")
+    __slots__ = ("bytes", "count", "owned", "size")
 
-    def __init__(self, memory: Any, size: int, bytes: Counter, count: Counter) -> None:
-        self.memory, self.size, self.bytes, self.count = memory, size, bytes, count
+    def __init__(self, owned: Any, size: int, bytes: Counter, count: Counter) -> None:
+        self.owned, self.size, self.bytes, self.count = owned, size, bytes, count
         bytes.add(size)
         count.add(1)
 
@@ -76,9 +77,9 @@ class _Block:
         self.count.current -= 1
 
 
-def _counted(pointer: Any, bytes: Counter, count: Counter) -> Any:
+def _counted(pointer: Any, owner: Any, bytes: Counter, count: Counter) -> Any:
     memory = pointer.mem
-    block = _Block(memory, memory.size, bytes, count)
+    block = _Block((owner, memory), memory.size, bytes, count)  # a tuple drops its last part first
     return MemoryPointer(UnownedMemory(memory.ptr, memory.size, block, memory.device_id), 0)
 
 
@@ -86,11 +87,14 @@ def _segment(size: int) -> Any:
     """Memory from the driver, for a pool to hand on in parts."""
     pointer = _raw_allocator(size)
     found = usage[pointer.mem.device_id]
-    return _counted(pointer, found.reserved_bytes, found.segment)
+    return _counted(pointer, None, found.reserved_bytes, found.segment)
 
 
-def allocator(source: Callable[[int], Any]) -> Callable[[int], Any]:
-    """``source``, a CuPy allocator, with its arrays counted, and running out told in full."""
+def allocator(source: Callable[[int], Any], owner: object = None) -> Callable[[int], Any]:
+    """``source``, a CuPy allocator, with its arrays counted, and running out told in full.
+
+    ``owner`` lives as long as any of the arrays.
+    """
 
     def allocate(size: int) -> Any:
         try:
@@ -104,7 +108,7 @@ def allocator(source: Callable[[int], Any]) -> Callable[[int], Any]:
         if not size:
             return pointer
         found = usage[pointer.mem.device_id]
-        return _counted(pointer, found.allocated_bytes, found.allocation)
+        return _counted(pointer, owner, found.allocated_bytes, found.allocation)
 
     return allocate
 
@@ -163,16 +167,28 @@ def peak_reserved(index: int) -> int:
     return max(found.reserved_bytes.peak, found.allocated_bytes.peak)
 
 
-def new_pool() -> Any:
-    """A pool of its own, with segments of its own."""
-    return MemoryPool(_segment)
+class Pool:
+    """Memory apart from all other; it goes back to the driver when neither this nor an array of
+    it is left. CuPy's own pool would keep it."""
+
+    def __init__(self) -> None:
+        self._pool = MemoryPool(_segment)
+        weakref.finalize(self, _free_blocks, self._pool).atexit = False
+
+    def allocator(self) -> Callable[[int], Any]:
+        """What makes CuPy's arrays of this memory."""
+        return allocator(self._pool.malloc, self)
+
+
+def _free_blocks(pool: Any) -> None:
+    for index in list(usage):
+        with cupy.cuda.Device(index):
+            pool.free_all_blocks()
 
 
 def empty_cache() -> None:
     """Give memory that no array uses back to the driver, on every device."""
-    for index in range(_runtime.getDeviceCount()):
-        with cupy.cuda.Device(index):
-            pool.free_all_blocks()
+    _free_blocks(pool)
 
 
 def memory_info(index: int) -> tuple[int, int]:
@@ -181,11 +197,20 @@ def memory_info(index: int) -> tuple[int, int]:
         return _runtime.memGetInfo()
 
 
-pool = new_pool()
+pool = MemoryPool(_segment)  # of all arrays that are no graph's own
+_shared: Callable[[int], Any] = allocator(pool.malloc)
+
+
+def shared() -> Callable[[int], Any]:
+    """The allocator of arrays that are no graph's own."""
+    return _shared
 
 
 def install() -> None:
     """Allocate CuPy's arrays from the pool; where another allocator was chosen, from that."""
     chosen = cupy.cuda.get_allocator()
     usual = chosen == cupy.get_default_memory_pool().malloc
-    cupy.cuda.set_allocator(allocator(pool.malloc if usual else chosen))
+    global _shared
+    if not usual:
+        _shared = allocator(chosen)
+    cupy.cuda.set_allocator(_shared)

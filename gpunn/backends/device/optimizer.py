@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import cupy
 import numpy
 
+from gpunn.backends.device.graphs import constant
 from gpunn.backends.launcher import Source, builds, ceil_div
 from gpunn.backends.reference.optimizer import Arrays, OptimizerPrimitives, in_turn
 
@@ -63,9 +64,7 @@ class DeviceOptimizer(OptimizerPrimitives):
         super().rmsprop_step(*rest, **rule)
 
 
-def _launch(
-    name: str, lists: Sequence[Arrays | None], numbers: tuple[float, ...]
-) -> list[Any]:
+def _launch(name: str, lists: Sequence[Arrays | None], numbers: tuple[float, ...]) -> list[Any]:
     """Step what the kernels cover; lists of the rest."""
     covered: dict[Any, list[tuple[Any, ...]]] = {}
     rest: list[tuple[Any, ...]] = []
@@ -121,7 +120,7 @@ def _table(group: list[tuple[Any, ...]]) -> _Table:
         first = numpy.cumsum([0, *blocks])[:-1]
         table = numpy.concatenate([numpy.array(rows, "i8"), first[:, None]], 1)
         owners = numpy.repeat(numpy.arange(len(rows), dtype="i4"), blocks)
-        found = _tables[key] = _Table(cupy.asarray(table), cupy.asarray(owners))
+        found = _tables[key] = _Table(constant(table), constant(owners))
         if len(_tables) > _KEPT:
             _tables.popitem(last=False)
     _tables.move_to_end(key)

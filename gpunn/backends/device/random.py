@@ -10,21 +10,34 @@ from typing import Any
 
 import numpy
 
+from gpunn.backends.device.graphs import capturing
 from gpunn.backends.launcher import Source, builds, ceil_div
 from gpunn.backends.reference.random import KEPT_BITS, RandomPrimitives
 
 RANDOM = Source(
     "random.cu", *(builds(SCALAR=(scalar,), BITS=(bits,)) for scalar, bits in KEPT_BITS.items())
 )
-# random.cu's and dropout.cu's struct Stream: the key, and the counter of the first block.
-_STREAM = numpy.dtype([("key", "<u8", 2), ("counter", "<u8", 4)])
+# random.cu's and dropout.cu's struct Stream: the key, the counter of the first block, and where in
+# device memory a key and a counter stand to which they are added.
+_STREAM = numpy.dtype([("key", "<u8", 2), ("counter", "<u8", 4), ("base", "<u8")])
 
 
 def stream(seed: int, offset: int) -> Any:
     """What a kernel takes for the stream ``numpy.random.Philox(key=seed, counter=offset)``."""
+    base, capture = 0, capturing()
+    if capture is None:
+        words = place(seed, offset).tobytes()
+    else:  # the numbers shall be new in each replay
+        base, distance = capture.state(seed, offset)
+        words = bytes(16) + distance.to_bytes(32, "little")
+    return numpy.frombuffer(words + base.to_bytes(8, "little"), _STREAM)[0]
+
+
+def place(seed: int, offset: int) -> Any:
+    """A key and a counter, six words, for a place in the stream."""
     # NumPy counts up before it makes a block.
     start = (offset + 1) % 2**256
-    return numpy.frombuffer(seed.to_bytes(16, "little") + start.to_bytes(32, "little"), _STREAM)[0]
+    return numpy.frombuffer(seed.to_bytes(16, "little") + start.to_bytes(32, "little"), "<u8")
 
 
 class DeviceRandom(RandomPrimitives):

@@ -1,0 +1,130 @@
+"""Capturing the work of a stream in a CUDA graph, and what its replays need: memory that stays,
+random numbers that go on, and index errors that are told.
+
+Knows nothing of gpunn's random generators: their seeds and offsets are handed in.
+"""
+
+# pyright: basic, reportMissingImports=false
+# CuPy has no types, and need not be there.
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import cupy
+import numpy
+
+from gpunn.backends.device import indices, memory
+
+_LEGACY, _PER_THREAD = 1, 2  # CUDA's handles of its default streams, beside 0
+
+
+class _Active(threading.local):
+    """What this thread captures."""
+
+    capture: Capture | None = None
+
+
+_active = _Active()
+
+
+class Capture:
+    """The work of the current stream, from ``begin`` to ``end``; then ``replay`` does it again.
+
+    Arrays made meanwhile come from ``pool``, which nobody else takes memory from, so that replays
+    find theirs as it was. Random numbers are drawn from a place in the stream that stands in device
+    memory, and is counted on from replay to replay.
+    """
+
+    def __init__(self, pool: Any = None) -> None:
+        self.pool = memory.Pool() if pool is None else pool
+        self.graph: Any = None
+        self.drawn = False
+        self._kept: list[Any] = []
+
+    def begin(self, seed: int, offset: int) -> None:
+        """Capture from now on; random draws are relative to ``offset`` in the stream of ``seed``.
+
+        Raises RuntimeError on a default stream, and where this thread captures already.
+        """
+        stream = cupy.cuda.get_current_stream()
+        if stream.ptr in (0, _LEGACY, _PER_THREAD):
+            raise RuntimeError(
+                "CUDA graphs must be captured on a non-default stream. (However, after capture, "
+                "it's ok to replay them on the default stream.)"
+            )
+        if _active.capture is not None:
+            raise RuntimeError("a CUDA graph is being captured already; end that capture first")
+        self._stream, self._seed, self._offset = stream, seed, offset
+        self._record = indices.record_of(cupy.cuda.runtime.getDevice(), stream)
+        self._record.stream = None
+        self._state = cupy.zeros(6, numpy.uint64)  # random.py has the words
+        self._allocator = cupy.cuda.using_allocator(self.pool.allocator())
+        self._allocator.__enter__()
+        try:
+            stream.begin_capture()  # relaxed, since the pool may have to grow
+        except BaseException:
+            self._allocator.__exit__(None, None, None)
+            raise
+        _active.capture = self
+
+    def end(self) -> None:
+        """Make the graph. Raises what the capture was lost to."""
+        _active.capture = None
+        self._allocator.__exit__(None, None, None)
+        self._checks = self._record.stream is not None
+        self._record.stream = None
+        self.graph = self._stream.end_capture()
+
+    def state(self, seed: int, offset: int) -> tuple[int, int]:
+        """Where the place in the random stream stands, and how far from there a draw begins.
+
+        Raises RuntimeError for a draw from another stream.
+        """
+        if seed != self._seed or offset < self._offset:
+            raise RuntimeError(
+                "the random stream was seeded or set back while a CUDA graph captured draws from "
+                "it; call manual_seed() before the capture, or before a replay"
+            )
+        self.drawn = True
+        return self._state.data.ptr, offset - self._offset
+
+    def replay(self, place: numpy.ndarray[Any, Any]) -> None:
+        """Do the work again, on the current stream; random draws begin at ``place``."""
+        stream = cupy.cuda.get_current_stream()
+        if self.drawn:
+            self._state.set(place)
+        self.graph.launch(stream)
+        if self._checks:
+            self._record.stream = stream.ptr
+
+
+def capturing() -> Capture | None:
+    """What this thread captures now."""
+    return _active.capture
+
+
+def constant(array: numpy.ndarray[Any, Any]) -> Any:
+    """A host array's values on the current device, never to change: they need no copy in a replay.
+
+    Where a stream captures, they are copied now, on another stream, and live as long as the graph.
+    """
+    capture = _active.capture
+    if capture is None:
+        return cupy.asarray(array)
+    aside = cupy.cuda.Stream(non_blocking=True)
+    with cupy.cuda.using_allocator(memory.shared()), aside:
+        made = cupy.asarray(array)
+        aside.synchronize()
+    capture._kept.append(made)
+    return made
+
+
+def refuse(what: str) -> None:
+    """Raise RuntimeError if this thread captures, since ``what`` cannot be captured."""
+    if _active.capture is not None:
+        raise RuntimeError(
+            f"CUDA error: operation not permitted when stream is capturing: {what}; do it before "
+            "the capture, or after a replay"
+        )
