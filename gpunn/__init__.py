@@ -288,6 +288,7 @@ from gpunn.ops.ternary import (
 from gpunn.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from gpunn.sampling import (
     bernoulli,
+    multinomial,
     normal,
     rand,
     rand_like,
@@ -625,6 +626,7 @@ __all__ = [
     "movedim",
     "msort",
     "mul",
+    "multinomial",
     "multiply",
     "mv",
     "nan",

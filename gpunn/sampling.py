@@ -6,14 +6,18 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy
+
 from gpunn.autograd.variable import Variable, is_sequence, wrap
+from gpunn.backends import type2backend
 from gpunn.creation import Where, _finish, _not_negative, _place, empty
 from gpunn.dtype import (
+    FLOATING,
     as_dtype,
     get_default_dtype,
     int64,
 )
-from gpunn.ops.common import also_named, broadcast_shapes, dtype_of, local
+from gpunn.ops.common import also_named, broadcast_shapes, dtype_of, local, need_tensor
 from gpunn.ops.shape import sizes_of
 from gpunn.random import Generator, default_generator
 from gpunn.tensor import Tensor
@@ -171,3 +175,61 @@ def randint_like(
     if high is None:
         low, high = 0, low
     return randint(low, high, input.shape, **_like(input, dtype, device))
+
+
+@local
+def multinomial(
+    input: Tensor,
+    num_samples: int,
+    replacement: bool = False,
+    *,
+    generator: Generator | None = None,
+) -> Tensor:
+    """``num_samples`` indices (int64) of each row, drawn in proportion to its elements.
+
+    ``(m,) -> (num_samples,)`` or ``(n, m) -> (n, num_samples)``. Without ``replacement`` no index
+    comes twice: the first to arrive of exponential waiting times, each of the rate of its weight.
+    """
+    need_tensor("multinomial", input)
+    weights = input.data
+    if weights.ndim not in (1, 2):
+        raise RuntimeError("prob_dist must be 1 or 2 dim")
+    if weights.dtype.kind not in FLOATING:
+        raise RuntimeError(
+            "multinomial only supports floating-point dtypes for input, got: "
+            f"{dtype_of(input).title}"
+        )
+    if num_samples <= 0:
+        raise RuntimeError("cannot sample n_sample <= 0 samples")
+    if not replacement and num_samples > weights.shape[-1]:
+        raise RuntimeError(
+            "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
+        )
+    backend = type2backend[type(weights)]
+    xp = backend.xp
+    rows = weights.reshape(-1, weights.shape[-1]).astype("float64")
+    if not bool((xp.isfinite(rows) & (rows >= 0)).all()):
+        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+    if not bool((rows.sum(1) > 0).all()):
+        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
+    if not replacement and bool(((rows > 0).sum(1) < num_samples).any()):
+        raise RuntimeError(
+            "invalid multinomial distribution (with replacement=False, not enough non-negative "
+            "category to sample)"
+        )
+    shape = (len(rows), num_samples if replacement else rows.shape[1])
+    wide = numpy.dtype("float64")
+    seed, offset = (generator or default_generator).reserve(
+        backend.random_blocks(math.prod(shape), wide)
+    )
+    u = backend.uniform(seed, offset, shape, wide)
+    if replacement:
+        ends = rows.cumsum(1)
+        found = xp.empty(shape, "int64")
+        for i, row in enumerate(u):  # u < 1, so that the last end is never passed
+            found[i] = xp.searchsorted(ends[i], row * ends[i, -1], "right")
+    else:
+        with numpy.errstate(divide="ignore", invalid="ignore"):
+            waits = -xp.log1p(-u) / rows  # infinite for weight 0
+        found = xp.argsort(waits, axis=1)[:, :num_samples].astype("int64")
+    return wrap(found.reshape(*weights.shape[:-1], num_samples))
