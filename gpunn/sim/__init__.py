@@ -135,9 +135,14 @@ def install(
     os.environ.update(CUPY_COMPILE_WITH_PTX="1", CUPY_CACHE_IN_MEMORY="1", CUPY_ACCELERATORS="")
     # CuPy makes the folder of its cache at once, though with the above it will not write to it.
     os.environ.setdefault("CUPY_CACHE_DIR", tempfile.gettempdir())
-    api.devices[:] = [
-        _Device(Arena(memory, f"device {n}"), settings, arch) for n in range(devices or 1)
-    ]
+    try:
+        arenas = [Arena(memory, f"device {n}") for n in range(devices or 1)]
+    except (OSError, OverflowError) as error:
+        raise RuntimeError(
+            f"this process has no room for addresses of {devices or 1} devices of {memory} "
+            f"bytes ({error}): simulate fewer, or give them less memory"
+        ) from error
+    api.devices[:] = [_Device(arena, settings, arch) for arena in arenas]
     _redirect()
     _prepare_cupy()
     _device = api.devices[0]

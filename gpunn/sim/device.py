@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
@@ -28,6 +29,9 @@ SHARED_LIMITS = {
     100: 232448,
     120: 101376,
 }
+
+
+_MAX_BLOCKS = 1 << 26  # more would be hours
 
 
 @dataclass(slots=True)
@@ -59,20 +63,21 @@ class Device:
         arguments: bytes,
     ) -> None:
         """Run a grid to its end. Raises `Defect` at the first thing that is wrong."""
-        kernel, threads, blocks = program.kernel, int(np.prod(block)), int(np.prod(grid))
+        kernel, threads, blocks = program.kernel, prod(block), prod(grid)
         _check_limits(program, grid, block, dynamic, self.shared_limit)
         self.launches += 1
         self.races.launch(blocks)
-        order = np.arange(blocks)
+        order = None
         if self.settings.seed:
-            np.random.default_rng(self.settings.seed + self.launches).shuffle(order)
+            order = np.random.default_rng(self.settings.seed + self.launches).permutation(blocks)
         per = -(-threads // WARP) * WARP
         share = max(1, self.settings.lanes // per)
         if kernel.shared + dynamic:  # shared memory and its checks stay within bounds
             share = max(1, min(share, (1 << 22) // (kernel.shared + dynamic)))
         with np.errstate(all="ignore"):
             for start in range(0, blocks, share):
-                some = order[start : start + share]
+                some = np.arange(start, min(start + share, blocks))
+                some = some if order is None else order[some]
                 Batch(self, program, grid, block, dynamic, arguments, some).run()
 
 
@@ -84,7 +89,7 @@ def _check_limits(
     shared_limit: int,
 ) -> None:
     name, limits = program.kernel.name, program.kernel.limits
-    threads = int(np.prod(block))
+    threads = prod(block)
     most = min(MAX_THREADS, limits.get("maxntid", MAX_THREADS))
     if threads > most or threads < 1 or block[2] > 64:
         why = "its __launch_bounds__" if most < MAX_THREADS else "the device's limit (z: 64)"
@@ -97,6 +102,11 @@ def _check_limits(
         )
     if any(not 1 <= g <= m for g, m in zip(grid, MAX_GRID, strict=True)):
         raise launch_defect(name, "grid over the limits", f"grid {grid}; the limits are {MAX_GRID}")
+    if prod(grid) > _MAX_BLOCKS:
+        raise NotImplementedError(
+            f"{name}: {prod(grid)} blocks; the simulator takes {_MAX_BLOCKS}, in many minutes: let "
+            "each thread do more, in a loop with a stride of the grid"
+        )
     static = program.kernel.shared
     if static > STATIC_SHARED or static + dynamic > max(program.dynamic_limit, STATIC_SHARED):
         raise launch_defect(

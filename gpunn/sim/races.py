@@ -159,10 +159,10 @@ class GlobalRaces:
         if self.many >= 1 << 30:
             self.arena.forget_owners()
             self.first, self.many = 1, 1 + blocks
-        self.released = np.full(blocks, -1)  # when each block last released (fence, then atomic)
-        self.fenced = np.full(blocks, -1)
-        self.acquired = np.full(blocks, -1)
-        self.wrote = np.full(blocks, -1)
+        # When each block last released (fence, then atomic), ...; zeros are pages not yet touched.
+        self.released, self.fenced, self.acquired, self.wrote = (
+            np.zeros(blocks, "i8") for _ in range(4)
+        )
 
     def fence(self, blocks: Array) -> None:
         """``__threadfence()``: what these blocks wrote is out."""
@@ -172,7 +172,7 @@ class GlobalRaces:
     def synchronise(self, blocks: Array) -> None:
         """An atomic releases what was written before a fence, and acquires what others released."""
         self.clock += 1
-        out = (self.fenced[blocks] >= self.wrote[blocks]) & (self.fenced[blocks] >= 0)
+        out = (self.fenced[blocks] >= self.wrote[blocks]) & (self.fenced[blocks] > 0)
         self.released[blocks[out]] = self.clock
         self.acquired[blocks] = self.clock
 
@@ -248,4 +248,4 @@ class GlobalRaces:
         known = (other >= 0) & (other < len(self.released))
         other = np.where(known, other, 0)
         released = self.released[other]
-        return known & (released >= 0) & (released <= self.acquired[blocks])
+        return known & (released > 0) & (released <= self.acquired[blocks])
