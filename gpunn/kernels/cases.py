@@ -157,6 +157,9 @@ CASES: dict[str, tuple[Case, ...]] = {
             *((4, 5, 7, 9), (5,)),
         ),
         _affine("layer_norm", lambda x, w, b: F.layer_norm(x, (77,), w, b), (9, 77), (77,)),
+        _affine(
+            "layer_norm, many rows", lambda x, w, b: F.layer_norm(x, (8,), w, b), (301, 8), (8,)
+        ),
         _affine("group_norm", lambda x, w, b: F.group_norm(x, 3, w, b), (4, 6, 5, 7), (6,)),
     ),
     "optim": (

@@ -42,6 +42,14 @@ def same(cuda: Any, got: Any, expected: Any, tolerance: float, what: str) -> Non
         compare(a, b, f"{what}, output {i}", tolerance, tolerance)
 
 
+DTYPES = [
+    ("float32", "float32"),
+    ("float64", "float64"),
+    ("float16", "float16"),
+    ("float16", "float32"),
+    ("bfloat16", "bfloat16"),
+    ("bfloat16", "float32"),
+]
 SHAPES = [
     (3, 5, 4, 4),  # whole packs
     (2, 3, 7, 7),  # not
@@ -54,17 +62,7 @@ SHAPES = [
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize(
-    ("dtype", "param"),
-    [
-        ("float32", "float32"),
-        ("float64", "float64"),
-        ("float16", "float16"),
-        ("float16", "float32"),
-        ("bfloat16", "bfloat16"),
-        ("bfloat16", "float32"),
-    ],
-)
+@pytest.mark.parametrize(("dtype", "param"), DTYPES)
 def test_batch_norm(cuda: Any, shape: tuple[int, ...], dtype: str, param: str):
     c, tolerance = shape[1], TOLERANCE[dtype]
     x, dy = normal(cuda, dtype, *shape) * 2 + 3, normal(cuda, dtype, *shape, seed=1)
@@ -174,6 +172,101 @@ def test_same_input_same_bits(cuda: Any):
         assert cuda.to_numpy(a).tobytes() == cuda.to_numpy(b).tobytes()
 
 
+# Layer norm -------------------------------------------------------------------------------------
+
+ROWS = [
+    ((5, 3, 20), 1),  # 32 threads a row, whole packs
+    ((9, 7, 3), 2),  # and not
+    ((3, 1030), 1),  # 256 threads a row
+    ((2, 1023), 1),
+    ((301, 6), 1),  # several parts of the weight's gradient
+    ((4, 1, 1), 1),
+    ((33,), 1),
+]
+
+
+@pytest.mark.parametrize(("shape", "dims"), ROWS)
+@pytest.mark.parametrize(("dtype", "param"), DTYPES)
+def test_layer_norm(cuda: Any, shape: tuple[int, ...], dims: int, dtype: str, param: str):
+    tolerance = TOLERANCE[dtype]
+    x, dy = normal(cuda, dtype, *shape) * 2 + 3, normal(cuda, dtype, *shape, seed=1)
+    x = x.astype(dy.dtype)
+    w, b = (normal(cuda, param, *shape[-dims:], seed=s) for s in (2, 3))
+    with launcher.recorded() as names:
+        got = cuda.layer_norm(x, w, b, dims, 1e-3)
+    assert names == ["layer_norm_forward"]
+    expected = Reference.layer_norm(cuda, x, w, b, dims, 1e-3)
+    same(cuda, got, expected, tolerance, "forward")
+    args = dy, x, w, *expected[1:], dims, 1e-3
+    with launcher.recorded() as names:
+        got = cuda.layer_norm_input(*args)
+    several = len(shape) == 2 and shape[0] > 128
+    assert names == [
+        "layer_norm_backward", "layer_norm_weight", *(["layer_norm_weight_sum"] if several else [])
+    ]  # fmt: skip
+    same(cuda, got, Reference.layer_norm_input(cuda, *args), 4 * tolerance, "backward")
+
+
+@pytest.mark.parametrize("offset", [0, 1])
+def test_long_misaligned_and_strided_rows(cuda: Any, offset: int):
+    """10,240 floats are kept in shared memory, and no more."""
+    for shape in ((2, 5120), (1, 10244)):
+        x, dy = (normal(cuda, "float32", *shape, seed=s, offset=offset) for s in range(2))
+        w = normal(cuda, "float32", shape[1], seed=2)
+        for a, d in ((x, dy), (x[:, ::-1], dy[:, ::-1])):
+            forward = a, w, w, 1, 1e-3
+            got, expected = cuda.layer_norm(*forward), Reference.layer_norm(cuda, *forward)
+            same(cuda, got, expected, 2e-5, f"forward of {shape}")
+            args = d, a, w, *expected[1:], 1, 1e-3
+            got, expected = (
+                f(*args) for f in (cuda.layer_norm_input, _bound(cuda, "layer_norm_input"))
+            )
+            same(cuda, got, expected, 5e-5, f"backward of {shape}")
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0)])
+def test_empty_rows(cuda: Any, shape: tuple[int, ...]):
+    with launcher.recorded() as names:
+        y, *_ = cuda.layer_norm(normal(cuda, "float32", *shape), None, None, 1, 1e-3)
+    assert names == []
+    assert y.shape == shape
+
+
+def test_rows_with_a_large_mean_and_constant_rows(cuda: Any):
+    rng = np.random.default_rng(0)
+    x = (rng.standard_normal((3, 1500)) + 5000).astype("f4")
+    x[1] = 0.1
+    y, mean, var = cuda.layer_norm(cuda.from_numpy(x), None, None, 1, 1e-5)
+    np.testing.assert_allclose(cuda.to_numpy(mean)[:, 0], x.mean(1, dtype="f8"), rtol=1e-6)
+    np.testing.assert_allclose(
+        cuda.to_numpy(var)[:, 0], x.var(1, dtype="f8"), rtol=1e-4, atol=1e-12
+    )
+    assert np.abs(cuda.to_numpy(y)[1]).max() < 1e-4
+
+
+@pytest.mark.usefixtures("cuda")
+@pytest.mark.parametrize("affine", [True, False])
+def test_layer_and_group_norm_as_on_the_cpu(affine: bool):
+    F = gpunn.nn.functional  # noqa: N806
+    x, w = gpunn.randn(4, 6, 5, 5), gpunn.randn(6)
+    results: list[list[Any]] = []
+    for device in ("cuda", "cpu"):
+        a = x.to(device).clone().requires_grad_()
+        v = w.to(device).clone().requires_grad_() if affine else None
+        with launcher.recorded() as names:
+            y = F.group_norm(a, 3, v, v) + F.layer_norm(a, (5, 5))
+            (y * y * x.to(device)).sum().backward()
+        assert names.count("layer_norm_forward") == (2 if device == "cuda" else 0)
+        assert names.count("layer_norm_backward") == (2 if device == "cuda" else 0)
+        found = [y, a.grad, *([v.grad] if v is not None else [])]
+        results.append([t.detach().cpu().numpy() for t in found])
+    for i, (got, expected) in enumerate(zip(*results, strict=True)):
+        compare(got, expected, f"output {i}", 5e-5, 5e-5)
+
+
+# Through the modules ----------------------------------------------------------------------------
+
+
 def train(device: str) -> list[Any]:
     """One step each of a module in training, then evaluation: all that comes of it."""
     gpunn.manual_seed(3)
@@ -232,3 +325,13 @@ def test_bytes_per_element(cuda: Any, moved: Callable[[str], int], shape: tuple[
     for name, floor in least.items():
         each = moved(f"batch_norm_{name}") / x.size
         assert floor <= each <= 1.05 * floor, f"batch_norm_{name} moves {each:.2f} bytes"
+
+
+@pytest.mark.parametrize("size", [512, 1024])
+def test_bytes_of_rows(cuda: Any, moved: Callable[[str], int], size: int):
+    x, dy = (normal(cuda, "float32", 64, size, seed=s) for s in range(2))
+    _, mean, var = cuda.layer_norm(x, None, None, 1, 1e-3)
+    cuda.layer_norm_input(dy, x, None, mean, var, 1, 1e-3)
+    for name, floor in {"forward": 8, "backward": 12, "weight": 8}.items():
+        each = moved(f"layer_norm_{name}") / x.size
+        assert floor <= each <= 1.1 * floor, f"layer_norm_{name} moves {each:.2f} bytes"
