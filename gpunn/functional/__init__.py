@@ -16,6 +16,7 @@ from gpunn.functional.activation import (
 )
 from gpunn.functional.classification import cross_entropy, nll_loss
 from gpunn.functional.conv import conv1d, conv2d, conv3d
+from gpunn.functional.ctc import ctc_loss
 from gpunn.functional.curves import (
     celu,
     glu,
@@ -32,6 +33,7 @@ from gpunn.functional.curves import (
     softsign,
     tanhshrink,
 )
+from gpunn.functional.distance import cosine_similarity, normalize, pairwise_distance, pdist
 from gpunn.functional.dropout import (
     alpha_dropout,
     dropout,
@@ -40,6 +42,7 @@ from gpunn.functional.dropout import (
     dropout3d,
     feature_alpha_dropout,
 )
+from gpunn.functional.likelihood import gaussian_nll_loss, poisson_nll_loss
 from gpunn.functional.linear import embedding, linear, one_hot
 from gpunn.functional.loss import (
     binary_cross_entropy,
@@ -49,6 +52,17 @@ from gpunn.functional.loss import (
     l1_loss,
     mse_loss,
     smooth_l1_loss,
+)
+from gpunn.functional.margin import (
+    cosine_embedding_loss,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    soft_margin_loss,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
 )
 from gpunn.functional.normalization import batch_norm, group_norm, instance_norm, layer_norm
 from gpunn.functional.pad import pad
@@ -82,7 +96,10 @@ __all__ = [
     "conv1d",
     "conv2d",
     "conv3d",
+    "cosine_embedding_loss",
+    "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dropout",
     "dropout1d",
     "dropout2d",
@@ -90,6 +107,7 @@ __all__ = [
     "elu",
     "embedding",
     "feature_alpha_dropout",
+    "gaussian_nll_loss",
     "gelu",
     "glu",
     "group_norm",
@@ -98,6 +116,7 @@ __all__ = [
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
     "kl_div",
@@ -107,14 +126,22 @@ __all__ = [
     "linear",
     "log_softmax",
     "logsigmoid",
+    "margin_ranking_loss",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
     "mish",
     "mse_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
     "nll_loss",
+    "normalize",
     "one_hot",
     "pad",
+    "pairwise_distance",
+    "pdist",
+    "poisson_nll_loss",
     "prelu",
     "relu",
     "relu6",
@@ -123,6 +150,7 @@ __all__ = [
     "sigmoid",
     "silu",
     "smooth_l1_loss",
+    "soft_margin_loss",
     "softmax",
     "softmin",
     "softplus",
@@ -131,4 +159,6 @@ __all__ = [
     "tanh",
     "tanhshrink",
     "threshold",
+    "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
 ]

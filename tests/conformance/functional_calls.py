@@ -83,3 +83,167 @@ _add(
     ],
 )
 _add("rrelu", [call(array(3, 4), 0.5, 0.4), call(array(3, 4, dtype=F32))])
+
+SIGNS = np.sign(array(3, 4, seed=5))
+X, T = array(3, 4), array(3, 4, seed=1)
+
+
+def _losses(*more: Any, options: tuple[dict[str, Any], ...] = ({},)) -> list[Call]:
+    """Each reduction and each of the ``options``; ``more`` are the arguments."""
+    kinds = [{"reduction": r} for r in ("none", "mean", "sum")] + list(options)
+    calls = [call(*more, **kind) for kind in kinds]
+    narrow = [a.astype(F32) if getattr(a, "dtype", None) == F64 else a for a in more]
+    return [*calls, call(*narrow), call(*more, reduction="odd")]
+
+
+_PAIR = ({"size_average": False}, {"reduce": False})
+_add("mse_loss l1_loss smooth_l1_loss", _losses(X, T, options=_PAIR))
+_add(
+    "mse_loss l1_loss smooth_l1_loss huber_loss",
+    [
+        call(strided(3, 4), T),
+        call(array(0), array(0)),
+        call(array(), array()),
+        call(X, array(4)),
+    ],
+)
+_add("hinge_embedding_loss", _losses(X, SIGNS, options=_PAIR))
+_add("soft_margin_loss", _losses(X, SIGNS, options=_PAIR))
+_add(
+    "soft_margin_loss",
+    [call(X.astype(F32), SIGNS.astype(F32), reduction=r) for r in ("none", "sum")],
+)
+_add("hinge_embedding_loss", _losses(X, SIGNS, options=({"margin": 0.3},)))
+_add("margin_ranking_loss", _losses(X, T, SIGNS, options=({"margin": 0.5}, *_PAIR)))
+_add("margin_ranking_loss", [call(X, T, SIGNS[0]), call(array(0), array(0), array(0))])
+_add("cosine_embedding_loss", _losses(X, T, SIGNS[:, 0], options=({"margin": 0.2},)))
+_add(
+    "cosine_embedding_loss",
+    [
+        call(array(4), array(4, seed=1), np.array(1.0)),
+        call(X, T, SIGNS),
+        call(X, T, np.array(1.0)),
+    ],
+)
+CLASSES = np.array([2, 0, 3])
+_add("multi_margin_loss", _losses(X, CLASSES, options=({"p": 2}, {"margin": 0.4})))
+_add(
+    "multi_margin_loss",
+    [
+        call(X, CLASSES, weight=array(4, low=0.1)),
+        call(X.astype(F32), CLASSES, weight=array(4, dtype=F32, low=0.1)),
+        call(array(4), np.array(1)),
+        call(X, CLASSES, p=3),
+    ],
+)
+LABELS = np.array([[1, 3, -1, 0], [-1, 0, 0, 0], [0, 1, 2, 3]])
+_add("multilabel_margin_loss", _losses(X, LABELS))
+_add("multilabel_margin_loss", [call(array(4), LABELS[0]), call(X, CLASSES)])
+_add("multilabel_soft_margin_loss", _losses(X, (T > 0).astype(F64)))
+_add("multilabel_soft_margin_loss", [call(X, (T > 0).astype(F64), weight=array(4, low=0.1))])
+N3 = array(3, 4, seed=2)
+_add(
+    "triplet_margin_loss", _losses(X, T, N3, options=({"swap": True}, {"p": 1.0}, {"margin": 3.0}))
+)
+_add(
+    "triplet_margin_loss",
+    [call(X, T, N3, margin=0), call(array(4), array(4, seed=1), array(4, seed=2))],
+)
+_add(
+    "triplet_margin_with_distance_loss",
+    _losses(X, T, N3, options=({"swap": True}, {"margin": 2.0})),
+)
+_add("triplet_margin_with_distance_loss", [call(X, T, array(4))])
+COUNTS = np.floor(array(3, 4, low=0, high=5))
+_add("poisson_nll_loss", _losses(X, COUNTS + 1, options=({"full": True}, *_PAIR)))
+_add(
+    "poisson_nll_loss",
+    [call(array(3, 4, low=0.1), COUNTS + 1, log_input=False, full=f) for f in (True, False)],
+)
+VAR = array(3, 4, low=0.1, seed=3)
+_add("gaussian_nll_loss", _losses(X, T, VAR, options=({"full": True}, {"eps": 0.5})))
+_add(
+    "gaussian_nll_loss",
+    [
+        call(X, T, VAR[:, 0].copy()),
+        call(X, T, VAR[:, :1].copy()),
+        call(X, T, 0.5),
+        call(X, T, -VAR),
+        call(X, T, VAR[0].copy()),
+    ],
+)
+LOGS = array(6, 2, 4, low=-3, high=0)
+LOGS = LOGS - np.log(np.exp(LOGS).sum(-1, keepdims=True))
+SPELT = np.array([[1, 1, 3], [2, 3, 1]])
+_add("ctc_loss", _losses(LOGS, SPELT, np.array([6, 5]), np.array([3, 2])))
+_add(
+    "ctc_loss",
+    [
+        call(LOGS, np.array([1, 1, 3, 2, 3]), np.array([6, 5]), np.array([3, 2])),
+        call(LOGS, SPELT, (6, 5), (3, 2)),
+        call(LOGS, SPELT, (6, 4), (0, 1), reduction="none"),
+        call(LOGS, SPELT, (3, 2), (3, 2), reduction="none", zero_infinity=True),
+        call(LOGS, SPELT - 1, (6, 6), (2, 3), blank=3),
+        call(LOGS[:, 0].copy(), SPELT[0], np.array(6), np.array(3)),
+        call(LOGS, SPELT, (9, 5), (3, 2)),
+        call(LOGS, SPELT, (6,), (3, 2)),
+        call(LOGS, SPELT, (6, 5), (3, 2), blank=7),
+    ],
+)
+_add(
+    "pairwise_distance",
+    [
+        call(X, T),
+        call(X, T, p=1.0),
+        call(X, T, keepdim=True),
+        call(X, array(4)),
+        call(array(4), array(4, seed=1)),
+        call(strided(3, 4), T),
+        call(array(0, 4), array(0, 4)),
+        call(X, array(3)),
+        call(X, T, float("inf")),
+        call(X.astype(F32), T.astype(F32)),
+    ],
+)
+_add(
+    "cosine_similarity",
+    [
+        call(X, T),
+        call(X, T, dim=0),
+        call(X, T, -1),
+        call(X, array(4)),
+        call(X.astype(F32), np.zeros((3, 4), F32)),
+        call(strided(3, 4), T),
+        call(array(0, 4), array(0, 4)),
+        call(X, T, 2),
+        call(X.astype(F32), T),
+        call(array(3, 4, dtype=I64), array(3, 4, dtype=I64)),
+    ],
+)
+_add(
+    "normalize",
+    [
+        call(X),
+        call(X, 1.0),
+        call(X, dim=0),
+        call(np.zeros((2, 3))),
+        call(strided(3, 4)),
+        call(array(0, 4)),
+        call(array(4), dim=0),
+        call(X.astype(F32)),
+        call(X, float("inf")),
+        call(array(4)),
+    ],
+)
+_add(
+    "pdist",
+    [
+        call(X),
+        call(X, 1.0),
+        call(X, float("inf")),
+        call(array(1, 4)),
+        call(array(4)),
+        call(X, -1.0),
+    ],
+)
+_add("pdist", [call(strided(5, 3)), call(X.astype(F32)), call(X, 3.0)])
