@@ -99,7 +99,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 // Grid: as above, with planes = N C. A strip begins at a row that tap 0 reaches, so that which taps
 // reach a row is known when this is compiled.
 // Bytes per result: multiplier elements read (for stride 1) and 1 written, which is the least.
-extern "C" __global__ void __launch_bounds__(THREADS)
+// Bound to two blocks at a time: for none the compiler aims at more, and spills registers.
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
     depthwise2d_backward_data(const SCALAR* __restrict__ dy, const SCALAR* __restrict__ weight,
                               SCALAR* __restrict__ dx, int planes, int channels, int multiplier,
                               int chunks, Geometry geometry) {

@@ -43,11 +43,11 @@ class Instruction(NamedTuple):
     operands: str = ""
     predicate: str = ""
 
-    def is_a(self, name: str) -> bool:
-        """Whether it does that, with at least these modifiers: ``"LDS.128"``."""
-        base, *modifiers = name.split(".")
-        own, *has = self.opcode.split(".")
-        return own == base and set(modifiers) <= set(has) and self.predicate != "@!PT"  # never
+    def target(self) -> int | None:
+        """The index of the instruction that a branch goes to; None for any other."""
+        place = self.operands.rpartition(",")[2]
+        is_branch = _is_a(self.opcode, "BRA") and place.startswith("0x")
+        return int(place, 16) // _SIZE if is_branch else None
 
 
 class Section:
@@ -60,7 +60,9 @@ class Section:
 
     def count(self, *names: str) -> int:
         """How many do one of these; ``"LDS"`` is any load, ``"LDS.128"`` one of 16 bytes."""
-        return sum(any(i.is_a(name) for name in names) for i in self.instructions)
+        return sum(
+            n for opcode, n in self.opcodes.items() if any(_is_a(opcode, name) for name in names)
+        )
 
     @functools.cached_property
     def math(self) -> int:
@@ -72,9 +74,10 @@ class Section:
         """Which part of the instructions multiplies and adds."""
         return self.math / len(self)
 
+    @functools.cached_property
     def opcodes(self) -> Counter[str]:
-        """How often each instruction occurs, its modifiers included."""
-        return Counter(i.opcode for i in self.instructions)
+        """How often each instruction occurs, its modifiers included; but not what never runs."""
+        return Counter(i.opcode for i in self.instructions if i.predicate != "@!PT")
 
 
 @dataclass(frozen=True)
@@ -104,9 +107,9 @@ class Code(Section):
     @functools.cached_property
     def loops(self) -> tuple[Loop, ...]:
         """Every loop, in the order of the code."""
-        branches = enumerate(map(_target, self.instructions))
+        branches = [(i.target(), end) for end, i in enumerate(self.instructions)]
         ranges = sorted(
-            {(start, end) for end, start in branches if start is not None and start < end}
+            {(start, end) for start, end in branches if start is not None and start < end}
         )
 
         def inner(start: int, end: int) -> bool:
@@ -127,7 +130,7 @@ class Code(Section):
             f"{self.spills} bytes spilled, {self.stack} bytes of stack, {self.shared} shared"
         ]
         if self.hot is not None:
-            most = ", ".join(f"{n} {opcode}" for opcode, n in self.hot.opcodes().most_common(8))
+            most = ", ".join(f"{n} {opcode}" for opcode, n in self.hot.opcodes.most_common(8))
             lines.append(
                 f"  hot loop: {len(self.hot)} instructions, {self.hot.density:.3f} math: {most}"
             )
@@ -230,8 +233,10 @@ def _nvdisasm() -> str:
     return found
 
 
-def _target(instruction: Instruction) -> int | None:
-    """The index of the instruction that a branch goes to; None for anything else."""
-    place = instruction.operands.rpartition(",")[2]
-    is_branch = instruction.is_a("BRA") and place.startswith("0x")
-    return int(place, 16) // _SIZE if is_branch else None
+def _is_a(opcode: str, name: str) -> bool:
+    """Whether an opcode is that instruction, with at least those modifiers."""
+    if not opcode.startswith(name.partition(".")[0]):
+        return False
+    base, *modifiers = name.split(".")
+    own, *has = opcode.split(".")
+    return own == base and set(modifiers) <= set(has)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import functools
 import importlib
+import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from cuda_kernels import SGEMM
@@ -22,21 +24,35 @@ if reason := problem():
     pytest.skip(reason, allow_module_level=True)
 importlib.import_module("gpunn.backends.device.backend")  # declares every source
 
-# Registers: with 64 a multiprocessor holds 1024 threads. What needs more is named, with its reason.
+# Registers: with 64 a multiprocessor holds 1024 threads. What is planned to take more is here.
 REGISTERS = 64
-MORE_REGISTERS: dict[str, int] = {}
-# Local memory: none, but in the kernels named here, for the reason given.
-STACK: dict[str, int] = {}
+MORE_REGISTERS = {
+    # 128 sums a thread and what they take; what the few threads hold of a tile hides the latency.
+    "conv2d_forward": 255,
+    "conv2d_backward_data": 255,
+    "conv2d_backward_weight": 255,
+    # 25 taps in float64, and loads for 8 results under way at a time.
+    "depthwise2d_forward": 128,
+    "depthwise2d_backward_data": 128,
+    "depthwise2d_backward_weight": 128,
+}
+
+# The kernels whose loops are counted.
+HOT = {"conv2d.cu": "conv2d_forward", "conv2d_weight.cu": "conv2d_backward_weight"}
+
+Builds = list[tuple[dict[str, str], dict[str, Code]]]
 
 
 @functools.cache
-def compiled(file: str, arch: int) -> list[tuple[dict[str, str], dict[str, Code]]]:
+def compiled(file: str, arch: int) -> Builds:
     """Each build's macros and kernels. The compiler runs on all cores."""
     source = sources.files[file]
 
     def compile(build: sources.Build) -> tuple[dict[str, str], dict[str, Code]]:
-        options = sources.options(build.macros)
-        return dict(build.macros), machine_code(source.text, arch, options, file)
+        codes = machine_code(source.text, arch, sources.options(build.macros), file)
+        if file in HOT:
+            codes[HOT[file]].hot  # noqa: B018  # disassembles, on this thread
+        return dict(build.macros), codes
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(compile, (b for b in source.builds if arch >= b.since)))
@@ -46,7 +62,7 @@ def faults(code: Code) -> Iterator[str]:
     """What is wrong with any kernel."""
     if code.spills:
         yield f"spills {code.spills} bytes"
-    if code.stack > STACK.get(code.name, 0):
+    if code.stack:
         yield f"has {code.stack} bytes of local memory"
     planned = MORE_REGISTERS.get(code.name, REGISTERS)
     if code.registers > planned:
@@ -75,6 +91,127 @@ def test_every_kernel_bounds_its_launch(file: str) -> None:
     source = sources.files[file]
     bounded = re.findall(r"__launch_bounds__\s*\([^)]*\)\s*(\w+)\s*\(", source.text)
     assert set(bounded) == set(source.kernels)
+
+
+# The loops of the convolution ------------------------------------------------------------------
+
+# The least part of FFMA in the loop, by BM: the less a thread computes, the more it has to load.
+# The middle of the three is what sm_75 runs, through registers; the others run from sm_80 on.
+DENSITY = {
+    ("conv2d.cu", "3"): {"32": 0.76, "64": 0.85, "128": 0.90},
+    ("conv2d.cu", "2"): {"64": 0.84, "128": 0.88},
+    ("conv2d_weight.cu", "4"): {"32": 0.69, "64": 0.80, "128": 0.86},
+    ("conv2d_weight.cu", "2"): {"64": 0.78, "128": 0.85},
+}
+
+
+def planned(file: str, macros: dict[str, str], arch: int) -> dict[str, int]:
+    """How often each instruction is meant to be in the loop over one tile of k."""
+    bm, bk, stages, tensor = (int(macros[name]) for name in ("BM", "BK", "STAGES", "TENSOR"))
+    pair = 2 if macros["SCALAR"] in ("__half", "__nv_bfloat16") else 1  # elements in a word
+    word = 8 if macros["SCALAR"] == "double" else 4  # bytes
+    wm, wn = min(bm, 64), 64 if bm == 128 and tensor < 2 and pair == 1 else 32  # of a warp
+    threads = bm // wm * (128 // wn) * 32
+    plan = dict.fromkeys(("FFMA", "DFMA", "HMMA", "LDGSTS", "STS", "LDL", "STL"), 0) | {"BAR": 1}
+
+    if tensor:  # 16 x 8 x 8 words at a time; on sm_75 half of a word
+        tiles = bk // 8 * (wm // 16), wn // 8
+        plan["HMMA"] = math.prod(tiles) * tensor * (2 if arch == 75 else 1)
+        plan["LDS.128"] = tiles[0]
+        plan["LDS"] = tiles[0] + bk // 8 * tiles[1] * 2
+    else:  # a thread: an eighth of the rows by a quarter of the columns
+        plan["DFMA" if word == 8 else "FFMA"] = bk * (wm // 8) * (wn // 4)
+        plan["LDS"] = plan["LDS.128"] = bk * (wm // 32 + wn // 16) * word // 4
+
+    gathered = bk * 128 // threads  # words of b a thread brings
+    if file == "conv2d.cu":  # of a it brings 16 bytes at a time; a table gives two elements a load
+        vectors, table = bk * bm * word // 16 // threads, gathered * pair // 2
+        if stages > 2:
+            plan |= {"LDGSTS": vectors + gathered, "LDGSTS.128": vectors, "LDG": table}
+        else:
+            plan |= {"LDG.128": vectors + table, "LDG": vectors + table + gathered * pair}
+            plan |= {"STS.128": vectors, "STS": vectors + gathered}
+    else:  # both word by word; a table gives one pixel a load
+        words = bk * bm // threads + gathered
+        plan |= {"LDGSTS": words, "LDG": 1} if stages > 2 else {"STS": words}
+        plan["LDG"] = 1 if stages > 2 else (words + 1) * pair
+    return plan
+
+
+def loop_faults(file: str, macros: dict[str, str], code: Code) -> Iterator[str]:
+    """What is wrong with a convolution's loop."""
+    loop = code.hot
+    if loop is None:
+        yield "has no loop that multiplies"
+        return
+    for name, plan in planned(file, macros, code.arch).items():
+        count = loop.count(name)
+        if count != plan:
+            yield f"has {count} {name} in its loop, {plan} are planned"
+    runs = macros["STAGES"] != "2" or code.arch == 75
+    if (macros["SCALAR"], macros["TENSOR"]) == ("float", "0") and runs:
+        least = DENSITY[file, macros["STAGES"]][macros["BM"]]
+        if loop.density < least:
+            yield f"has {loop.density:.3f} FFMA an instruction in its loop, at least {least} wanted"
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES, ids="sm_{}".format)
+@pytest.mark.parametrize("file", HOT)
+def test_the_convolutions_loop_is_as_designed(file: str, arch: int) -> None:
+    found = [
+        f"{name} {macros}: {fault}"
+        for macros, codes in compiled(file, arch)
+        for name in {HOT[file], "conv2d_backward_data"} & set(codes)
+        for fault in loop_faults(file, macros, codes[name])
+    ]
+    assert not found, "\n".join(found)
+
+
+DEFECTS = {
+    "a spill": (
+        "__launch_bounds__(THREADS, BLOCKS)\n    conv2d_forward(",
+        "__launch_bounds__(THREADS, 4)\n    conv2d_forward(",
+        "spills",
+    ),
+    "a narrowed load": (
+        "*(Four*)&b[slot][j * 4] = *(const Four*)(from_b + j * 16);",
+        "for (int e = 0; e < 4; ++e)"
+        " b[slot][j * 4 + e] = *(const volatile Word*)(from_b + j * 16 + e);",
+        "LDS.128 in its loop",
+    ),
+    "a missing reload": (
+        "if (SLOTS == 2) tile.load(memory, reading, (k + 1)",
+        "if (k % 2) tile.load(memory, reading, (k + 1)",
+        "LDS in its loop",
+    ),
+    "a barrier too many": (
+        "__syncthreads();  // the next",
+        "__syncthreads(), __syncthreads();  // the next",
+        "2 BAR in its loop",
+    ),
+}
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_planted_defects_are_found(defect: str, tmp_path: Path) -> None:
+    old, new, fault = DEFECTS[defect]
+    build = next(
+        b
+        for b in sources.files["conv2d.cu"].builds
+        if b.since == 80 and dict(b.macros)["BM"] == "128"
+    )
+    texts = {path.name: path.read_text() for path in sources.folder().glob("*.cu*")}
+    assert sum(old in text for text in texts.values()) == 1
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text.replace(old, new))
+    options = [f"-I{tmp_path}", *sources.options(build.macros)]
+
+    def found(text: str, options: Sequence[str]) -> list[str]:
+        code = machine_code(text, 86, options, "conv2d.cu")["conv2d_forward"]
+        return [*faults(code), *loop_faults("conv2d.cu", dict(build.macros), code)]
+
+    assert found(texts["conv2d.cu"], options[1:]) == []
+    assert any(fault in f for f in found((tmp_path / "conv2d.cu").read_text(), options))
 
 
 # The reader ------------------------------------------------------------------------------------
