@@ -16,6 +16,11 @@ from gpunn.functional.activation import (
 )
 from gpunn.functional.classification import cross_entropy, nll_loss
 from gpunn.functional.conv import conv1d, conv2d, conv3d
+from gpunn.functional.conv_transpose import (
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
 from gpunn.functional.ctc import ctc_loss
 from gpunn.functional.curves import (
     celu,
@@ -96,6 +101,9 @@ __all__ = [
     "conv1d",
     "conv2d",
     "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",

@@ -44,6 +44,8 @@ class Conv(Op, widens=False):
 class ConvInput(Op, widens=False):
     """dx of dy and w, for an input of spatial shape ``size``."""
 
+    name = "ConvolutionBackward0"
+
     @staticmethod
     def forward(ctx: Any, dy: Tensor, w: Tensor, size: Ints, *geometry: Any) -> Array:
         need_dy, need_w, *_ = ctx.needs_input_grad
@@ -196,10 +198,14 @@ def _check(
     padding: Ints,
     dilation: Ints,
     groups: int,
+    transposed: bool = False,
 ) -> None:
     """Refuse what does not fit, in PyTorch's words."""
     shape, sizes = list(x.data.shape), list(weight.data.shape)
     channels, size, kernel = shape[-n - 1], shape[-n:], sizes[2:]
+    name, expected, made = f"conv{n}d", sizes[1] * groups, sizes[0]
+    if transposed:
+        name, expected, made = f"conv_transpose{n}d", made, expected
     if groups <= 0:
         raise RuntimeError("non-positive groups is not supported")
     if min(stride) <= 0:
@@ -219,15 +225,17 @@ def _check(
             f"{given}expected weight to be divisible by {groups} at dimension 0, but got weight of "
             f"size [{sizes}] instead"
         )
-    if channels != sizes[1] * groups:
+    given = "Given transposed=1, " if transposed else f"Given groups={groups}, "
+    if channels != expected:
         raise RuntimeError(
-            f"{given}weight of size {sizes}, expected input{shape} to have {sizes[1] * groups} "
+            f"{given}weight of size {sizes}, expected input{shape} to have {expected} "
             f"channels, but got {channels} channels instead"
         )
-    if bias is not None and bias.data.shape != (sizes[0],):
+    if bias is not None and bias.data.shape != (made,):
         raise RuntimeError(
-            f"Given weight of size {sizes}, expected bias to be 1-dimensional with {sizes[0]} "
-            f"elements, but got bias of size {list(bias.data.shape)} instead"
+            f"Given {'transposed=1, ' * transposed}weight of size {sizes}, expected bias to be "
+            f"1-dimensional with {made} elements, but got bias of size {list(bias.data.shape)} "
+            "instead"
         )
     if 0 in kernel:
         raise RuntimeError(f"kernel size should be greater than zero, but got {kernel}")
@@ -235,7 +243,8 @@ def _check(
         raise RuntimeError(
             f"Only zero batch or zero channel inputs are supported, but got input shape: {shape}"
         )
-    if any(o <= 0 for o in map(output_size, size, kernel, (1,) * n, padding, dilation)):
+    outs = () if transposed else map(output_size, size, kernel, (1,) * n, padding, dilation)
+    if any(o <= 0 for o in outs):
         padded = " x ".join(str(s + 2 * p) for s, p in zip(size, padding, strict=True))
         spread = " x ".join(str(d * (k - 1) + 1) for k, d in zip(kernel, dilation, strict=True))
         raise RuntimeError(
@@ -243,11 +252,11 @@ def _check(
             "Kernel size can't be greater than actual input size"
         )
     if x.data.dtype.kind == "b":
-        raise NotImplementedError(f"\"conv{n}d\" not implemented for 'Bool'")
+        raise NotImplementedError(f"\"{name}\" not implemented for 'Bool'")
     if weight.data.dtype != x.data.dtype:
         raise RuntimeError(
             f"expected scalar type {dtype_of(x).title} but found "
-            f"{dtype_of(weight).title} (conv{n}d: the dtypes of input and weight)"
+            f"{dtype_of(weight).title} ({name}: the dtypes of input and weight)"
         )
     if bias is not None and bias.data.dtype != x.data.dtype:
         raise RuntimeError(

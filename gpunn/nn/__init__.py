@@ -18,7 +18,14 @@ from gpunn.nn.activation import (
     Threshold,
 )
 from gpunn.nn.container import ModuleDict, ModuleList, Sequential
-from gpunn.nn.conv import Conv1d, Conv2d, Conv3d
+from gpunn.nn.conv import (
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+)
 from gpunn.nn.curves import (
     CELU,
     GLU,
@@ -140,6 +147,9 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",

@@ -1,4 +1,4 @@
-"""Conv1d, Conv2d, Conv3d: text, state, first values, padding modes."""
+"""Convolution and transposed convolution layers: text, state, first values, padding modes."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ LAYERS = [
     lambda nn: nn.Conv1d(4, 6, 3, padding=1),
     lambda nn: nn.Conv1d(4, 6, 4, padding="same", padding_mode="circular"),
     lambda nn: nn.Conv3d(4, 6, 2, stride=(1, 2, 2)),
+    lambda nn: nn.ConvTranspose2d(4, 6, 3),
+    lambda nn: nn.ConvTranspose2d(4, 6, (3, 5), 2, (1, 2), (1, 0), 2, False, dilation=2),
+    lambda nn: nn.ConvTranspose1d(4, 6, 4, stride=3, output_padding=2),
+    lambda nn: nn.ConvTranspose3d(4, 6, 2, stride=(1, 2, 2)),
 ]
 
 
@@ -32,6 +36,7 @@ def test_text_and_state_as_pytorch(make: Any):
     def scenario(lib: Any) -> Any:
         layer = make(lib.nn)
         named = "in_channels out_channels kernel_size stride padding dilation groups padding_mode"
+        named += " output_padding"
         return (
             repr(layer),
             [(k, list(v.shape)) for k, v in layer.state_dict().items()],
@@ -116,3 +121,24 @@ def test_an_error_names_the_layer():
     with pytest.raises(RuntimeError, match="to have 3 channels, but got 4 channels") as caught:
         model(gpunn.ones(1, 3, 9, 9))
     assert any("1 (Conv2d)" in note for note in caught.value.__notes__)
+
+
+@pytest.mark.parametrize(
+    "asked", [(12, 11), (2, 6, 11, 12), (13, 11), (11, 10), (11,), (1, 2, 6, 11, 11)]
+)
+def test_output_size_chooses_the_padding_as_pytorch(asked: tuple[int, ...]):
+    def scenario(lib: Any) -> Any:
+        layer = lib.nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, dilation=2)
+        try:
+            return list(layer(lib.zeros(2, 4, 5, 5), output_size=asked).shape)
+        except ValueError as error:
+            return str(error).replace("torch.", "gpunn.")
+
+    same(scenario)
+
+
+def test_transposed_layers_refuse_other_padding():
+    with pytest.raises(ValueError, match='Only "zeros" padding mode is supported'):
+        nn.ConvTranspose2d(2, 2, 3, padding_mode="circular")
+    with pytest.raises(TypeError, match="padding must be an int or a tuple of ints"):
+        nn.ConvTranspose2d(2, 2, 3, padding="same")  # pyright: ignore[reportArgumentType]
