@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gpunn.autograd.function import Function
 from gpunn.autograd.variable import Array, Variable, wrap
 from gpunn.dtype import FLOATING, in_use
+from gpunn.ops.calling import extended
 from gpunn.ops.common import (
     Number,
     Pointwise,
@@ -315,6 +316,7 @@ class Remainder(Pointwise):
         return dy, -dy * div(x, y, rounding_mode=ctx.mode) if need_y else None, None
 
 
+@extended
 def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
     """``input + alpha * other``, broadcasting."""
     return Add.apply(input, other if alpha == 1 else _scaled(input, other, alpha))
@@ -331,11 +333,13 @@ def _scaled(input: Any, other: Tensor | Number, alpha: Number) -> Any:
     return mul(other, alpha)
 
 
+@extended
 def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
     """``input - alpha * other``, broadcasting. Bool tensors raise RuntimeError."""
     return Sub.apply(input, other if alpha == 1 else _scaled(input, other, alpha))
 
 
+@extended
 def mul(input: Tensor | Number, other: Tensor | Number) -> Any:
     """``input * other``, broadcasting."""
     if not isinstance(input, Variable) and not isinstance(other, Variable):
@@ -343,6 +347,7 @@ def mul(input: Tensor | Number, other: Tensor | Number) -> Any:
     return Mul.apply(input, other)
 
 
+@extended
 def div(
     input: Tensor | Number, other: Tensor | Number, *, rounding_mode: str | None = None
 ) -> Tensor:
@@ -368,21 +373,25 @@ class FloorDivide(Rounded):
         raise RuntimeError("derivative for aten::floor_divide is not implemented")
 
 
+@extended
 def floor_divide(input: Tensor | Number, other: Tensor | Number) -> Tensor:
     """``floor(input / other)``, broadcasting, in the promoted dtype; it has no gradient."""
     return FloorDivide.apply(input, other, "floor")
 
 
+@extended
 def remainder(input: Tensor | Number, other: Tensor | Number) -> Tensor:
     """``input - other * floor(input / other)``: the sign is the divisor's, as in Python."""
     return Remainder.apply(input, other, "floor")
 
 
+@extended
 def fmod(input: Tensor, other: Tensor | Number) -> Tensor:
     """``input - other * trunc(input / other)``: the sign is the dividend's, as in C."""
     return Remainder.apply(input, other, "trunc")
 
 
+@extended
 def pow(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
     """``input ** exponent``, broadcasting."""
     if in_use:
@@ -390,6 +399,7 @@ def pow(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
     return Pow.apply(input, exponent)
 
 
+@extended
 def atan2(input: Tensor, other: Tensor) -> Tensor:
     """The angle of the point (``other``, ``input``), in (-π, π], elementwise, broadcasting."""
     if in_use:
@@ -398,18 +408,21 @@ def atan2(input: Tensor, other: Tensor) -> Tensor:
     return Atan2.apply(input, other)
 
 
+@extended
 def maximum(input: Tensor, other: Tensor) -> Tensor:
     """The larger of two, elementwise; NaN wins, and a tie shares the gradient equally."""
     need_tensor("maximum", other, "other", 2)
     return Maximum.apply(input, other)
 
 
+@extended
 def minimum(input: Tensor, other: Tensor) -> Tensor:
     """The smaller of two, elementwise; NaN wins, and a tie shares the gradient equally."""
     need_tensor("minimum", other, "other", 2)
     return Minimum.apply(input, other)
 
 
+@extended
 def where(
     condition: Tensor, input: Tensor | Number | None = None, other: Tensor | Number | None = None
 ) -> Any:
@@ -428,6 +441,7 @@ def where(
     return Where.apply(condition, input, other)
 
 
+@extended
 def clamp(
     input: Tensor, min: Tensor | Number | None = None, max: Tensor | Number | None = None
 ) -> Tensor:
@@ -447,6 +461,7 @@ def clamp_max(input: Tensor, max: Tensor | Number) -> Tensor:
     return Clamp.apply(input, None, max)
 
 
+@extended
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """log(x / (1 - x)), elementwise; with ``eps``, of ``input`` clamped to [eps, 1 - eps]."""
     need_tensor("logit", input)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from gpunn.autograd.variable import Array, Variable
 from gpunn.dtype import FLOATING, accumulator, float64
 from gpunn.ops.arithmetic import Masked, mul, pow
+from gpunn.ops.calling import extended, into
 from gpunn.ops.common import (
     Number,
     Pointwise,
@@ -77,14 +78,15 @@ def _binary(
     }
     op = type(name.title().replace("_", ""), (_BinaryOp,), body)
 
-    def function(input: Any, other: Any) -> Tensor:
+    def function(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
         if numbers and isinstance(other, Variable):
             input = as_tensor_like(input, other)
         elif numbers and isinstance(input, Variable):
             other = as_tensor_like(other, input)
         need_tensor(name, input)
         need_tensor(name, other, "other", 2)
-        return op.apply(input, other)
+        y = op.apply(input, other)
+        return y if out is None else into(out, y, name)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{doc}, elementwise, broadcasting."
@@ -162,6 +164,7 @@ gcd = _binary("gcd", "The greatest common divisor", lambda xp, a, b: xp.gcd(a, b
 lcm = _binary("lcm", "The least common multiple", lambda xp, a, b: abs(xp.lcm(a, b)), takes="iu")
 
 
+@extended
 def heaviside(input: Tensor, values: Tensor) -> Tensor:
     """0 where ``input`` < 0, ``values`` where it is 0, else 1; both of one dtype."""
     need_tensor("heaviside", values, "values", 2)
@@ -170,6 +173,7 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:
     return _step(input, values)
 
 
+@extended
 def ldexp(input: Tensor, other: Tensor) -> Tensor:
     """``input * 2 ** other``, elementwise, broadcasting."""
     need_tensor("ldexp", input)
@@ -177,6 +181,7 @@ def ldexp(input: Tensor, other: Tensor) -> Tensor:
     return mul(input, pow(2.0, other))
 
 
+@extended
 def float_power(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
     """``input ** exponent`` in float64, elementwise, broadcasting."""
     x, y = (v.to(float64) if isinstance(v, Variable) else float(v) for v in (input, exponent))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import Array
 from gpunn.dtype import FLOATING
+from gpunn.ops.calling import into
 from gpunn.ops.common import (
     Number,
     Pointwise,
@@ -32,10 +33,11 @@ def _binary(
 
     Compare.__name__ = Compare.__qualname__ = name.title()
 
-    def function(input: Tensor, other: Tensor | Number) -> Tensor:
+    def function(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
         if not numbers:
             need_tensor(name, other, "other", 2)
-        return Compare.apply(input, other)
+        y = Compare.apply(input, other)
+        return y if out is None else into(out, y, name)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{doc}, elementwise, broadcasting."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import Variable, is_sequence
 from gpunn.dtype import in_use
+from gpunn.ops.calling import extended
 from gpunn.ops.common import broadcast_shapes, canonical_dim, canonical_dims
 from gpunn.ops.joining import roll
 from gpunn.ops.matmul import bmm, dot, matmul, mv, outer
@@ -30,6 +31,7 @@ def _plus(input: Tensor, product: Tensor, beta: float, alpha: float) -> Tensor:
     return product + (input if beta == 1 else input * beta)
 
 
+@extended
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """``beta * input + alpha * (mat @ vec)``."""
     if in_use:
@@ -42,6 +44,7 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: fl
     return _plus(input, mv(mat, vec), beta, alpha)
 
 
+@extended
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """``beta * input + alpha * outer(vec1, vec2)``."""
     if in_use:
@@ -49,6 +52,7 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: f
     return _plus(input, outer(vec1, vec2), beta, alpha)
 
 
+@extended
 def baddbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
 ) -> Tensor:
@@ -58,6 +62,7 @@ def baddbmm(
     return _plus(input, bmm(batch1, batch2), beta, alpha)
 
 
+@extended
 def addbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
 ) -> Tensor:
@@ -67,6 +72,7 @@ def addbmm(
     return _plus(input, sum(bmm(batch1, batch2), 0), beta, alpha)
 
 
+@extended
 def inner(input: Tensor, other: Tensor) -> Tensor:
     """Σ over the last dimension of both: (..., n), (*, n) -> (..., *). Numbers multiply."""
     a, b = input.data.shape, other.data.shape
@@ -127,6 +133,7 @@ def tensordot(
     return reshape(matmul(x, y), *rows, *columns)
 
 
+@extended
 def kron(input: Tensor, other: Tensor) -> Tensor:
     """Kronecker's product: each element of ``input`` times all of ``other``, block by block."""
     a, b = input.data.shape, other.data.shape
@@ -137,6 +144,7 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
     return reshape(x * y, *(i * j for i, j in zip(a, b, strict=True)))
 
 
+@extended
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """The vector product along ``dim``, of size 3 (None: the first dimension of that size)."""
     if in_use:

@@ -9,6 +9,7 @@ import numpy
 
 from gpunn.autograd.variable import Array, Variable, wrap
 from gpunn.backends import type2backend
+from gpunn.ops.calling import extended
 from gpunn.ops.common import Number, as_tensor_like, broadcast_shapes, canonical_dim, local, xp_of
 from gpunn.ops.indexing import Index, IndexPut, _is_mask
 from gpunn.ops.pointwise import Masked, logical_not
@@ -27,6 +28,7 @@ def _along(x: Array, dim: int, index: Array, xp: Any) -> tuple[Any, ...]:
     return tuple(grid)
 
 
+@extended
 @local
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """``out[i][j][k] = input[index[i][j][k]][j][k]`` for ``dim`` 0, and so on.
@@ -41,6 +43,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return Index.apply(input, _along(input.data, dim, index.data, xp_of(input)))
 
 
+@extended
 @local
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """``input`` with ``src`` added at ``index`` along ``dim``; duplicates add up, in order."""
@@ -99,6 +102,7 @@ def _check_gather(name: str, input: Tensor, dim: int, index: Tensor) -> None:
     type2backend[type(index.data)].check_indices(name, index.data, 0, size, text, RuntimeError)
 
 
+@extended
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The elements ``index`` (a vector) of dimension ``dim``."""
     dim = canonical_dim(dim, input.data.ndim)
@@ -111,6 +115,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return input[(slice(None),) * dim + (index.reshape(-1),)]
 
 
+@extended
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """``gather`` with ``indices`` broadcast against ``input`` outside ``dim``."""
     if dim is None:
@@ -144,6 +149,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
     return IndexPut.apply(kept, filler, (mask.data,), False)
 
 
+@extended
 @local
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Tensor | Number) -> Tensor:
     """``input`` with ``value`` (a number or 0-d tensor) at ``index`` (a vector) of ``dim``."""
@@ -154,6 +160,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Tensor | Number) -
     return IndexPut.apply(input, as_tensor_like(value, input), place, False)
 
 
+@extended
 @local
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements of ``input`` where ``mask`` (bool), both broadcast, in one dimension."""
@@ -165,6 +172,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     return input.expand(*shape)[mask.expand(*shape)]
 
 
+@extended
 @local
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """The indices of elements that are not 0, ``(n, ndim)`` int64, or a tuple of vectors."""
@@ -177,6 +185,7 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     return wrap(xp.stack(parts, axis=1))
 
 
+@extended
 @local
 def index_add(
     input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Number = 1

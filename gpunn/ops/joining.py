@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import Array, Variable
+from gpunn.ops.calling import extended
 from gpunn.ops.common import (
     Op,
     also_named,
@@ -72,6 +73,7 @@ class Triangle(Op, widens=False):
         return Triangle.apply(dy, *ctx.args), None, None
 
 
+@extended
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors joined along an existing dimension; other sizes must agree; dtypes promote."""
     if not isinstance(tensors, (tuple, list)):
@@ -111,6 +113,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return Cat.apply(dim, *joined)
 
 
+@extended
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one shape joined along a new dimension."""
     if not tensors:
@@ -126,6 +129,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return cat([unsqueeze(x, dim) for x in tensors], dim)
 
 
+@extended
 def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """``length`` elements of dimension ``dim`` from ``start`` on; a view."""
     if not input.data.ndim:
@@ -144,6 +148,7 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     return input[(slice(None),) * dim + (slice(start, start + length),)]
 
 
+@extended
 def select(input: Tensor, dim: int, index: int) -> Tensor:
     """Element ``index`` of dimension ``dim``, which goes; a view."""
     if not input.data.ndim:
@@ -157,6 +162,7 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     return input[(slice(None),) * dim + (index,)]
 
 
+@extended
 def split(
     tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0
 ) -> tuple[Tensor, ...]:
@@ -192,6 +198,7 @@ def split(
     return tuple(pieces)
 
 
+@extended
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most ``chunks`` views of equal size along ``dim`` (the last may be smaller)."""
     if not input.data.ndim:
@@ -204,6 +211,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     return split(input, -(-size // chunks), dim)
 
 
+@extended
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The elements of dimension ``dim``, each a view without it."""
     if not input.data.ndim:
@@ -263,11 +271,13 @@ def tile(input: Tensor, *dims: Any) -> Tensor:
     return repeat(input, *((1,) * (input.data.ndim - len(counts)) + counts))
 
 
+@extended
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangle of the last two dimensions, zeros above ``diagonal``."""
     return _triangle(input, diagonal, True)
 
 
+@extended
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangle of the last two dimensions, zeros below ``diagonal``."""
     return _triangle(input, diagonal, False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import Array
 from gpunn.dtype import accumulator, in_use
+from gpunn.ops.calling import extended
 from gpunn.ops.common import Op, broadcast_shapes, dtype_of, need_tensor, not_implemented, xp_of
 from gpunn.ops.precision import cast_for
 from gpunn.ops.shape import Permute, expand
@@ -42,6 +43,7 @@ def transposed(x: Tensor) -> Tensor:
     return Permute.apply(x, (*range(n - 2), n - 1, n - 2))
 
 
+@extended
 def matmul(input: Tensor, other: Tensor) -> Tensor:
     """``input @ other``, as NumPy and PyTorch have it.
 
@@ -103,6 +105,7 @@ def _mismatch(a: Array, b: Array) -> str:
     return f"matmul: cannot multiply shapes {list(a.shape)} and {list(b.shape)}"
 
 
+@extended
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices."""
     if input.data.ndim != 2 or mat2.data.ndim != 2:
@@ -113,6 +116,7 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
     return _matmul(input, mat2)
 
 
+@extended
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """``(b, n, k) @ (b, k, m)``."""
     if input.data.ndim != 3 or mat2.data.ndim != 3:
@@ -132,6 +136,7 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     return _matmul(input, mat2)
 
 
+@extended
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """Σ input * tensor of two vectors."""
     if input.data.ndim != 1 or tensor.data.ndim != 1:
@@ -148,6 +153,7 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
     return _matmul(input, tensor)
 
 
+@extended
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """A matrix times a vector."""
     if input.data.ndim != 2 or vec.data.ndim != 1:
@@ -165,6 +171,7 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
     return _matmul(input, vec)
 
 
+@extended
 def addmm(
     input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1
 ) -> Tensor:
@@ -179,6 +186,7 @@ def addmm(
     return product + (input if beta == 1 else input * beta)
 
 
+@extended
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """``input[i] * vec2[j]`` of two vectors."""
     for name, x in (("self", input), ("vec2", vec2)):

@@ -10,6 +10,7 @@ import numpy
 from gpunn.autograd.variable import Array, wrap
 from gpunn.dtype import FLOATING, as_dtype
 from gpunn.ops.arithmetic import maximum, minimum, where
+from gpunn.ops.calling import extended
 from gpunn.ops.common import (
     canonical_dim,
     canonical_dims,
@@ -48,12 +49,14 @@ class Median(Extremum):
         return y
 
 
+@extended
 def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     """The largest of all elements; ``max(x, dim)``: values and indices of the first along it;
     ``max(x, other)``: ``maximum``."""
     return _max_or_min(input, dim, keepdim, "max")
 
 
+@extended
 def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     """The smallest of all elements; ``min(x, dim)``: values and indices of the first along it;
     ``min(x, other)``: ``minimum``."""
@@ -84,11 +87,13 @@ def _drop(x: Tensor, dim: int) -> Tensor:
     return squeeze(x, dim) if x.data.ndim else x
 
 
+@extended
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index of the largest element along ``dim``, or among all; the first if several."""
     return _arg(input, dim, keepdim, "argmax", "argmax")
 
 
+@extended
 def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index of the smallest element along ``dim``, or among all; the first if several."""
     return _arg(input, dim, keepdim, "argmin", "argmin")
@@ -113,6 +118,7 @@ def _arg(input: Tensor, dim: int | None, keepdim: bool, method: str, name: str) 
     return wrap(xp_of(input).asarray(getattr(data, method)(dim, keepdims=keepdim)))
 
 
+@extended
 @local
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The lower of the middle elements: of all, or along ``dim`` with its index; NaN wins."""
@@ -138,6 +144,7 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     return ValuesAndIndices(values, indices)
 
 
+@extended
 @local
 def sort(
     input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False
@@ -147,6 +154,7 @@ def sort(
     return ValuesAndIndices(gather(input, canonical_dim(dim, input.data.ndim), indices), indices)
 
 
+@extended
 @local
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
     """The indices that sort along ``dim``; NaN counts as the largest. Always stable."""
@@ -164,6 +172,7 @@ def _sortable(x: Array) -> Array:
     return x.astype("f4") if x.dtype.kind == "V" else x  # bfloat16's NaN has no place in the order
 
 
+@extended
 @local
 def topk(
     input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True

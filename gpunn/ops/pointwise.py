@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from gpunn.autograd.variable import Array, Variable, wrap
 from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING, accumulator, in_use
+from gpunn.ops.calling import extended, into
 from gpunn.ops.common import (
     Op,
     Pointwise,
@@ -80,15 +81,16 @@ def _unary(
     }
     op = type(name.title().replace("_", ""), (_UnaryOp,), body)
 
-    def function(input: Tensor) -> Tensor:
+    def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
         if not isinstance(input, Variable):
             need_tensor(name, input)
-        return op.apply(input)
+        y = op.apply(input)
+        return y if out is None else into(out, y, name)
 
-    def in_float32(input: Tensor) -> Tensor:
+    def in_float32(input: Tensor, *, out: Tensor | None = None) -> Tensor:
         if in_use and isinstance(input, Variable):
             (input,) = cast_for(name, input)
-        return plain(input)
+        return plain(input, out=out)
 
     if name in LISTED:
         plain, function = function, in_float32
@@ -204,6 +206,7 @@ class Masked(Pointwise, widens=False):
         return Masked.apply(dy, ctx.saved_tensors[1]), None
 
 
+@extended
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """The nearest number of ``decimals`` decimals, ties to the even one, elementwise."""
     if not decimals:
@@ -297,12 +300,14 @@ class Polygamma(Op):
         return dy * Polygamma.apply(x, ctx.n + 1), None
 
 
+@extended
 def digamma(input: Tensor) -> Tensor:
     """The derivative of ``lgamma``, elementwise."""
     need_tensor("digamma", input)
     return Polygamma.apply(input, 0)
 
 
+@extended
 def polygamma(n: int, input: Tensor) -> Tensor:
     """The ``n``-th derivative of ``digamma``, elementwise. A negative ``n`` raises RuntimeError."""
     if n < 0:
@@ -335,6 +340,7 @@ class NanToNum(Op):
         return Masked.apply(dy, ctx.saved_tensors[0]), None
 
 
+@extended
 def nan_to_num(
     input: Tensor,
     nan: float | None = None,

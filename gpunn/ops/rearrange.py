@@ -11,6 +11,7 @@ import numpy
 
 from gpunn.autograd.variable import Variable, wrap
 from gpunn.dtype import int64
+from gpunn.ops.calling import extended
 from gpunn.ops.common import broadcast_shapes, canonical_dim, need_tensor, result_type, xp_of
 from gpunn.ops.gathering import nonzero
 from gpunn.ops.indexing import Index, IndexPut
@@ -56,6 +57,7 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     return transpose(flip(input, b if k % 4 == 1 else a), a, b).clone()
 
 
+@extended
 def tensor_split(
     input: Tensor, indices_or_sections: Sections | Tensor, dim: int = 0
 ) -> tuple[Tensor, ...]:
@@ -140,6 +142,7 @@ def _put(input: Tensor, src: Tensor, view: Callable[[Tensor], Tensor]) -> Tensor
     return copy
 
 
+@extended
 def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     """``input`` with ``src`` in place of ``select(input, dim, index)``."""
     shape = select(input, dim, index).data.shape
@@ -151,6 +154,7 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     return _put(input, src, lambda x: select(x, dim, index))
 
 
+@extended
 def slice_scatter(
     input: Tensor,
     src: Tensor,

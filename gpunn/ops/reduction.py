@@ -13,6 +13,7 @@ import numpy
 from gpunn.autograd.variable import Array, wrap
 from gpunn.dtype import FLOATING, accumulator, as_dtype, dtype, get_default_dtype, in_use
 from gpunn.ops.arithmetic import where
+from gpunn.ops.calling import extended
 from gpunn.ops.common import Op, canonical_dim, canonical_dims, dtype_of, local, need_tensor, xp_of
 from gpunn.ops.joining import flip, stack
 from gpunn.ops.pointwise import exp, log, sqrt
@@ -135,6 +136,7 @@ def _need_float(name: str, x: Tensor) -> None:
         )
 
 
+@extended
 def sum(
     input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None
 ) -> Tensor:
@@ -145,6 +147,7 @@ def sum(
     return Sum.apply(input, canonical_dims(dim, input.data.ndim), keepdim, wide)
 
 
+@extended
 def mean(
     input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None
 ) -> Tensor:
@@ -157,6 +160,7 @@ def mean(
     return Sum.apply(input, dims, keepdim) / float(count)
 
 
+@extended
 def prod(
     input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: dtype | None = None
 ) -> Tensor:
@@ -167,6 +171,7 @@ def prod(
     return Prod.apply(input, canonical_dims(dim, input.data.ndim), keepdim, wide)
 
 
+@extended
 def var(
     input: Tensor,
     dim: Dims | bool = None,
@@ -189,7 +194,7 @@ def var(
         warnings.warn(
             "var(): degrees of freedom is <= 0. Correction should be strictly less than the "
             "reduction factor (input numel divided by output numel).",
-            stacklevel=2,
+            stacklevel=3,
         )
     apart = input - mean(input, dims, True)
     if not input.data.ndim:
@@ -198,6 +203,7 @@ def var(
     return total / float(builtins.max(count - correction, 0))
 
 
+@extended
 def std(
     input: Tensor,
     dim: Dims | bool = None,
@@ -210,11 +216,13 @@ def std(
     return sqrt(var(input, dim, unbiased, keepdim, correction=correction))
 
 
+@extended
 def amax(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The largest element over ``dim`` (None: all); ties share the gradient evenly."""
     return _extremum(input, dim, keepdim, "amax", "max")
 
 
+@extended
 def amin(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The smallest element over ``dim`` (None: all); ties share the gradient evenly."""
     return _extremum(input, dim, keepdim, "amin", "min")
@@ -233,11 +241,13 @@ def _extremum(input: Tensor, dim: Dims, keepdim: bool, name: str, method: str) -
     return Extremum.apply(input, dims, keepdim, method)
 
 
+@extended
 def all(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Whether all elements over ``dim`` are not 0 (bool; uint8 of uint8)."""
     return _logical(input, dim, keepdim, "all")
 
 
+@extended
 def any(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Whether any element over ``dim`` is not 0 (bool; uint8 of uint8)."""
     return _logical(input, dim, keepdim, "any")
@@ -252,11 +262,13 @@ def _logical(input: Tensor, dim: Dims, keepdim: bool, name: str) -> Tensor:
     return wrap(xp_of(input).asarray(result, kind))
 
 
+@extended
 def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
     """How many elements over ``dim`` are not 0 (int64)."""
     return sum(input != 0, dim)
 
 
+@extended
 def cumsum(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
     """The running sum along ``dim``."""
     input = _cast("cumsum", input, dtype)
@@ -264,6 +276,7 @@ def cumsum(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
     return Cumsum.apply(input, canonical_dim(dim, input.data.ndim), wide)
 
 
+@extended
 def cumprod(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
     """The running product along ``dim``; its gradient, exact at zeros, is that of a loop."""
     input = _cast("cumprod", input, dtype)
@@ -278,6 +291,7 @@ def cumprod(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
     return stack(running, dim) if input.data.ndim else running[0].clone()
 
 
+@extended
 def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
     """log Σ exp(x) over ``dim``, shifted by the maximum so that nothing overflows."""
     if in_use:
@@ -296,6 +310,7 @@ def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) ->
     return Reshape.apply(result, tuple(n for d, n in enumerate(result.data.shape) if d not in dims))
 
 
+@extended
 def norm(input: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The p-norm (Σ|x|ᵖ)^(1/p) over ``dim``; "fro" is 2, inf the largest |x|, 0 counts."""
     need_tensor("norm", input)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gpunn.autograd.variable import Array, wrap
 from gpunn.dtype import FLOATING
 from gpunn.ops.arithmetic import where
+from gpunn.ops.calling import extended
 from gpunn.ops.common import Op, canonical_dim, local, need_tensor, not_implemented, xp_of
 from gpunn.ops.comparison import logical_xor
 from gpunn.ops.gathering import gather
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 
+@extended
 def cummax(input: Tensor, dim: int) -> ValuesAndIndices:
     """The largest element so far along ``dim``, and the last index of it; NaN is the largest."""
     return _running("cummax", input, dim, "greater_equal")
 
 
+@extended
 def cummin(input: Tensor, dim: int) -> ValuesAndIndices:
     """The smallest element so far along ``dim``, and the last index of it; NaN is the smallest."""
     return _running("cummin", input, dim, "less_equal")
@@ -85,6 +88,7 @@ class LogCumsumExp(Op):
         return part(dy) - part(-dy), None
 
 
+@extended
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """log Σ exp(x) of all elements so far along ``dim``, without overflow."""
     need_tensor("logcumsumexp", input)
@@ -94,6 +98,7 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     return LogCumsumExp.apply(input, dim) if input.data.ndim else input.clone()
 
 
+@extended
 def diff(
     input: Tensor,
     n: int = 1,
@@ -124,6 +129,7 @@ def _head(x: Tensor, dim: int) -> Tensor:
     return narrow(x, dim, 0, x.data.shape[dim] - 1) if x.data.shape[dim] else x
 
 
+@extended
 def trapezoid(
     y: Tensor, x: Tensor | None = None, *, dx: float | None = None, dim: int = -1
 ) -> Tensor:
@@ -131,6 +137,7 @@ def trapezoid(
     return sum(_trapezoids("trapezoid", y, x, dx, dim), dim)
 
 
+@extended
 def cumulative_trapezoid(
     y: Tensor, x: Tensor | None = None, *, dx: float | None = None, dim: int = -1
 ) -> Tensor:

@@ -11,6 +11,7 @@ from gpunn.autograd.variable import Array, Variable, recording, wrap
 from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING
 from gpunn.ops.arithmetic import div, where
+from gpunn.ops.calling import extended
 from gpunn.ops.common import Number, Op, as_tensor_like, canonical_dim, dtype_of, local, xp_of
 from gpunn.ops.gathering import _along, _check_gather, scatter_add
 from gpunn.ops.gathering import scatter as _write
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _RULES = ("sum", "prod", "mean", "amax", "amin")
 
 
+@extended
 @local
 def scatter(
     input: Tensor,
@@ -54,6 +56,7 @@ def scatter(
     return scatter_reduce(input, dim, index, values, "prod")
 
 
+@extended
 @local
 def scatter_reduce(
     input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
@@ -179,6 +182,7 @@ def _extrema(x: Tensor, values: Tensor, places: Array, reduce: str) -> Tensor:
     return linear + (best - linear).detach()
 
 
+@extended
 @local
 def index_reduce(
     input: Tensor,
@@ -201,6 +205,7 @@ def index_reduce(
     return scatter_reduce(input, dim, places, source, reduce, include_self=include_self)
 
 
+@extended
 @local
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """``input`` with slice i of ``source`` written into slice ``index[i]`` of ``dim``."""

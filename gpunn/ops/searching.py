@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import Array, Variable, wrap
+from gpunn.ops.calling import extended
 from gpunn.ops.common import Op, as_tensor_like, canonical_dim, dtype_of, local, need_tensor, xp_of
 from gpunn.ops.order import sort
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 
+@extended
 @local
 def unique(
     input: Tensor,
@@ -42,6 +44,7 @@ def unique(
     return _result(name, input, dim, found, inverse, counts, return_inverse, return_counts)
 
 
+@extended
 @local
 def unique_consecutive(
     input: Tensor,
@@ -128,6 +131,7 @@ def _result(
 # Sorted sequences ---------------------------------------------------------------------------
 
 
+@extended
 def searchsorted(
     sorted_sequence: Tensor,
     input: Tensor | float,
@@ -158,6 +162,7 @@ def searchsorted(
     return _search("searchsorted", sequence, input, right or side == "right", out_int32)
 
 
+@extended
 def bucketize(
     input: Tensor | float,
     boundaries: Tensor,
@@ -222,6 +227,7 @@ def isin(
     return wrap(xp_of(x).asarray(among).reshape(x.data.shape))
 
 
+@extended
 def msort(input: Tensor) -> Tensor:
     """Sorted along the first dimension."""
     return sort(input, 0).values

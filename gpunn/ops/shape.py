@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gpunn.autograd.function import View
 from gpunn.autograd.variable import Array, is_sequence
 from gpunn.backends import type2backend
+from gpunn.ops.calling import extended
 from gpunn.ops.common import (
     Op,
     also_named,
@@ -220,6 +221,7 @@ def movedim(input: Tensor, source: int | Sequence[int], destination: int | Seque
     return Permute.apply(input, tuple(place[d] if d in place else next(rest) for d in range(ndim)))
 
 
+@extended
 def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
     """Dimensions of size 1 (all, or those among ``dim``) left out; a view."""
     shape = input.data.shape
@@ -232,6 +234,7 @@ def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
     )
 
 
+@extended
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """A dimension of size 1 put in before ``dim``; a view."""
     shape = input.data.shape
@@ -311,6 +314,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     return Reshape.apply(input, (*shape[:start], size, *shape[end + 1 :]))
 
 
+@extended
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """Dimension ``dim`` made several; one of ``sizes`` may be -1."""
     shape = input.data.shape

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gpunn.autograd.variable import Array
 from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING, in_use
+from gpunn.ops.calling import extended
 from gpunn.ops.common import Op, canonical_dim, need_tensor, not_implemented
 from gpunn.ops.conversion import to
 from gpunn.ops.pointwise import exp
@@ -77,6 +78,7 @@ class LogSoftmaxInput(Op, widens=False):
         return ddy, -weighted * dy.sum(ctx.dim, True), None
 
 
+@extended
 def softmax(input: Tensor, dim: int, dtype: dtype | None = None) -> Tensor:
     """exp(x) / Σ exp(x) along ``dim``, shifted so that nothing overflows; first cast to ``dtype``.
 
@@ -85,6 +87,7 @@ def softmax(input: Tensor, dim: int, dtype: dtype | None = None) -> Tensor:
     return _along(Softmax, "softmax", input, dim, dtype)
 
 
+@extended
 def log_softmax(input: Tensor, dim: int, dtype: dtype | None = None) -> Tensor:
     """x - log Σ exp(x) along ``dim``; arguments and errors as ``softmax``."""
     return _along(LogSoftmax, "log_softmax", input, dim, dtype)

@@ -12,6 +12,7 @@ from gpunn.autograd.variable import Array, Variable, is_sequence, wrap
 from gpunn.backends import backend_of
 from gpunn.device import device as Device
 from gpunn.dtype import as_dtype, dtype, int64
+from gpunn.ops.calling import extended
 from gpunn.ops.common import canonical_dim, local, xp_of
 from gpunn.ops.gathering import index_select
 from gpunn.ops.joining import cat, tril, triu
@@ -63,6 +64,7 @@ def _need_some(name: str, tensors: Tensors) -> None:
         raise RuntimeError(f"{name} expects a non-empty TensorList")
 
 
+@extended
 def hstack(tensors: Tensors) -> Tensor:
     """Joined along the second dimension; vectors along their only one."""
     _need_some("hstack", tensors)
@@ -70,18 +72,21 @@ def hstack(tensors: Tensors) -> Tensor:
     return cat(wide, 0 if wide[0].data.ndim == 1 else 1)
 
 
+@extended
 def vstack(tensors: Tensors) -> Tensor:
     """Joined along the first dimension, vectors as rows."""
     _need_some("vstack", tensors)
     return cat(atleast_2d(list(tensors)), 0)
 
 
+@extended
 def dstack(tensors: Tensors) -> Tensor:
     """Joined along the third dimension, with ``atleast_3d``."""
     _need_some("dstack", tensors)
     return cat(atleast_3d(list(tensors)), 2)
 
 
+@extended
 def column_stack(tensors: Tensors) -> Tensor:
     """Joined along the second dimension, vectors as columns."""
     _need_some("column_stack", tensors)
@@ -135,6 +140,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
 # Diagonals ----------------------------------------------------------------------------------
 
 
+@extended
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """A vector as the diagonal of a square matrix; of a matrix the diagonal, a copy."""
     if input.data.ndim == 1:
@@ -195,6 +201,7 @@ def _triangle_indices(
 # Repetition ---------------------------------------------------------------------------------
 
 
+@extended
 @local
 def repeat_interleave(
     input: Tensor,

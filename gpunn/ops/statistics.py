@@ -11,6 +11,7 @@ import numpy
 from gpunn.autograd.variable import Array, wrap
 from gpunn.dtype import FLOATING, dtype, float32, float64, in_use
 from gpunn.ops.arithmetic import clamp, where
+from gpunn.ops.calling import extended
 from gpunn.ops.common import (
     canonical_dim,
     dtype_of,
@@ -43,6 +44,7 @@ class MinAndMax(NamedTuple):
 # Spread -------------------------------------------------------------------------------------
 
 
+@extended
 def var_mean(
     input: Tensor,
     dim: Dims | bool = None,
@@ -58,6 +60,7 @@ def var_mean(
     return spread, mean(input, None if isinstance(dim, bool) else dim, keepdim)
 
 
+@extended
 def std_mean(
     input: Tensor,
     dim: Dims | bool = None,
@@ -78,6 +81,7 @@ def _need_float(name: str, x: Tensor) -> None:
         raise RuntimeError(f"{name} only support floating point and complex dtypes")
 
 
+@extended
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinAndMax:
     """``amin`` and ``amax``, over ``dim`` or all."""
     need_tensor("aminmax", input)
@@ -154,6 +158,7 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     return norm(input - other, p)
 
 
+@extended
 def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """Each slice of ``dim`` scaled down to a p-norm of at most ``maxnorm``."""
     if in_use:
@@ -169,6 +174,7 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
 # Without NaN --------------------------------------------------------------------------------
 
 
+@extended
 def nansum(
     input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None
 ) -> Tensor:
@@ -179,6 +185,7 @@ def nansum(
     return sum(input, dim, keepdim, dtype=dtype)
 
 
+@extended
 def nanmean(
     input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None
 ) -> Tensor:
@@ -207,6 +214,7 @@ class NanMedian(Median):
         return y
 
 
+@extended
 @local
 def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """``median`` of what is not NaN: of all, or along ``dim`` with its index."""
@@ -239,6 +247,7 @@ def _need_size(name: str, input: Tensor, dim: int) -> None:
 # By rank ------------------------------------------------------------------------------------
 
 
+@extended
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesAndIndices:
     """The ``k``-th smallest element along ``dim``, counted from 1, and its index."""
     need_tensor("kthvalue", input)
@@ -253,6 +262,7 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Val
     )
 
 
+@extended
 @local
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesAndIndices:
     """The most frequent element along ``dim``, the smallest of several, and its last index."""
@@ -278,6 +288,7 @@ def run_starts(rows: Array, xp: Any) -> Array:
     return xp.flatnonzero(flat)[xp.cumsum(flat) - 1]
 
 
+@extended
 def quantile(
     input: Tensor,
     q: Tensor | float,
@@ -294,6 +305,7 @@ def quantile(
     return _quantile("quantile", input, q, dim, keepdim, interpolation, False)
 
 
+@extended
 def nanquantile(
     input: Tensor,
     q: Tensor | float,
@@ -399,6 +411,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     return wrap(sums.astype(kind))
 
 
+@extended
 @local
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements lie in each of ``bins`` equal parts of [min, max], the end included.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpunn.autograd.variable import Variable
 from gpunn.dtype import FLOATING, in_use
+from gpunn.ops.calling import extended
 from gpunn.ops.common import Number, dtype_of, need_tensor
 from gpunn.ops.precision import cast_for
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 
+@extended
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
     """``input + value * tensor1 * tensor2``, broadcasting."""
     if in_use:
@@ -21,6 +23,7 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     return input + (product if value == 1 else product * value)
 
 
+@extended
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
     """``input + value * tensor1 / tensor2``, broadcasting; two integers are refused."""
     if in_use:
@@ -36,6 +39,7 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     return input + (quotient if value == 1 else quotient * value)
 
 
+@extended
 def lerp(input: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     """``input + weight * (end - input)``, broadcasting."""
     need_tensor("lerp", input)
