@@ -7,6 +7,9 @@
 // CHUNK elements. Arrays are contiguous; those that are not aligned to a Pack go element by
 // element.
 //
+// live: null, or the numbers that follow it, in their order and in device memory, which stand for
+// them: a launch that is replayed in a CUDA graph takes those of its step.
+//
 // Bytes per parameter of 4, the least possible: SGD 12, with momentum 20; Adam 28, with amsgrad 36;
 // RMSprop 20, with momentum or centered 28. The table adds 16 bytes for each thread of 32, 2%.
 #include "scalar.cuh"
@@ -127,28 +130,39 @@ struct Rmsprop {
 
 // arrays: w, dw, b
 extern "C" __global__ void __launch_bounds__(THREADS)
-    sgd_step(const long long* __restrict__ table, const int* __restrict__ owners, ACCUM lr,
-             ACCUM momentum, ACCUM kept, ACCUM weight_decay, bool nesterov, bool maximize,
-             bool first, bool gathers) {
-    step_all<3>(table, owners,
-                Sgd{lr, momentum, kept, weight_decay, nesterov, maximize, first, gathers});
+    sgd_step(const long long* __restrict__ table, const int* __restrict__ owners,
+             const double* __restrict__ live, ACCUM lr, ACCUM momentum, ACCUM kept,
+             ACCUM weight_decay, bool nesterov, bool maximize, bool first, bool gathers) {
+    Sgd rule{lr, momentum, kept, weight_decay, nesterov, maximize, first, gathers};
+    if (live) {
+        rule.lr = live[0], rule.momentum = live[1], rule.kept = live[2];
+        rule.weight_decay = live[3], rule.first = live[6] != 0;
+    }
+    step_all<3>(table, owners, rule);
 }
 
 // arrays: w, dw, m, v, v_max
 extern "C" __global__ void __launch_bounds__(THREADS)
-    adam_step(const long long* __restrict__ table, const int* __restrict__ owners, ACCUM rate,
-              ACCUM beta2, ACCUM new1, ACCUM new2, ACCUM eps, ACCUM weight_decay, ACCUM shrink,
-              bool maximize, bool keeps_max) {
-    step_all<5>(table, owners,
-                Adam{rate, beta2, new1, new2, eps, weight_decay, shrink, maximize, keeps_max});
+    adam_step(const long long* __restrict__ table, const int* __restrict__ owners,
+              const double* __restrict__ live, ACCUM rate, ACCUM beta2, ACCUM new1, ACCUM new2,
+              ACCUM eps, ACCUM weight_decay, ACCUM shrink, bool maximize, bool keeps_max) {
+    Adam rule{rate, beta2, new1, new2, eps, weight_decay, shrink, maximize, keeps_max};
+    if (live) {
+        rule.rate = live[0], rule.beta2 = live[1], rule.new1 = live[2], rule.new2 = live[3];
+        rule.eps = live[4], rule.weight_decay = live[5], rule.shrink = live[6];
+    }
+    step_all<5>(table, owners, rule);
 }
 
 // arrays: w, dw, v, b, mean
 extern "C" __global__ void __launch_bounds__(THREADS)
-    rmsprop_step(const long long* __restrict__ table, const int* __restrict__ owners, ACCUM lr,
-                 ACCUM alpha, ACCUM fresh, ACCUM eps, ACCUM weight_decay, ACCUM momentum,
-                 bool maximize, bool gathers, bool centered) {
-    step_all<5>(
-        table, owners,
-        Rmsprop{lr, alpha, fresh, eps, weight_decay, momentum, maximize, gathers, centered});
+    rmsprop_step(const long long* __restrict__ table, const int* __restrict__ owners,
+                 const double* __restrict__ live, ACCUM lr, ACCUM alpha, ACCUM fresh, ACCUM eps,
+                 ACCUM weight_decay, ACCUM momentum, bool maximize, bool gathers, bool centered) {
+    Rmsprop rule{lr, alpha, fresh, eps, weight_decay, momentum, maximize, gathers, centered};
+    if (live) {
+        rule.lr = live[0], rule.alpha = live[1], rule.fresh = live[2], rule.eps = live[3];
+        rule.weight_decay = live[4], rule.momentum = live[5];
+    }
+    step_all<5>(table, owners, rule);
 }

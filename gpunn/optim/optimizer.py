@@ -144,9 +144,26 @@ class Optimizer:
                     backend = type2backend[type(params[0].data)]
                     with backend.on(where):
                         self._update(backend, params, group)
+                        if backend.capturing():
+                            self._leave_to_replays(backend, params, group)
                     for p in params:
                         p._version_box[0] += 1
         return loss
+
+    def _leave_to_replays(self, backend: Backend, params: list[Tensor], group: Group) -> None:
+        """Have the step just captured in a CUDA graph counted by each replay, and not now."""
+        gradients = [p.grad for p in params]
+        for p in params:
+            if "step" in self.state[p]:
+                self.state[p]["step"].data -= 1
+
+        def repeat() -> None:
+            for p, gradient in zip(params, gradients, strict=True):
+                p.grad = gradient  # the graph writes there
+                p._version_box[0] += 1
+            self._update(backend, params, group)
+
+        backend.before_replays(repeat)
 
     def _update(self, backend: Backend, params: list[Tensor], group: Group) -> None:
         """Change the data of ``params``, all of one device, in place by their gradients."""
@@ -304,7 +321,13 @@ def slots(states: Mapping[Tensor, dict[str, Any]], name: str, params: list[Tenso
     for p in params:
         state = states[p]
         if name not in state:
-            state[name] = wrap(type2backend[type(p.data)].zeros_like(p.data))
+            backend = type2backend[type(p.data)]
+            if backend.capturing():  # each replay would begin with zeros
+                raise RuntimeError(
+                    f"the optimizer's {name} is made in its first step, which cannot be captured "
+                    "in a CUDA graph: call step() once before the capture"
+                )
+            state[name] = wrap(backend.zeros_like(p.data))
         array = state[name].data
         if array.shape != p.data.shape or type(array) is not type(p.data):
             kept = state[name]

@@ -30,6 +30,10 @@ _LINALG = (
 )
 
 
+_PRODUCTS = ("matmul", "dot", "tensordot", "einsum", "inner", "vdot")
+_CAPTURED = [getattr(np, name) for name in _PRODUCTS]  # what CUDA can capture, too
+
+
 def serve(cupy: Any) -> None:
     """Replace matmul and its kin, and sorting, by NumPy's; refuse cuRAND by name."""
 
@@ -38,9 +42,27 @@ def serve(cupy: Any) -> None:
             return type(value)(to_host(v) for v in value)
         return cupy.asnumpy(value) if isinstance(value, cupy.ndarray) else value
 
+    def in_graph(
+        function: Callable[..., Any], stream: Any, arguments: Any, out: Any, options: Any
+    ) -> Any:
+        like = [np.zeros(a.shape, a.dtype) if isinstance(a, cupy.ndarray) else a for a in arguments]
+        if out is None:
+            shape = np.asarray(function(*like, **options))
+            out = cupy.empty(shape.shape, shape.dtype)
+
+        def work(_: Any) -> None:
+            result = function(*map(to_host, arguments), **options)
+            out[...] = cupy.asarray(result).astype(out.dtype, copy=False)
+
+        stream.launch_host_func(work, None)
+        return out
+
     def served(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def on_host(*arguments: Any, out: Any = None, **options: Any) -> Any:
+            stream = cupy.cuda.get_current_stream()
+            if function in _CAPTURED and stream.is_capturing():
+                return in_graph(function, stream, arguments, out, options)
             result = function(
                 *map(to_host, arguments), **{k: to_host(v) for k, v in options.items()}
             )
@@ -53,7 +75,7 @@ def serve(cupy: Any) -> None:
 
         return on_host
 
-    for name in ("matmul", "dot", "tensordot", "einsum", "inner", "vdot", "lexsort"):
+    for name in (*_PRODUCTS, "lexsort"):
         setattr(cupy, name, served(getattr(np, name)))
     for name in _LINALG:
         setattr(cupy.linalg, name, served(getattr(np.linalg, name)))

@@ -13,7 +13,7 @@ import cupy
 import numpy
 
 from gpunn.backends.device import pinned
-from gpunn.backends.device.graphs import refuse
+from gpunn.backends.device.graphs import capturing, refuse
 from gpunn.backends.device.indices import Reading, report
 from gpunn.backends.reference.array import ArrayPrimitives
 from gpunn.device import device
@@ -82,6 +82,14 @@ class DeviceArray(ArrayPrimitives):
         with self.beside(array):
             there.wait_event(copied)
         return copy
+
+    def capturing(self) -> bool:
+        return capturing() is not None
+
+    def before_replays(self, function: Callable[[], None]) -> None:
+        capture = capturing()
+        if capture is not None:
+            capture.rehearsals.append(function)
 
     def copy(self, array: Any) -> Any:
         with self.beside(array):

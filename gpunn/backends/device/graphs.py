@@ -10,6 +10,7 @@ Knows nothing of gpunn's random generators: their seeds and offsets are handed i
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import cupy
@@ -24,9 +25,18 @@ class _Active(threading.local):
     """What this thread captures."""
 
     capture: Capture | None = None
+    numbers: Iterator[_Numbers] | None = None  # of the graph whose replay is prepared
 
 
 _active = _Active()
+
+
+class _Numbers:
+    """Numbers that a kernel reads from device memory, and what they were last."""
+
+    def __init__(self, values: tuple[float, ...]) -> None:
+        self.values = values
+        self.array = constant(numpy.array(values, numpy.float64))
 
 
 class Capture:
@@ -41,6 +51,8 @@ class Capture:
         self.pool = memory.Pool() if pool is None else pool
         self.graph: Any = None
         self.drawn = False
+        self.rehearsals: list[Callable[[], None]] = []
+        self.numbers: list[_Numbers] = []
         self._kept: list[Any] = []
 
     def begin(self, seed: int, offset: int) -> None:
@@ -92,12 +104,22 @@ class Capture:
 
     def replay(self, place: numpy.ndarray[Any, Any]) -> None:
         """Do the work again, on the current stream; random draws begin at ``place``."""
+        self._rehearse()
         stream = cupy.cuda.get_current_stream()
         if self.drawn:
             self._state.set(place)
         self.graph.launch(stream)
         if self._checks:
             self._record.stream = stream.ptr
+
+    def _rehearse(self) -> None:
+        """Have Python count and compute as for the captured work, and renew its numbers."""
+        _active.numbers = iter(self.numbers)
+        try:
+            for function in self.rehearsals:
+                function()
+        finally:
+            _active.numbers = None
 
 
 def capturing() -> Capture | None:
@@ -114,11 +136,38 @@ def constant(array: numpy.ndarray[Any, Any]) -> Any:
     if capture is None:
         return cupy.asarray(array)
     aside = cupy.cuda.Stream(non_blocking=True)
-    with cupy.cuda.using_allocator(memory.shared()), aside:
-        made = cupy.asarray(array)
-        aside.synchronize()
+    with cupy.cuda.using_allocator(memory.shared()):
+        aside.use()  # a `with` would not give back a stream that was chosen by use()
+        try:
+            made = cupy.asarray(array)
+            aside.synchronize()
+        finally:
+            capture._stream.use()
     capture._kept.append(made)
     return made
+
+
+def renewable(values: tuple[float, ...]) -> Any:
+    """Where a stream captures: these numbers in device memory (float64), for `renew`; else None."""
+    capture = _active.capture
+    if capture is None:
+        return None
+    capture.numbers.append(_Numbers(values))
+    return capture.numbers[-1].array
+
+
+def rehearsing() -> bool:
+    """Whether a replay is prepared: numbers are renewed, and nothing is launched."""
+    return _active.numbers is not None
+
+
+def renew(values: tuple[float, ...]) -> None:
+    """Copy the next numbers of the graph, in the order of its capture, if they have changed."""
+    assert _active.numbers is not None  # rehearsing() was asked
+    numbers = next(_active.numbers)
+    if numbers.values != values:
+        numbers.values = values
+        numbers.array.set(numpy.array(values, numpy.float64))
 
 
 def refuse(what: str) -> None:

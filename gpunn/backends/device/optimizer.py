@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import cupy
 import numpy
 
-from gpunn.backends.device.graphs import constant
+from gpunn.backends.device.graphs import capturing, constant, rehearsing, renew, renewable
 from gpunn.backends.launcher import Source, builds, ceil_div
 from gpunn.backends.reference.optimizer import Arrays, OptimizerPrimitives, in_turn
 
@@ -76,10 +76,18 @@ def _launch(name: str, lists: Sequence[Arrays | None], numbers: tuple[float, ...
                 covered.setdefault(w.dtype, []).append((w, dw, *state))
         else:
             rest.append(arrays)
+    if rest and (capturing() or rehearsing()):
+        raise RuntimeError(
+            f"{name} cannot be captured for parameters that are not contiguous, or whose gradients "
+            "have another dtype"
+        )
     for dtype, group in covered.items():
-        table = _table(group)
+        if rehearsing():  # the graph will launch it
+            renew(numbers)
+            continue
+        table, live = _table(group), renewable(numbers)
         kernel = OPTIM(name, SCALAR=dtype, WIDTH=_WIDTHS[dtype.name])
-        kernel((len(table.owners),), (_THREADS,), table.rows, table.owners, *numbers)
+        kernel((len(table.owners),), (_THREADS,), table.rows, table.owners, live, *numbers)
     columns = zip(*rest, strict=True) if rest else ([] for _ in lists)
     return [
         None if some is None else list(column) for some, column in zip(lists, columns, strict=True)

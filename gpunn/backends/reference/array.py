@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
@@ -70,6 +71,17 @@ class ArrayPrimitives:
 
     def synchronize(self) -> None:
         """Wait until all work is done."""
+
+    def capturing(self) -> bool:
+        """Whether work is captured in a CUDA graph, and not done."""
+        return False
+
+    def before_replays(self, function: Callable[[], None]) -> None:
+        """Call ``function`` before each replay of the CUDA graph that captures, if one does.
+
+        It shall do what Python does for the work captured last, such as count; kernels that take
+        numbers by `renewable` then find the new ones, and are not launched by it.
+        """
 
     def copy(self, array: Any) -> Any:
         """A contiguous copy."""
