@@ -14,6 +14,7 @@ from gpunn.functional.activation import (
     softplus,
     threshold,
 )
+from gpunn.functional.attention import multi_head_attention_forward, scaled_dot_product_attention
 from gpunn.functional.classification import cross_entropy, nll_loss
 from gpunn.functional.conv import conv1d, conv2d, conv3d
 from gpunn.functional.conv_transpose import (
@@ -140,6 +141,7 @@ __all__ = [
     "max_pool3d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
@@ -154,6 +156,7 @@ __all__ = [
     "relu",
     "relu6",
     "rrelu",
+    "scaled_dot_product_attention",
     "selu",
     "sigmoid",
     "silu",

@@ -17,6 +17,7 @@ from gpunn.nn.activation import (
     Tanh,
     Threshold,
 )
+from gpunn.nn.attention import MultiheadAttention
 from gpunn.nn.container import ModuleDict, ModuleList, Sequential
 from gpunn.nn.conv import (
     Conv1d,
@@ -120,6 +121,13 @@ from gpunn.nn.pooling import (
     MaxPool2d,
     MaxPool3d,
 )
+from gpunn.nn.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -194,6 +202,7 @@ __all__ = [
     "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "PairwiseDistance",
@@ -225,6 +234,11 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
     "Unflatten",
