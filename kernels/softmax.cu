@@ -98,14 +98,14 @@ struct MakeLogSoftmax {
 };
 
 struct CrossEntropy {
-    ACCUM factor, shift, share;
-    long long target;
+    ACCUM shift, share;
+    int target;
     SCALAR* picked;
 
     __device__ ACCUM operator()(ACCUM below, int k) const {
-        const ACCUM p = exp(below) * factor;
+        const ACCUM y = below - shift, p = exp(y);
         if (k != target) return share * p;
-        *picked = SCALAR(below - shift);
+        *picked = SCALAR(y);
         return share * (p - 1);
     }
 };
@@ -113,12 +113,14 @@ struct CrossEntropy {
 struct MakeCrossEntropy {
     static constexpr bool EXPONENTIAL = false;
     const long long* target;
-    const SCALAR* share;  // null: `each` for all
-    ACCUM each;
+    const SCALAR* share;
     SCALAR* picked;
+    int size;
 
     __device__ CrossEntropy operator()(ACCUM sum, long long line) const {
-        return {1 / sum, log(sum), share ? ACCUM(share[line]) : each, target[line], picked + line};
+        // A class that is not there is reported elsewhere, and must only do no harm here.
+        const int k = max(0ll, min(target[line], size - 1ll));
+        return {log(sum), ACCUM(share[line]), k, picked + line};
     }
 };
 
@@ -377,18 +379,18 @@ extern "C" __global__ void __launch_bounds__(MOST_THREADS)
 
 extern "C" __global__ void __launch_bounds__(MOST_THREADS)
     cross_entropy_tile(const SCALAR* __restrict__ x, const long long* __restrict__ target,
-                       const SCALAR* __restrict__ share, ACCUM each, SCALAR* __restrict__ picked,
+                       const SCALAR* __restrict__ share, SCALAR* __restrict__ picked,
                        SCALAR* __restrict__ dx, long long outer, int size, int inner, int planes,
                        int team) {
     forward_tile(x, dx, outer, size, inner, planes, team,
-                 MakeCrossEntropy{target, share, each, picked});
+                 MakeCrossEntropy{target, share, picked, size});
 }
 
 extern "C" __global__ void __launch_bounds__(MOST_THREADS)
     cross_entropy_far(const SCALAR* __restrict__ x, const long long* __restrict__ target,
-                      const SCALAR* __restrict__ share, ACCUM each, SCALAR* __restrict__ picked,
+                      const SCALAR* __restrict__ share, SCALAR* __restrict__ picked,
                       SCALAR* __restrict__ dx, int size, int inner, int width, bool keep) {
-    forward_far(x, dx, size, inner, width, keep, MakeCrossEntropy{target, share, each, picked});
+    forward_far(x, dx, size, inner, width, keep, MakeCrossEntropy{target, share, picked, size});
 }
 
 // dx *= dy, a single number; most often 1, and then nothing is read or written but that number.

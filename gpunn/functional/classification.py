@@ -67,17 +67,17 @@ def _class_dim(x: Tensor) -> int:
     return 1 if x.data.ndim > 1 else 0
 
 
-def _forward(y: Array, choice: _Choice, reduction: str, xp: Any) -> Array:
-    """-Σ w y[target], divided by Σ w for the mean."""
-    loss = -y[choice.places]
+def _forward(picked: Array, choice: _Choice, reduction: str, xp: Any) -> Array:
+    """-Σ w y[target], from what stands at the places; divided by Σ w for the mean."""
+    loss = -picked
     if choice.weight is not None:
         loss = loss * choice.weight
     if choice.kept is not None:  # also where y is infinite
         loss = xp.where(choice.kept, loss, 0)
     if reduction == "none":
-        return loss.astype(y.dtype)
+        return loss.astype(picked.dtype)
     total = total_of(loss)
-    return xp.asarray(total / choice.total if reduction == "mean" else total).astype(y.dtype)
+    return xp.asarray(total / choice.total if reduction == "mean" else total).astype(picked.dtype)
 
 
 def _shares(dy: Array, choice: _Choice, reduction: str, xp: Any) -> Array:
@@ -97,7 +97,7 @@ class Nll(Op):
     ) -> Array:
         ctx.args = target, weight, ignore, reduction
         ctx.shape, ctx.choice = x.data.shape, _choose(x, target, weight, ignore)
-        return _forward(x.data, ctx.choice, reduction, xp_of(x))
+        return _forward(x.data[ctx.choice.places], ctx.choice, reduction, xp_of(x))
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
@@ -129,22 +129,40 @@ class CrossEntropy(Op):
     def forward(
         ctx: Any, x: Tensor, target: Tensor, weight: Tensor | None, ignore: int, reduction: str
     ) -> Array:
-        y = type2backend[type(x.data)].log_softmax(x.data, _class_dim(x))
+        xp, dim = xp_of(x), _class_dim(x)
         ctx.args = target, weight, ignore, reduction
-        ctx.choice = _choose(x, target, weight, ignore)
+        ctx.choice = choice = _choose(x, target, weight, ignore)
+
+        def shares() -> Array:
+            return _shares(xp.ones((), x.data.dtype), choice, reduction, xp)
+
+        # Of a single loss the gradient is known now, but for a factor that is mostly 1.
+        known = shares if ctx.needs_input_grad[0] and reduction != "none" else None
+        backend = type2backend[type(x.data)]
+        picked, y, ctx.gradient = backend.cross_entropy(x.data, choice.places, known, dim)
         ctx.save_for_backward(x, y)
-        return _forward(y, ctx.choice, reduction, xp_of(x))
+        return _forward(picked, choice, reduction, xp)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, y = ctx.saved_tensors
+        (x, y), dim = ctx.saved_tensors, _class_dim(ctx.saved_tensors[0])
         if recording(x, dy):  # in steps that can be differentiated
-            dim = _class_dim(x)
             dlog = NllInput.apply(dy, x.data.shape, ctx.choice, ctx.args)
             dx = LogSoftmaxInput.apply(dlog, LogSoftmax.apply(x, dim), dim)
+        elif ctx.gradient is not None:  # handed out once: its memory may be changed
+            dx, ctx.gradient = Rescaled.apply(dy, ctx.gradient), None
         else:
+            y = LogSoftmax.apply(x, dim) if y is None else y
             dx = CrossEntropyInput.apply(dy, y, ctx.choice, ctx.args[-1])
         return dx, None, None, None, None
+
+
+class Rescaled(Op):
+    """A gradient from forward times a single dy, where nothing is recorded."""
+
+    @staticmethod
+    def forward(ctx: Any, dy: Tensor, dx: Array) -> Array:
+        return type2backend[type(dx)].rescaled(dx, dy.data)
 
 
 class CrossEntropyInput(Op):

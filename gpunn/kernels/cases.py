@@ -12,6 +12,8 @@ from typing import Any
 import gpunn
 import gpunn.nn.functional as F
 from gpunn import optim
+from gpunn.autograd.variable import wrap
+from gpunn.backends import type2backend
 from gpunn.tensor import Tensor
 
 Shape = tuple[int, ...]
@@ -67,6 +69,10 @@ def _steps(make: Callable[[list[Tensor]], Any]) -> Callable[..., Tensor]:
     return run
 
 
+def _kept(x: Tensor) -> Tensor:
+    return wrap(type2backend[type(x.data)].keep_mask(7, 3, x.shape, 0.3))
+
+
 def _classes(x: Tensor, classes: int, ignored: bool = False) -> Tensor:
     target = gpunn.arange(x.shape[0], device=x.device) * 7 % classes
     return target - (target == 3).long() * 103 if ignored else target
@@ -119,18 +125,23 @@ CASES: dict[str, tuple[Case, ...]] = {
     "dropout": (
         _of_one("dropout", lambda x: F.dropout(x, 0.3), 5, 403),
         _of_one("dropout2d", lambda x: F.dropout2d(x, 0.3), 3, 70, 5, 5),
+        _of_one("alpha_dropout", lambda x: F.alpha_dropout(x, 0.3, training=True), 5, 403),
     ),
     "random": (
         _drawn("rand", lambda x: gpunn.rand(*x.shape, dtype=x.dtype, device=x.device), 7, 301),
         _drawn("randn", lambda x: gpunn.randn(*x.shape, dtype=x.dtype, device=x.device), 7, 301),
-        _of_one("alpha_dropout", lambda x: F.alpha_dropout(x, 0.3, training=True), 5, 403),
+        _drawn("keep_mask", _kept, 7, 301),
         _drawn("randint", lambda x: gpunn.randint(0, 1000, x.shape, device=x.device), 1001),
         _drawn("randperm", lambda x: gpunn.randperm(len(x), device=x.device), 1001),
     ),
     "softmax": (
         _of_one("softmax, rows", lambda x: F.softmax(x, -1), 9, 77),
         _of_one("softmax, columns", lambda x: F.softmax(x, 1), 3, 40, 11),
-        _of_one("log_softmax, long rows", lambda x: F.log_softmax(x, -1), 2, 9001),
+        _of_one("softmax, far columns", lambda x: F.softmax(x, 1), 1, 301, 37),
+        _of_one("log_softmax, long rows", lambda x: F.log_softmax(x, -1), 2, 11001),
+        _of_one(
+            "cross_entropy, long rows", lambda x: F.cross_entropy(x, _classes(x, 50)), 2, 11001
+        ),
         _of_one("cross_entropy", lambda x: F.cross_entropy(x, _classes(x, 50)), 33, 50),
         _of_one(
             "cross_entropy, ignored, smoothed",

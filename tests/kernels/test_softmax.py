@@ -156,6 +156,109 @@ def test_public_functions_and_double_gradients_as_on_the_cpu(name: str):
     compare(*results, name, 1e-12, 1e-12)
 
 
+# Cross-entropy ------------------------------------------------------------------------------------
+
+
+def targets(shape: tuple[int, ...], ignored: bool) -> Any:
+    """Classes for logits of ``shape``; every third is ignored, if any are."""
+    rng = np.random.default_rng(5)
+    classes = rng.integers(0, shape[1], shape[:1] + shape[2:])
+    if ignored:
+        classes.reshape(-1)[::3] = -100
+    return classes
+
+
+def losses(device: str, dtype: str, shape: Any, weighted: bool, **options: Any) -> list[Any]:
+    """A cross-entropy and its gradient, on the host."""
+    rng = np.random.default_rng(6)
+    x = gpunn.tensor(3 * rng.standard_normal(shape).astype(dtype), device=device)
+    weight = gpunn.tensor(rng.random(shape[1]).astype(dtype), device=device) if weighted else None
+    target = gpunn.tensor(targets(shape, weighted), device=device)
+    x.requires_grad_()
+    loss = F.cross_entropy(x, target, weight, **options)
+    loss.sum().backward()
+    assert x.grad is not None
+    return [t.detach().cpu().numpy() for t in (loss, x.grad)]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize(
+    ("shape", "form"),
+    [
+        ((33, 10), "tile"),
+        ((3, 1001), "tile"),
+        ((2, 5, 3, 7), "tile"),
+        ((2, 11001), "far"),
+        ((1, 300, 40), "far"),
+    ],
+)
+def test_cross_entropy_as_on_the_cpu(shape: Any, form: str, reduction: str, weighted: bool):
+    for dtype in ("float32", "float64"):
+        with launcher.recorded() as names:
+            got = losses("cuda", dtype, shape, weighted, reduction=reduction)
+        if reduction == "none":
+            assert f"log_softmax_forward_{form}" in names
+        else:
+            assert [n for n in names if "softmax" in n or "entropy" in n] == [
+                f"cross_entropy_{form}",
+                "cross_entropy_backward",
+            ]
+        tolerance = 1e-5 if dtype == "float32" else 1e-12
+        expected = losses("cpu", dtype, shape, weighted, reduction=reduction)
+        compare(got, expected, f"cross_entropy, {dtype}", tolerance, tolerance)
+
+
+def test_the_gradient_of_cross_entropy_is_scaled(cuda: Any):
+    x = gpunn.tensor(np.random.default_rng(1).standard_normal((9, 300)).astype("f4"))
+    target = gpunn.arange(9) * 7
+    gradients: list[Any] = []
+    for device in ("cpu", "cuda"):
+        z = x.detach().to(device).requires_grad_()
+        (F.cross_entropy(z, target.to(device)) * 2.5).backward()
+        assert z.grad is not None
+        gradients.append(z.grad.cpu().numpy())
+    compare(*gradients, "scaled", 1e-5, 1e-7)
+
+
+def test_a_graph_that_is_kept_gives_the_same_gradient_again(cuda: Any):
+    x = gpunn.tensor(np.random.default_rng(1).standard_normal((9, 30)).astype("f4"), device="cuda")
+    x.requires_grad_()
+    loss = F.cross_entropy(x, gpunn.arange(9, device="cuda"))
+    (first,) = gpunn.autograd.grad(loss, [x], retain_graph=True)
+    before = first.cpu().numpy().copy()
+    (second,) = gpunn.autograd.grad(loss * 3, [x], retain_graph=True)
+    (third,) = gpunn.autograd.grad(loss, [x])
+    compare(second.cpu().numpy(), 3 * before, "with a factor", 1e-5, 1e-7)
+    compare(third.cpu().numpy(), before, "again", 1e-5, 1e-7)
+    assert (first.cpu().numpy() == before).all()
+
+
+def test_double_gradients_of_cross_entropy():
+    results: list[Any] = []
+    for device in ("cpu", "cuda"):
+        x = gpunn.tensor(np.random.default_rng(1).standard_normal((4, 5)), device=device)
+        x.requires_grad_()
+        loss = F.cross_entropy(x, gpunn.arange(4, device=device))
+        (dx,) = gpunn.autograd.grad(loss, [x], create_graph=True)
+        (ddx,) = gpunn.autograd.grad((dx * dx).sum(), [x])
+        results.append(ddx.cpu().numpy())
+    compare(*results, "double gradient", 1e-12, 1e-12)
+
+
+def test_cross_entropy_of_what_is_not_finite():
+    start = np.random.default_rng(1).standard_normal((6, 10)).astype("f4")
+    start[0, 3], start[1, 4], start[2, 5], start[3] = math.inf, -math.inf, math.nan, -math.inf
+    results: list[Any] = []
+    for device in ("cpu", "cuda"):
+        x = gpunn.tensor(start, device=device, requires_grad=True)
+        loss = F.cross_entropy(x, gpunn.full((6,), 4, device=device), reduction="sum")
+        loss.backward()
+        assert x.grad is not None
+        results.append([loss.detach().cpu().numpy(), x.grad.cpu().numpy()])
+    compare(*results, "cross_entropy", 1e-5, 1e-6)
+
+
 # Bytes ------------------------------------------------------------------------------------------
 
 
@@ -187,3 +290,10 @@ def test_bytes_per_element(
         for way, least in (("forward", 2), ("backward", 3)):
             bytes = moved(f"{method}_{way}_{form}")
             assert least * x.nbytes <= bytes <= 1.02 * least * x.nbytes, f"{method} {way}"
+
+
+def test_cross_entropy_moves_each_logit_once_each_way(cuda: Any, moved: Callable[[str], int]):
+    x = gpunn.tensor(np.ones((64, 1000), "f4"), device="cuda", requires_grad=True)
+    F.cross_entropy(x, gpunn.arange(64, device="cuda")).backward()
+    bytes = moved("cross_entropy_tile") + moved("cross_entropy_backward")
+    assert 2 * x.data.nbytes <= bytes <= 1.05 * 2 * x.data.nbytes

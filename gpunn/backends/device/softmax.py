@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from gpunn.backends.launcher import Source, builds, ceil_div, width
@@ -41,6 +42,27 @@ class DeviceSoftmax(SoftmaxPrimitives):
         if not _covered(dy, y):
             return super().log_softmax_input(dy, y, axis)
         return self._along("log_softmax_backward", axis, dy, y)
+
+    def cross_entropy(
+        self, x: Any, places: tuple[Any, ...], shares: Callable[[], Any] | None, axis: int
+    ) -> tuple[Any, Any, Any]:
+        # 16-bit gradients could vanish before they are scaled.
+        if shares is None or not _covered(x) or x.dtype.itemsize == 2:
+            return super().cross_entropy(x, places, shares, axis)
+        xp, x = self.xp, self.xp.ascontiguousarray(x)
+        target = xp.ascontiguousarray(places[axis])
+        share = xp.ascontiguousarray(xp.broadcast_to(shares(), target.shape), x.dtype)
+        picked, dx = xp.empty(target.shape, x.dtype), xp.empty_like(x)
+        _launch("cross_entropy", axis, (x,), (x, target, share, picked, dx))
+        return picked, None, dx
+
+    def rescaled(self, dx: Any, dy: Any) -> Any:
+        if not _covered(dx) or dy.dtype != dx.dtype or not dx.flags.c_contiguous:
+            return super().rescaled(dx, dy)
+        wide = width(_WIDTHS[dx.dtype.name], dx)
+        kernel = SOFTMAX("cross_entropy_backward", SCALAR=dx.dtype, WIDTH=wide)
+        kernel((ceil_div(dx.size, 2048),), (256,), dx, dx.size, dy)
+        return dx
 
     def _along(self, name: str, axis: int, *inputs: Any) -> Any:
         inputs = tuple(map(self.xp.ascontiguousarray, inputs))

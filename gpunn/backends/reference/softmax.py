@@ -6,6 +6,7 @@ Shifted by the maximum, so that no exponential overflows; float16 is computed in
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from gpunn.backends.reference.random import RandomPrimitives
@@ -58,6 +59,22 @@ class SoftmaxPrimitives(RandomPrimitives):
         dx = self.xp.exp(y)
         dx *= self.sum_over(dy, (axis,))
         self.xp.subtract(dy, dx, out=dx)
+        return dx
+
+    def cross_entropy(
+        self, x: Any, places: tuple[Any, ...], shares: Callable[[], Any] | None, axis: int
+    ) -> tuple[Any, Any, Any]:
+        """The log-softmax at ``places``, and for backward either all of it or the gradient.
+
+        ``places`` index one element of each line along ``axis``. The gradient may be given where
+        ``shares`` can say how much of it falls to each line; what is not given is None.
+        """
+        y = self.log_softmax(x, axis)
+        return y[places], y, None
+
+    def rescaled(self, dx: Any, dy: Any) -> Any:
+        """``dx dy``, for a single number ``dy``, in the memory of ``dx``."""
+        dx *= dy
         return dx
 
     def cross_entropy_input(self, y: Any, places: tuple[Any, ...], shares: Any, axis: int) -> Any:
