@@ -35,12 +35,7 @@ class Machine:
         dynamic: int = 0,
     ) -> None:
         arena, module = self.device.arena, Module(text)
-        for v in module.variables.values():
-            if v.space != "shared":
-                v.offset = arena.allocate(v.size, v.name)
-                start = v.offset - arena.base
-                arena.data[start : start + v.size] = np.frombuffer(v.data or bytes(v.size), "u1")
-                arena.state[start : start + v.size] = WRITTEN
+        self.device.load(module)
         program = prepare(module, name)
         if self.limit is not None:
             program.dynamic_limit = self.limit

@@ -1,17 +1,13 @@
 """One access to memory by the current lanes, with every check that memory allows."""
 
-# NumPy's array functions are typed loosely: what is unknown here is the dtype.
-# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
-
 from __future__ import annotations
 
 import numpy as np
 
 from gpunn.sim.machine import Batch
 from gpunn.sim.memory import ALLOCATED, FREE, PENDING, Memory
-from gpunn.sim.ptx import Instruction
 from gpunn.sim.sources import place
+from gpunn.sim.syntax import Instruction
 from gpunn.sim.values import Array
 
 _SPACES = ("global", "shared", "local", "param", "const")

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from gpunn.sim.memory import BadPointer
 from gpunn.sim.patch import return_zero
-from gpunn.sim.ptx import PtxError
 from gpunn.sim.report import Defect
+from gpunn.sim.syntax import PtxError
 
 if TYPE_CHECKING:
     from gpunn.sim.device import Device

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gpunn.sim.ptx import Variable
+from gpunn.sim.syntax import Variable
 
 
 def checked(function: Any, parameters_of: Callable[[int], tuple[str, list[Variable]]]) -> Any:

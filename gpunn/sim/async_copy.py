@@ -1,9 +1,5 @@
 """``cp.async``: copies from global to shared memory that arrive when they are waited for."""
 
-# NumPy's array functions are typed loosely: what is unknown here is the dtype.
-# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
-
 from __future__ import annotations
 
 from typing import Any
@@ -15,7 +11,7 @@ from gpunn.sim.machine import Batch
 from gpunn.sim.memory import PENDING
 from gpunn.sim.operands import address, reader, unsupported
 from gpunn.sim.program import Step
-from gpunn.sim.ptx import Immediate, Instruction
+from gpunn.sim.syntax import Immediate, Instruction
 from gpunn.sim.values import Array
 
 

@@ -1,9 +1,5 @@
 """Barriers: who waits at one, whether it is complete, and why it never will be."""
 
-# NumPy's array functions are typed loosely: what is unknown here is the dtype.
-# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -11,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpunn.sim.program import Step
-from gpunn.sim.ptx import Instruction
 from gpunn.sim.sources import place
+from gpunn.sim.syntax import Instruction
 from gpunn.sim.values import Array
 
 if TYPE_CHECKING:

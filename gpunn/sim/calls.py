@@ -1,9 +1,5 @@
 """What a driver offers to kernels: a failed ``assert``, and ``printf``."""
 
-# NumPy's array functions are typed loosely: what is unknown here is the dtype.
-# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
-
 from __future__ import annotations
 
 import re
@@ -15,7 +11,7 @@ from gpunn.sim.machine import Batch
 from gpunn.sim.memory import SHARED_WINDOW, WRITTEN
 from gpunn.sim.operands import reader
 from gpunn.sim.program import Step
-from gpunn.sim.ptx import Instruction, Symbol
+from gpunn.sim.syntax import Instruction, Symbol
 
 
 def call(i: Instruction) -> Step:

@@ -1,9 +1,5 @@
 """The simulated GPU: its memory, its settings, its counters; launches, and their limits."""
 
-# NumPy's array functions are typed loosely: what is unknown here is the dtype.
-# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
-
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -15,8 +11,10 @@ from gpunn.sim.machine import WARP, Batch
 from gpunn.sim.memory import Arena
 from gpunn.sim.profile import Profile
 from gpunn.sim.program import STATIC_SHARED, Program, Settings
+from gpunn.sim.ptx import Module
 from gpunn.sim.races import GlobalRaces
 from gpunn.sim.report import launch_defect
+from gpunn.sim.syntax import PtxError
 
 MAX_THREADS, MAX_GRID = 1024, (2**31 - 1, 65535, 65535)
 # Compute capability -> shared memory that a block may opt in to, in bytes.
@@ -53,6 +51,22 @@ class Device:
     def shared_limit(self) -> int:
         """Bytes of shared memory that a block may opt in to."""
         return SHARED_LIMITS[self.arch]
+
+    def load(self, module: Module) -> None:
+        """Give a module's variables their places and their initial values."""
+        variables = {n: v for n, v in module.variables.items() if v.space != "shared"}
+        for v in variables.values():
+            v.offset = self.arena.allocate(v.size, f"the {v.space} variable {v.name}")
+        for v in variables.values():
+            data = bytearray(v.data or bytes(v.size))
+            for at, name, plus in v.links:
+                if name not in variables:
+                    raise PtxError(
+                        f"{v.name} holds the address of {name}: pointers to functions are not "
+                        "simulated"
+                    )
+                data[at : at + 8] = (variables[name].offset + plus).to_bytes(8, "little")
+            self.arena.fill(v.offset, bytes(data))
 
     def launch(
         self,

@@ -20,8 +20,9 @@ from gpunn.sim.api import (
 from gpunn.sim.device import MAX_THREADS, Device
 from gpunn.sim.instructions import prepare
 from gpunn.sim.program import Program
-from gpunn.sim.ptx import Module, PtxError, Variable
+from gpunn.sim.ptx import Module
 from gpunn.sim.streams import enqueue
+from gpunn.sim.syntax import PtxError, Variable
 
 _MAX_DYNAMIC_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 _MACHINE_CODE = (b"\x7fELF", b"\x50\xed\x55\xba")  # how a cubin and a fatbin begin
@@ -33,12 +34,7 @@ class _Loaded:
     def __init__(self, text: str, owner: Device) -> None:
         self.module, self.owner = Module(text), owner
         self.functions: dict[str, int] = {}
-        for variable in self.module.variables.values():
-            if variable.space != "shared" and not variable.dynamic:
-                variable.offset = owner.arena.allocate(
-                    variable.size, f"the {variable.space} variable {variable.name}"
-                )
-                owner.arena.fill(variable.offset, variable.data or bytes(variable.size))
+        owner.load(self.module)
 
 
 class _Function:

@@ -4,10 +4,6 @@ All threads of a batch of blocks are lanes of NumPy arrays. Lanes that share a p
 a group, and the group that is furthest behind runs first, so that divergent lanes meet again.
 """
 
-# NumPy's array functions are typed loosely: what is unknown here is the dtype.
-# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
-
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
@@ -19,10 +15,10 @@ import numpy as np
 from gpunn.sim.barriers import Waiting, release
 from gpunn.sim.memory import WRITTEN, Memory, scratch
 from gpunn.sim.program import Program, Step
-from gpunn.sim.ptx import Instruction
 from gpunn.sim.races import SharedRaces
 from gpunn.sim.report import Defect, defect
 from gpunn.sim.sources import place
+from gpunn.sim.syntax import Instruction
 from gpunn.sim.values import BITS, Array
 
 if TYPE_CHECKING:
@@ -164,13 +160,6 @@ class Batch:
         if value is None:
             value = self._fresh(slot)
         return value if len(value) == 1 else value[self.pick]
-
-    def everywhere(self, slot: int) -> Array:
-        """A register's bits in all lanes."""
-        value = self.registers[slot]
-        if value is None:
-            value = self._fresh(slot)
-        return np.broadcast_to(value, self.width) if len(value) == 1 else value
 
     def put(self, slot: int, bits: Array) -> None:
         """Set a register in the current lanes."""

@@ -17,7 +17,7 @@ from gpunn.sim.access import load_rows, space_of, store_rows
 from gpunn.sim.machine import WARP, Batch
 from gpunn.sim.operands import address, items, reader, unsupported, writer
 from gpunn.sim.program import Step
-from gpunn.sim.ptx import SIZES, Instruction, Operand
+from gpunn.sim.syntax import SIZES, Instruction, Operand
 from gpunn.sim.values import Array, from_bfloat
 from gpunn.sim.warp import ALL_LANES
 

@@ -1,9 +1,5 @@
 """Loads, stores, atomics and fences."""
 
-# NumPy's array functions are typed loosely: what is unknown here is the dtype.
-# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
-
 from __future__ import annotations
 
 from typing import Any
@@ -14,7 +10,7 @@ from gpunn.sim.access import OFFSET, access, by_window, load_rows, space_of, sto
 from gpunn.sim.machine import Batch
 from gpunn.sim.operands import Reader, Writer, address, items, reader, unsupported, writer
 from gpunn.sim.program import Step
-from gpunn.sim.ptx import SIZES, Instruction
+from gpunn.sim.syntax import SIZES, Instruction
 from gpunn.sim.values import PLAIN, Array, from_bfloat, to_bfloat
 
 

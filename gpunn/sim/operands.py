@@ -8,7 +8,7 @@ import numpy as np
 
 from gpunn.sim.machine import Batch
 from gpunn.sim.memory import LOCAL_WINDOW, PARAM_WINDOW, SHARED_WINDOW
-from gpunn.sim.ptx import (
+from gpunn.sim.syntax import (
     SIZES,
     Address,
     Immediate,

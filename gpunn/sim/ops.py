@@ -6,10 +6,6 @@ the carry flag. The functions get and return arrays of values; an instruction th
 touches memory or moves the program counter is in ``gpunn.sim.instructions``.
 """
 
-# NumPy's array functions are typed loosely: what is unknown here is the dtype.
-# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
-
 from __future__ import annotations
 
 from collections.abc import Callable

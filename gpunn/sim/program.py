@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gpunn.sim.ptx import Instruction, Kernel, Module
+from gpunn.sim.ptx import Module
+from gpunn.sim.syntax import Instruction, Kernel
 from gpunn.sim.values import Array
 
 if TYPE_CHECKING:

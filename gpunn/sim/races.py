@@ -5,10 +5,6 @@ its last writer and its readers, and when: an access by someone else with no bar
 blocks, no release and acquire) in between is a race, whatever the order here made of it.
 """
 
-# NumPy's array functions are typed loosely: what is unknown here is the dtype.
-# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
-
 from __future__ import annotations
 
 import numpy as np

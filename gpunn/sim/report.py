@@ -9,7 +9,7 @@ from gpunn.sim.values import Array
 
 if TYPE_CHECKING:
     from gpunn.sim.machine import Batch
-    from gpunn.sim.ptx import Instruction
+    from gpunn.sim.syntax import Instruction
 
 FIXES = {
     "out of bounds": "guard the access with the array's size, or launch as many threads as there "

@@ -1,9 +1,5 @@
 """PTX's value types on NumPy: bits to values and back, flushing, exact sums, conversions."""
 
-# NumPy's array functions are typed loosely: what is unknown here is the dtype.
-# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
-
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -11,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gpunn.sim.ptx import SIZES
+from gpunn.sim.syntax import SIZES
 
 Array = Any  # numpy.ndarray of one value a lane; one element where all lanes agree
 

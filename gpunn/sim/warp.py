@@ -1,9 +1,5 @@
 """Instructions that mix the lanes of a warp: shuffles, votes, matches, reductions."""
 
-# NumPy's array functions are typed loosely: what is unknown here is the dtype.
-# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
-
 from __future__ import annotations
 
 import numpy as np
@@ -11,7 +7,7 @@ import numpy as np
 from gpunn.sim.machine import WARP, Batch
 from gpunn.sim.operands import Reader, pair, reader, unsupported, writer
 from gpunn.sim.program import Step
-from gpunn.sim.ptx import SIZES, Instruction, Operand, Register
+from gpunn.sim.syntax import SIZES, Instruction
 from gpunn.sim.values import Array
 
 ALL_LANES = np.array([0xFFFFFFFF], "u4")
@@ -168,12 +164,3 @@ def warp_barrier(i: Instruction) -> Step:
     """``bar.warp.sync``: orders the memory accesses of a warp."""
     mask = reader(i.operands[0], "b32")
     return Step(i, lambda b: b.races.warp_barrier(b.lanes), members=mask)
-
-
-def slots(operands: tuple[Operand, ...]) -> list[int]:
-    """The registers of a fragment."""
-    out: list[int] = []
-    for operand in operands:
-        assert isinstance(operand, Register)
-        out.append(operand.slot)
-    return out

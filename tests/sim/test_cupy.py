@@ -359,3 +359,26 @@ def test_handles_and_pointers_of_nothing():
     runtime.free(pointer)
     with pytest.raises(runtime.CUDARuntimeError, match="which is not an allocation's start"):
         runtime.free(pointer)
+
+
+def test_variables_that_hold_addresses():
+    code = r"""
+__device__ float table[4] = {1, 2, 3, 4};
+__device__ float* middle = table + 1;
+__constant__ const char* names[2] = {"ab", "cd"};
+extern "C" __global__ void follow(float* y, int* c) {
+  y[threadIdx.x] = middle[threadIdx.x];
+  c[threadIdx.x] = names[threadIdx.x & 1][threadIdx.x >> 1];
+}
+"""
+    y, c = cupy.zeros(3, "f4"), cupy.zeros(3, "i4")
+    cupy.RawKernel(code, "follow")((1,), (3,), (y, c))
+    assert (y.tolist(), c.tolist()) == ([2, 3, 4], [97, 99, 98])
+    code = r"""
+typedef float (*F)(float);
+__device__ float plus(float x) { return x + 1; }
+__device__ F table[1] = {plus};
+extern "C" __global__ void through(float* y) { y[0] = table[0](y[0]); }
+"""
+    with pytest.raises(Exception, match="pointers to functions are not simulated"):
+        cupy.RawKernel(code, "through")((1,), (1,), (y,))

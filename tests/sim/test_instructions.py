@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from simulated import Machine, one_instruction
 
-from gpunn.sim.ptx import PtxError
+from gpunn.sim.syntax import PtxError
 
 DTYPE = {
     **{
