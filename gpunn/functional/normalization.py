@@ -85,7 +85,8 @@ class LayerNorm(Op, widens=False):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, dims: int, eps: float
     ) -> Array:
-        ctx.args = dims, eps
+        affine = weight is not None or bias is not None
+        ctx.args = dims, eps, affine
         backend = type2backend[type(x.data)]
         y, mean, var = backend.layer_norm(x.data, _data(weight), _data(bias), dims, eps)
         ctx.save_for_backward(x, weight, mean, var)
@@ -93,11 +94,13 @@ class LayerNorm(Op, widens=False):
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return *LayerNormInput.apply(dy, *ctx.saved_tensors, *ctx.args), None, None
+        dx, *sums = LayerNormInput.apply(dy, *ctx.saved_tensors, *ctx.args)
+        dw, db = sums or (None, None)
+        return dx, dw, db, None, None
 
 
 class LayerNormInput(Op, widens=False):
-    """dx, dw and db of ``LayerNorm``."""
+    """dx, and where there is a weight or a bias dw and db, of ``LayerNorm``."""
 
     @staticmethod
     def forward(
@@ -109,21 +112,24 @@ class LayerNormInput(Op, widens=False):
         var: Tensor,
         dims: int,
         eps: float,
+        affine: bool,
     ) -> tuple[Array, ...]:
         ctx.args = dims, eps
         ctx.save_for_backward(dy, x, weight)
         backend = type2backend[type(x.data)]
-        return backend.layer_norm_input(
-            dy.data, x.data, _data(weight), mean.data, var.data, dims, eps
-        )
+        arrays = dy.data, x.data, _data(weight), mean.data, var.data
+        dx, *sums = backend.layer_norm_input(*arrays, dims, eps, affine)
+        return (dx, *sums) if affine else (dx,)
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor, gw: Tensor, gb: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(
+        ctx: Any, g: Tensor, gw: Tensor | None = None, gb: Tensor | None = None
+    ) -> tuple[Tensor | None, ...]:
         dy, x, weight = ctx.saved_tensors
         dims, eps = ctx.args
         axes = tuple(range(x.data.ndim - dims, x.data.ndim))
         ddy, dx, dw = _second(dy, x, weight, axes, eps, g, gw, gb)
-        return ddy, dx, dw, None, None, None, None
+        return ddy, dx, dw, None, None, None, None, None
 
 
 class BatchNormEval(Op, widens=False):
@@ -172,10 +178,12 @@ def _second(
     axes: tuple[int, ...],
     eps: float,
     g: Tensor,
-    gw: Tensor,
-    gb: Tensor,
+    gw: Tensor | None,
+    gb: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Gradients of ⟨g, dx⟩ + ⟨gw, dw⟩ + ⟨gb, db⟩ in dy, x and w, all broadcast to ``x``.
+
+    Without ``gw`` and ``gb`` of ⟨g, dx⟩ alone.
 
     With x̂ = (x - mean) r, v = w dy and P(v) = v - mean(v) - x̂ mean(v x̂):
     dx = r P(v), dw = Σ dy x̂, db = Σ dy, where dr = -r² mean(x̂ dx) and dx̂ = r P(dx).
@@ -189,8 +197,11 @@ def _second(
 
     v = dy if w is None else dy * w
     from_g = project(g) * r
-    ddy = (from_g if w is None else from_g * w) + gw * xhat + gb
-    slope = gw * dy - (g * (v * xhat).mean(axes, True) + v * (g * xhat).mean(axes, True)) * r
+    ddy = from_g if w is None else from_g * w
+    slope = (g * (v * xhat).mean(axes, True) + v * (g * xhat).mean(axes, True)) * -r
+    if gw is not None and gb is not None:
+        ddy = ddy + gw * xhat + gb
+        slope = slope + gw * dy
     # ⟨g, P(v)⟩ = ⟨P(g), v⟩, for P is symmetric.
     dx = project(slope) * r - xhat * (from_g * v).mean(axes, True) * r
     return ddy, dx, None if w is None else dy * from_g

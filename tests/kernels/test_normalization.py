@@ -207,6 +207,18 @@ def test_layer_norm(cuda: Any, shape: tuple[int, ...], dims: int, dtype: str, pa
     same(cuda, got, Reference.layer_norm_input(cuda, *args), 4 * tolerance, "backward")
 
 
+def test_rows_without_weight_and_bias(cuda: Any):
+    x, dy = (normal(cuda, "float32", 6, 40, seed=s) for s in range(2))
+    _, mean, var = cuda.layer_norm(x, None, None, 1, 1e-3)
+    args = dy, x, None, mean, var, 1, 1e-3
+    with launcher.recorded() as names:
+        dx, *sums = cuda.layer_norm_input(*args, False)
+    assert names == ["layer_norm_backward"]
+    assert sums == [None, None]
+    expected, *_ = Reference.layer_norm_input(cuda, *args)
+    same(cuda, [dx], [expected], 1e-5, "dx")
+
+
 @pytest.mark.parametrize("offset", [0, 1])
 def test_long_misaligned_and_strided_rows(cuda: Any, offset: int):
     """10,240 floats are kept in shared memory, and no more."""

@@ -94,16 +94,24 @@ class DeviceNormalization(NormalizationPrimitives):
         return y, mean, var
 
     def layer_norm_input(
-        self, dy: Any, x: Any, weight: Any, mean: Any, var: Any, dims: int, eps: float
+        self,
+        dy: Any,
+        x: Any,
+        weight: Any,
+        mean: Any,
+        var: Any,
+        dims: int,
+        eps: float,
+        affine: bool = True,
     ) -> tuple[Any, Any, Any]:
         param = _param(x, math.prod(x.shape[: x.ndim - dims]), weight)
         if param is None or dy.dtype != x.dtype or not _summed(x, mean, var):
-            return super().layer_norm_input(dy, x, weight, mean, var, dims, eps)
+            return super().layer_norm_input(dy, x, weight, mean, var, dims, eps, affine)
         xp, x, dy = self.xp, self.xp.ascontiguousarray(x), self.xp.ascontiguousarray(dy)
         dx = xp.empty_like(x)
         launch = _Rows(param, dims, x, dy, dx, weight)
         launch("layer_norm_backward", 2, dy, x, weight, mean, var, dx, eps)
-        dw, db = launch.over_rows(xp, dy, x, mean, var, eps)
+        dw, db = launch.over_rows(xp, dy, x, mean, var, eps) if affine else (None, None)
         return dx, dw, db
 
 

@@ -93,10 +93,18 @@ class HostNormalization(NormalizationPrimitives):
         return y, mean, var
 
     def layer_norm_input(
-        self, dy: Any, x: Any, weight: Any, mean: Any, var: Any, dims: int, eps: float
+        self,
+        dy: Any,
+        x: Any,
+        weight: Any,
+        mean: Any,
+        var: Any,
+        dims: int,
+        eps: float,
+        affine: bool = True,
     ) -> tuple[Any, Any, Any]:
         if not _large(x) or x.ndim == dims:
-            return super().layer_norm_input(dy, x, weight, mean, var, dims, eps)
+            return super().layer_norm_input(dy, x, weight, mean, var, dims, eps, affine)
         dx, sizes = numpy.empty(x.shape, x.dtype), x.shape[x.ndim - dims :]
         dys, xs, means, variances, dxs = (_flat(a, dims) for a in (dy, x, mean, var, dx))
         step = max(1, TILE // xs[0].size)
@@ -104,12 +112,13 @@ class HostNormalization(NormalizationPrimitives):
 
         def work(start: int, stop: int) -> None:
             here, layer = slice(start, stop), NormalizationPrimitives.layer_norm_input
-            dxs[here], sums[0, start // step], sums[1, start // step] = layer(
-                self, dys[here], xs[here], weight, means[here], variances[here], dims, eps
-            )
+            parts = dys[here], xs[here], weight, means[here], variances[here]
+            dxs[here], dw, db = layer(self, *parts, dims, eps, affine)
+            if affine:
+                sums[0, start // step], sums[1, start // step] = dw, db
 
         tiled(work, len(xs), step)
-        dw, db = sums.sum(1)
+        dw, db = sums.sum(1) if affine else (None, None)
         return dx, dw, db
 
 

@@ -81,12 +81,22 @@ class NormalizationPrimitives(RandomPrimitives):
         return self._norm(x, weight, bias, tuple(range(x.ndim - dims, x.ndim)), eps)
 
     def layer_norm_input(
-        self, dy: Any, x: Any, weight: Any, mean: Any, var: Any, dims: int, eps: float
+        self,
+        dy: Any,
+        x: Any,
+        weight: Any,
+        mean: Any,
+        var: Any,
+        dims: int,
+        eps: float,
+        affine: bool = True,
     ) -> tuple[Any, Any, Any]:
-        """dx, dw and db; the last two of the last ``dims`` dimensions."""
+        """dx, dw and db; the last two of the last ``dims`` dimensions, and not ``affine`` None."""
         lead = x.ndim - dims
-        axes = tuple(range(lead, x.ndim))
-        dx, dw, db = self._norm_input(dy, x, weight, mean, var, axes, tuple(range(lead)), eps)
+        axes, others = tuple(range(lead, x.ndim)), tuple(range(lead)) if affine else None
+        dx, dw, db = self._norm_input(dy, x, weight, mean, var, axes, others, eps)
+        if not affine:
+            return dx, None, None
         return dx, dw.reshape(x.shape[lead:]), db.reshape(x.shape[lead:])
 
     def _norm(
@@ -111,25 +121,26 @@ class NormalizationPrimitives(RandomPrimitives):
         mean: Any,
         var: Any,
         axes: tuple[int, ...],
-        others: tuple[int, ...],
+        others: tuple[int, ...] | None,
         eps: float,
     ) -> tuple[Any, Any, Any]:
-        """``axes``: what is normalized over; ``others``: what the weight's gradient sums over."""
+        """``axes``: what is normalized over; ``others``: what dw and db sum over, if wanted."""
         xp, dtype = self.xp, x.dtype
         dy, x = _wide(xp, dy), _wide(xp, x)
         rstd = 1 / xp.sqrt(var + eps)
         apart = x - mean  # x̂ rstd⁻¹: the factors rstd go to the small arrays
-        db = self.sum_over(dy, others)
+        v, dw = dy, None
+        db: Any = None if others is None else self.sum_over(dy, others)
         if axes == others:  # one weight to a group: it is a factor of all
-            v, sum_v = dy, db
-            sum_vx = self.dot_over(dy, apart, axes)
+            sum_v, sum_vx = db, self.dot_over(dy, apart, axes)
             dw = sum_vx * rstd
         else:
-            product = dy * apart
-            product *= rstd
-            dw = self.sum_over(product, others)
-            v = dy if weight is None else xp.multiply(dy, weight, out=product)
-            weight = None
+            if others is not None:
+                product = dy * apart
+                product *= rstd
+                dw = self.sum_over(product, others)
+                v = dy if weight is None else xp.multiply(dy, weight, out=product)
+                weight = None
             sum_v, sum_vx = self.sum_over(v, axes), self.dot_over(v, apart, axes)
         count = math.prod(x.shape[a] for a in axes)
         apart *= sum_vx * rstd * rstd / count
