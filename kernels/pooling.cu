@@ -25,6 +25,7 @@
 #endif
 
 #define THREADS 256
+#define BLOCKS 4  // on a multiprocessor: asked for no number, the compiler spills for more
 #define OUTPUTS (THREADS / LANES)  // that a block makes at a time, from a multiple of it on
 
 // An integer >= 1 that many numbers are divided by.
@@ -158,7 +159,7 @@ __device__ __forceinline__ int fetch_holders(const T* __restrict__ y, int begin,
 
 // n elements of x; found may be null. The first of equal maxima; a NaN is larger than all, and the
 // last NaN counts. Where nothing is above -infinity, the window's first element is found.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     max_pool2d_forward(const SCALAR* __restrict__ x, SCALAR* __restrict__ y,
                        int* __restrict__ found, int n, int outputs, int band, Line h, Line w) {
     const int begin = blockIdx.x * band, end = min(begin + band, outputs);
@@ -197,7 +198,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 }
 
 // n elements of dy and found. `room`: elements of dy's tile, which found's follows.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     max_pool2d_backward(const SCALAR* __restrict__ dy, const int* __restrict__ found,
                         SCALAR* __restrict__ dx, int n, int inputs, int band, int room, Line h,
                         Line w) {
@@ -232,7 +233,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 }
 
 // n elements of x. divisor = 0: how many elements each window has, on the padding too if `padded`.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     avg_pool2d_forward(const SCALAR* __restrict__ x, SCALAR* __restrict__ y, int n, int outputs,
                        int band, int divisor, bool padded, Line h, Line w) {
     const int begin = blockIdx.x * band, end = min(begin + band, outputs);
@@ -260,7 +261,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 }
 
 // n elements of dy.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     avg_pool2d_backward(const SCALAR* __restrict__ dy, SCALAR* __restrict__ dx, int n, int inputs,
                         int band, int divisor, bool padded, Line h, Line w) {
     const int begin = blockIdx.x * band, end = min(begin + band, inputs);

@@ -178,7 +178,7 @@ def test_what_the_kernels_do_not_cover_is_the_reference(cuda: Any) -> None:
         cuda.avg_pool(plane, (2, 2), *SQUARE[:3], True, 2**31)
         y, found = PoolingPrimitives.max_pool(cuda, plane, (2, 2), *SQUARE)
         cuda.max_pool_input(y, found, (4, 4), SQUARE)  # int64 indices
-    assert ran == []
+    assert not [name for name in ran if "pool" in name]
 
 
 def test_launches_of_few_planes_each(cuda: Any, monkeypatch: pytest.MonkeyPatch) -> None:
