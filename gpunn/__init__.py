@@ -285,6 +285,7 @@ from gpunn.ops.ternary import (
     addcmul,
     lerp,
 )
+from gpunn.printing import set_printoptions
 from gpunn.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from gpunn.sampling import (
     bernoulli,
@@ -699,6 +700,7 @@ __all__ = [
     "set_default_dtype",
     "set_grad_enabled",
     "set_num_threads",
+    "set_printoptions",
     "set_rng_state",
     "sgn",
     "short",

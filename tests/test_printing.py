@@ -81,3 +81,32 @@ def test_formatting():
     assert f"{gpunn.tensor([1.5])}" == "tensor([1.5000])"
     with pytest.raises(TypeError, match="unsupported format string passed to Tensor"):
         f"{gpunn.tensor([1.5]):.2f}"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"precision": 2},
+        {"sci_mode": True},
+        {"sci_mode": False, "precision": 3},
+        {"threshold": 5, "edgeitems": 1},
+        {"linewidth": 30},
+        {"profile": "short"},
+        {"profile": "short", "precision": 1},
+        {"profile": "full"},
+    ],
+)
+def test_options(options: Any):
+    torch = pytest.importorskip("torch")
+    array = np.random.default_rng(0).normal(size=(40, 30)) * 10.0 ** np.arange(-2, 28)
+    values = [array[:3, :4], array[:2, :2] * 0 + 3, array[0, 2:9] > 0.1, np.arange(9.0), array]
+    try:
+        for library in (gpunn, torch):
+            library.set_printoptions(**options)
+        for value in values:
+            wanted = repr(torch.tensor(value)).replace("torch", "gpunn")
+            assert repr(gpunn.tensor(value)) == wanted
+    finally:
+        for library in (gpunn, torch):
+            library.set_printoptions(profile="default")
+    assert repr(gpunn.tensor(0.5)) == "tensor(0.5000)"

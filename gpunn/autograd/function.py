@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import traceback
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from weakref import ReferenceType
 
@@ -74,11 +75,14 @@ class Function:
     _inert: tuple[Any, ...] = ()
     _dirty: tuple[Any, ...] = ()
     _materialize = True
+    _alone: ClassVar[Callable[..., Any]]  # forward without ctx, beside a setup_context
 
     def __init_subclass__(cls, suffix: str = "Backward", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "name" not in cls.__dict__:  # PyTorch's name for the node may differ
             cls.name = cls.__name__ + suffix
+        if cls.setup_context is not Function.setup_context:
+            _in_two_steps(cls)
 
     # What a subclass writes ---------------------------------------------------------------
 
@@ -88,6 +92,11 @@ class Function:
         raise NotImplementedError(
             "You must implement the forward function for custom autograd.Function."
         )
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> Any:
+        """Where a subclass has it, ``forward`` gets no ``ctx``, and this fills it afterwards."""
+        raise NotImplementedError("setup_context is not implemented.")
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any, **kwargs: Any) -> Any:
@@ -212,6 +221,19 @@ class Function:
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
+
+
+def _in_two_steps(cls: type[Function]) -> None:
+    """Make ``forward(*args)`` and ``setup_context`` of ``cls`` the forward that ``apply`` calls."""
+    if "forward" in cls.__dict__:
+        cls._alone = cls.__dict__["forward"]
+
+    def forward(ctx: Any, *args: Any) -> Any:
+        output = cls._alone(*args)
+        cls.setup_context(ctx, args, output)
+        return output
+
+    cls.forward = staticmethod(forward)  # type: ignore[method-assign]
 
 
 class _SavedInput:

@@ -279,3 +279,38 @@ def test_no_warning_from_numpy_on_the_way():
         (gpunn.zeros(1) / 0).item()
     with pytest.raises(FloatingPointError), np.errstate(all="raise"):
         np.log(np.zeros(1))  # the user's own settings hold outside
+
+
+def test_setup_context_apart_from_forward():
+    class Scale(Function):
+        @staticmethod
+        def forward(x: Any, factor: float) -> Any:
+            return x * factor, x.sum()
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+            x, ctx.factor = inputs
+            scaled, _ = output
+            ctx.mark_non_differentiable(output[1])
+            ctx.save_for_backward(x, scaled)
+
+        @staticmethod
+        def backward(ctx: Any, dy: Any, _: Any) -> Any:
+            x, scaled = ctx.saved_tensors
+            return dy * scaled / x, None
+
+    class Twice(Scale):  # another forward, the same context
+        @staticmethod
+        def forward(x: Any, factor: float) -> Any:
+            return x * factor * 1, x.sum()
+
+    for kind in (Scale, Twice):
+        x = leaf(1.0, 2.0)
+        y, total = kind.apply(x, 3.0)
+        assert not total.requires_grad
+        y.sum().backward()
+        assert x.grad is not None
+        assert x.grad.tolist() == [3.0, 3.0]
+        assert gradgradcheck(lambda x, kind=kind: kind.apply(x, 3.0)[0], [leaf(1.0, 2.0)])
+    with pytest.raises(NotImplementedError, match="setup_context is not implemented"):
+        Function.setup_context(None, (), None)
