@@ -49,32 +49,47 @@
 constexpr int DEPTH = BK * PAIR;                                // k in a tile
 constexpr int GATHERED = BK * BN / THREADS;                     // words of b a thread brings
 constexpr int VECTORS = BK * BM * sizeof(Word) / 16 / THREADS;  // of a
-static_assert(PAD == 0 && VECTORS * THREADS * 16 == BK * BM * sizeof(Word), "equal shares");
+static_assert(!TRANSPOSED && VECTORS * THREADS * 16 == BK * BM * sizeof(Word), "equal shares");
 
 // packed[group][tile of m][tile of k][as a stage holds it]. STAGES tiles of zeros follow the last,
 // as in the table: the loop may fetch without asking whether there is more.
-// One thread for each of `count` elements of packed; 256 in a block.
+// A block turns 32 x 32 elements: lanes read along k, which is how filters lie (to the input, in
+// pieces of one filter), and write along packed. 256 threads; grid (m / 32 * k / 32, groups).
+// Bytes: weights read once, packed and taps written once.
 extern "C" __global__ void __launch_bounds__(256)
     conv2d_pack(const SCALAR* __restrict__ weight, SCALAR* __restrict__ packed,
-                unsigned int* __restrict__ taps, long long count, const Conv conv) {
-    const long long i = blockIdx.x * 256LL + threadIdx.x;
-    if (i >= count) return;
+                unsigned int* __restrict__ taps, const Conv conv) {
+    __shared__ SCALAR filters[32][TENSOR ? 40 : 33];  // lanes meet in no bank
     const int columns = (conv.rows + BM - 1) / BM * BM, depth = (conv.tiles + STAGES) * DEPTH;
-    const int m = i % columns, k = i / columns % depth;
-    const long long group = i / columns / depth;
-
-    const int area = conv.h.taps * conv.w.taps, c = k / area;
-    const int r = conv.h.first + k % area / conv.w.taps * conv.h.every;
-    const int s = conv.w.first + k % area % conv.w.taps * conv.w.every;
-    SCALAR value = 0;
-    if (m < conv.rows && c < conv.channels)
-        value = weight[group * conv.weight_group + (long long)m * conv.weight_m +
-                       (long long)c * conv.weight_c + r * conv.weight_h + s];
-    if constexpr (TENSOR == 1 && !HALVES) value = __uint_as_float(tf32(value));
-
-    const long long tile = (group * (columns / BM) + m / BM) * (conv.tiles + STAGES) + k / DEPTH;
-    packed[tile * DEPTH * BM + place_a(k % DEPTH / PAIR, m % BM) * PAIR + k % PAIR] = value;
-    if (group == 0 && m == 0) ((uint2*)taps)[k] = tap(conv, k);
+    const int first_m = blockIdx.x % (columns / 32) * 32,
+              first_k = blockIdx.x / (columns / 32) * 32;
+    const int area = conv.h.taps * conv.w.taps;
+    for (int i = threadIdx.x; i < 1024; i += 256) {
+        const int m = first_m + i / 32, k = first_k + i % 32, c = k / area;
+        const int r = conv.h.first + k % area / conv.w.taps * conv.h.every;
+        const int s = conv.w.first + k % area % conv.w.taps * conv.w.every;
+        SCALAR value = 0;
+        if (m < conv.rows && c < conv.channels)
+            value = weight[(long long)blockIdx.y * conv.weight_group + m * conv.weight_m +
+                           c * conv.weight_c + r * conv.weight_h + s];
+        if constexpr (TENSOR == 1 && !HALVES) value = __uint_as_float(tf32(value));
+        filters[i / 32][i % 32] = value;
+    }
+    __syncthreads();
+    const int tiles_m = columns / BM, tiles_k = conv.tiles + STAGES;
+    SCALAR* group = packed + (long long)blockIdx.y * tiles_m * tiles_k * DEPTH * BM;
+    for (int i = threadIdx.x; i < 1024; i += 256) {
+        const int word = i / PAIR;  // in the order of place_a
+        const int m = TENSOR ? word / 16 % 16 * 2 + word % 2 : word % 32;
+        const int k = (TENSOR ? word / 256 * 8 + word / 2 % 8 : word / 32) * PAIR + i % PAIR;
+        const int tile = (first_m + m) / BM * tiles_k + (first_k + k) / DEPTH;
+        const int place = place_a((first_k + k) % DEPTH / PAIR, (first_m + m) % BM);
+        if (first_k + k < depth)
+            group[(long long)tile * DEPTH * BM + place * PAIR + k % PAIR] = filters[m][k];
+    }
+    const int k = first_k + threadIdx.x;
+    if (threadIdx.x < 32 && k < depth && blockIdx.y == 0 && first_m == 0)
+        ((uint2*)taps)[k] = tap(conv, k);
 }
 
 // Brings the tiles: of a so many vectors, of b the column of one pixel or a part of it.

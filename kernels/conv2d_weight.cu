@@ -34,7 +34,7 @@
 // and one barrier; no spills, 255 registers at most: two blocks of 128 threads.
 //
 // Limits: as conv2d.cu's, and 2 GiB a channel of x.
-#define PAD 4
+#define TRANSPOSED 1
 #include "conv2d.cuh"
 
 constexpr int DEPTH = BK * PAIR;      // k in a tile
@@ -66,10 +66,9 @@ struct Loader {
     uint row[ROWS];  // bytes from Pixel::dy; rows past the last are not stored, and read any
     uint2 column[COLUMNS];
     uint to_a, to_b;
-    int left;   // pixels of this block still to fetch
-    int plane;  // P * Q
-    long long next_dy,
-        next_x;  // bytes from the end of a plane of dy, from an image of x, to the next
+    int left;                   // pixels of this block still to fetch
+    int plane;                  // P * Q
+    long long next_dy, next_x;  // bytes from a plane's end in dy, from an image in x, to the next
     Element of_a[ASYNC ? 1 : ROWS * PAIR], of_b[ASYNC ? 1 : COLUMNS * PAIR];
 
     DEVICE Loader(const SCALAR* x, const SCALAR* dy, const int2* table, const Conv& conv,

@@ -60,11 +60,13 @@ constexpr int BLOCKS = THREADS > 128 ? 1 : 2;  // on a multiprocessor, at least
 static_assert(!HALVES || (TENSOR == 1 && !ASYNC), "16-bit elements: tensor cores, by registers");
 static_assert(THREADS % BN == 0, "one column for each thread that gathers");
 
-#ifndef PAD  // words after each row of shared memory, where a column is written at a time
-#define PAD 0
+#ifndef TRANSPOSED  // whether threads write shared memory by columns: then rows end with 16 idle
+                    // bytes
+#define TRANSPOSED 0
 #endif
-constexpr int LDA = BM + PAD;
-constexpr int LDB = BN + (TENSOR ? 4 : PAD);
+constexpr int PAD = 16 / sizeof(Word);
+constexpr int LDA = BM + (TRANSPOSED ? PAD : 0);
+constexpr int LDB = BN + (TRANSPOSED || TENSOR ? PAD : 0);
 constexpr int A_WORDS = TENSOR ? BK * BM : BK * LDA;
 constexpr uint STAGE = A_WORDS + BK * LDB;
 

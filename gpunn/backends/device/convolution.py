@@ -109,11 +109,11 @@ class DeviceConvolution(ConvolutionPrimitives):
         xp, tile, packed, taps = self.xp, work.tile, None, None
         if work.tiles:
             depth = (work.tiles + tile.stages) * tile.k
-            count = groups * work.rows * depth
-            packed, taps = xp.empty(count, x.dtype), xp.empty(2 * depth, numpy.uint32)
+            packed = xp.empty(groups * work.rows * depth, x.dtype)
+            taps = xp.empty(2 * depth, numpy.uint32)
             pack = CONV2D("conv2d_pack", **tile.macros)
-            grid, weight = (ceil_div(count, 256),), xp.ascontiguousarray(weight)
-            pack(grid, (256,), weight, packed, taps, count, work.geometry)
+            grid = (work.rows // 32 * ceil_div(depth, 32), groups)
+            pack(grid, (256,), xp.ascontiguousarray(weight), packed, taps, work.geometry)
         launch = CONV2D(name, **tile.macros)
         grid, arrays = (work.blocks, groups), (xp.ascontiguousarray(x), packed, taps, *rest)
         launch(grid, (tile.threads,), *arrays, work.geometry, shared=tile.shared)
@@ -179,21 +179,21 @@ def _tile(
         or groups > 65535
     ):
         return None
-    pad, capability = 4 if weight else 0, _capability()
+    capability = _capability()
     if scalar == "float64":
-        return Tile(scalar, 0, 32, 8, 2, pad)
+        return Tile(scalar, 0, 32, 8, 2, weight)
     most = 64 if rows <= 64 else 128
     if scalar == "bfloat16" and capability < 80:
         return None
     if scalar != "float32":
-        return Tile(scalar, 1, most, 16, 2, pad)
+        return Tile(scalar, 1, most, 16, 2, weight)
     if capability < 80:
-        return Tile(scalar, 0, most, 8 if weight or most == 128 else 16, 2, pad)
+        return Tile(scalar, 0, most, 8 if weight or most == 128 else 16, 2, weight)
     tensor = _PRECISIONS[cuda.conv.fp32_precision]
     if tensor:
-        return Tile(scalar, tensor, most, 16, 3, pad)
+        return Tile(scalar, tensor, most, 16, 3, weight)
     most = 32 if rows <= 32 else most
-    return Tile(scalar, 0, most, 8, 4, pad) if weight else Tile(scalar, 0, most, 16, 3, pad)
+    return Tile(scalar, 0, most, 8, 4, weight) if weight else Tile(scalar, 0, most, 16, 3, weight)
 
 
 def _capability() -> int:

@@ -24,7 +24,7 @@ class Tile(NamedTuple):
     rows: int
     depth: int  # words
     stages: int
-    pad: int = 0  # words after a row of shared memory
+    transposed: bool = False  # shared memory is written by columns
 
     @property
     def macros(self) -> dict[str, Any]:
@@ -50,9 +50,11 @@ class Tile(NamedTuple):
     @property
     def shared(self) -> int:
         """Bytes of shared memory."""
-        a, b = (0, 4) if self.tensor else (self.pad, self.pad)
         word = 8 if self.scalar == "float64" else 4
-        return self.stages * self.depth * (self.rows + a + COLUMNS + b) * word
+        idle = 16 * (self.transposed and not self.tensor) + 16 * bool(
+            self.transposed or self.tensor
+        )
+        return self.stages * self.depth * ((self.rows + COLUMNS) * word + idle)
 
 
 class Axis(NamedTuple):
