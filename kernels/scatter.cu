@@ -11,9 +11,9 @@
 // chunk to another each chunk leaves a part, which index_add_parts adds up, chunk by chunk, so that
 // a row that everything goes to is no serial work either.
 //
-// Bytes: source once; of target each element that something goes to read and written once; the
-// indices 16 bytes for each column's warp, mostly from the cache; parts 4 bytes of ACCUM for every
-// chunk / 2 elements of source at most. The least possible is source, indices and target.
+// Bytes: source once; each target that something goes to once to and fro; the least possible.
+// Beside them rows and order, 16 for each element and warp of columns, which the cache has for the
+// next element; and parts, at most twice one of `chunk` elements.
 #include "scalar.cuh"
 
 #define THREADS 256
