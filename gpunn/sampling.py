@@ -17,7 +17,14 @@ from gpunn.dtype import (
     get_default_dtype,
     int64,
 )
-from gpunn.ops.common import also_named, broadcast_shapes, dtype_of, local, need_tensor
+from gpunn.ops.common import (
+    also_named,
+    broadcast_shapes,
+    check_all,
+    dtype_of,
+    local,
+    need_tensor,
+)
 from gpunn.ops.shape import sizes_of
 from gpunn.random import Generator, default_generator
 from gpunn.tensor import Tensor
@@ -131,8 +138,8 @@ def normal(
         drawn = empty(*size, dtype=dtype, device=device).normal_(mean, std, generator=generator)
         return drawn.requires_grad_(requires_grad)
     shape = broadcast_shapes(*[x.data.shape for x in given])
-    if isinstance(std, Variable) and bool((std.data < 0).any()):
-        raise RuntimeError("normal expects all elements of std >= 0.0")
+    if isinstance(std, Variable):
+        check_all("normal", std, lambda s: s >= 0, "normal expects all elements of std >= 0.0")
     like = given[0]
     drawn = randn(*shape, generator=generator, dtype=dtype_of(like), device=like.device)
     return (drawn * std + mean).detach()
@@ -141,8 +148,8 @@ def normal(
 @local
 def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
     """1 with the probability that stands in ``input``, else 0."""
-    if not bool(((input.data >= 0) & (input.data <= 1)).all()):
-        raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
+    text = "Expected p_in >= 0 && p_in <= 1 to be true, but got false."
+    check_all("bernoulli", input, lambda p: (p >= 0) & (p <= 1), text)
     draw = rand(*input.shape, generator=generator, device=input.device)
     return (draw < input.detach()).to(input.dtype)
 

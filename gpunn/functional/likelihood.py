@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpunn.functional.loss import need_tensors, reduced, reduction_of
 from gpunn.ops.arithmetic import clamp_min, where
+from gpunn.ops.common import check_all
 from gpunn.ops.pointwise import exp, log, square
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ def gaussian_nll_loss(
         variance: Any = input.detach() * 0 + var
     else:
         variance = var
-    if bool((variance.data < 0).any()):
-        raise ValueError("var has negative entry/entries")
+    text = "var has negative entry/entries"
+    check_all("gaussian_nll_loss", variance, lambda v: v >= 0, text, ValueError)
     shape, given = tuple(input.data.shape), tuple(variance.data.shape)
     if given != shape:
         if given == shape[:-1]:

@@ -12,6 +12,7 @@ from gpunn.ops.arithmetic import clamp, where
 from gpunn.ops.common import (
     Op,
     Pointwise,
+    check_all,
     dtype_of,
     need_tensor,
     not_implemented,
@@ -254,8 +255,8 @@ def binary_cross_entropy(
         titles = [dtype_of(x).title for x in (target, input)]
         raise RuntimeError(f"Found dtype {titles[0]} but expected {titles[1]}")
     for name, x in (("input", input), ("target", target)):
-        if not bool(((x.data >= 0) & (x.data <= 1)).all()):
-            raise RuntimeError(f"all elements of {name} should be between 0 and 1")
+        text = f"all elements of {name} should be between 0 and 1"
+        check_all("binary_cross_entropy", x, lambda x: (x >= 0) & (x <= 1), text)
     loss = BinaryCrossEntropy.apply(input, target)
     return reduced(loss if weight is None else loss * weight, reduction)
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy
+
 from gpunn.autograd.function import Function
 from gpunn.autograd.variable import Array, Variable, wrap
+from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING, in_use
 from gpunn.ops.calling import extended
 from gpunn.ops.common import (
@@ -159,7 +162,10 @@ class Pow(Pointwise):
 
 
 def _any_negative(b: Any) -> bool:
-    return bool((b < 0).any()) if hasattr(b, "any") else b < 0
+    """Whether some exponent may be negative: on a device, to ask would be to wait for it."""
+    if type(b) is numpy.ndarray:
+        return bool((b < 0).any())
+    return hasattr(b, "any") or b < 0
 
 
 def _integer_power(xp: Any, a: Array, b: Array) -> Array:
@@ -289,12 +295,11 @@ def _divisible(name: str, a: Any, b: Any) -> str:
     kind: str = array.dtype.kind
     if kind == "b":
         raise not_implemented(name, array)
-    if (
-        kind not in FLOATING
-        and array.size
-        and bool(b == 0 if isinstance(b, int) else (b == 0).any())
-    ):
-        raise RuntimeError("ZeroDivisionError")
+    if kind not in FLOATING:
+        if not isinstance(b, int):
+            type2backend[type(b)].check_all(name, b != 0, "ZeroDivisionError", RuntimeError)
+        elif b == 0 and array.size:
+            raise RuntimeError("ZeroDivisionError")
     return kind
 
 

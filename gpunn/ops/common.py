@@ -115,6 +115,20 @@ def local(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
+def check_all(
+    operation: str,
+    x: Tensor,
+    right: Callable[[Array], Array],
+    text: str,
+    error: type[Exception] = RuntimeError,
+) -> None:
+    """Raise ``error(text)`` unless ``right``, of the array, is true everywhere; on a CUDA device at
+    the next synchronisation."""
+    backend = type2backend[type(x.data)]
+    with backend.beside(x.data):
+        backend.check_all(operation, right(x.data), text, error)
+
+
 def not_implemented(name: str, x: Array) -> NotImplementedError:
     """The error for an element type that an operation does not take."""
     where, kind = type2backend[type(x)].name, from_numpy_dtype[x.dtype].title

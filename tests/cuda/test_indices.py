@@ -33,7 +33,7 @@ CASES: list[tuple[str, str, Callable[[], Any]]] = [
     ),
     (
         "gather",
-        r"index 3 is out of bounds for dimension 1 with size 3 \(gather on cuda:0, element 2 of",
+        r"index 3 is out of bounds for dimension 1 with size 3 \(gather on cuda:0, element 2;",
         lambda: table().gather(1, on_device([[0, 1, 3]])),
     ),
     (
@@ -48,7 +48,7 @@ CASES: list[tuple[str, str, Callable[[], Any]]] = [
     ),
     (
         "cross_entropy",
-        r"Target 5 is out of bounds\. \(cross_entropy on cuda:0, element 1 of the index; found the",
+        r"Target 5 is out of bounds\. \(cross_entropy on cuda:0, element 1; found there, and",
         lambda: F.cross_entropy(table(), on_device([0, 5, -100, 2])),
     ),
     (
@@ -162,7 +162,7 @@ def test_the_first_position_is_found(cuda: Any, dtype: str, n: int):
     with pytest.raises(IndexError) as raised:
         gpunn.cuda.synchronize()
     first = int(places.min())
-    assert f"value {index[first]} not below 5 (test on cuda:0, element {first} of" in str(
+    assert f"value {index[first]} not below 5 (test on cuda:0, element {first};" in str(
         raised.value
     )
 
@@ -194,3 +194,34 @@ def test_no_synchronisation_where_indices_are_used(cuda: Backend, monkeypatch: p
         loss = F.cross_entropy(x, target) + F.embedding(index, x).sum() + x[index].sum()
         loss = loss + x.gather(0, target[None, :3]).sum() + x.index_select(0, index).sum()
     assert np.isfinite(loss.item())
+
+
+@pytest.mark.parametrize(
+    ("use", "error", "text"),
+    [
+        (
+            lambda: F.binary_cross_entropy(on_device([0.5, 1.5]), on_device([1.0, 0.0])),
+            RuntimeError,
+            r"^all elements of input should be between 0 and 1 \(binary_cross_entropy on cuda:0,",
+        ),
+        (lambda: on_device([4, 2]) % on_device([2, 0]), RuntimeError, r"^ZeroDivisionError \(rem"),
+        (
+            lambda: F.gaussian_nll_loss(on_device([1.0]), on_device([1.0]), on_device([-1.0])),
+            ValueError,
+            r"^var has negative entry/entries \(gaussian_nll_loss on cuda:0, element 0; found",
+        ),
+        (lambda: gpunn.bernoulli(on_device([0.5, -0.5])), RuntimeError, "^Expected p_in >= 0"),
+        (
+            lambda: gpunn.normal(0.0, on_device([-1.0])),
+            RuntimeError,
+            "^normal expects all elements",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("cuda")
+def test_other_values_that_an_operation_refuses(use: Any, error: type[Exception], text: str):
+    with gpunn.cuda.transfers() as found:
+        use()
+    assert [t for t in found if t.kind != "host to device"] == []
+    with pytest.raises(error, match=text):
+        gpunn.cuda.synchronize()

@@ -21,12 +21,12 @@ from gpunn.backends.device.transfers import note
 from gpunn.backends.launcher import Source, builds, ceil_div
 from gpunn.backends.reference.indices import IndexPrimitives
 
-INDICES = Source("indices.cu", builds(INDEX=("int64", "int32")))
+INDICES = Source("indices.cu", builds(INDEX=("int64", "int32", "uint8")))
 _FRESH = numpy.array([2**64 - 1, 0, 0, 0, 0, 0, 0], numpy.uint64)  # indices.cu has the words
 _CHECK, _SIGNED = 2, slice(3, None)
 
-# What a number in a record stands for: the operation, and the error's text.
-_checks: dict[tuple[str, str], int] = {}
+# What a number in a record stands for: the operation, the error's text, and its type.
+_checks: dict[tuple[str, str, type[Exception]], int] = {}
 
 
 class Record:
@@ -45,7 +45,7 @@ class Record:
         )
 
     def report(self) -> None:
-        """Raise IndexError for what was fetched, and forget it."""
+        """Raise what was fetched, and forget it."""
         self.stream = None
         found = int(self.copy[_CHECK])
         if not found:
@@ -53,10 +53,10 @@ class Record:
         self.words.set(_FRESH)
         cupy.cuda.get_current_stream().synchronize()
         value, position, low, high = self.copy[_SIGNED].view(numpy.int64).tolist()
-        operation, text = next(key for key, number in _checks.items() if number == found)
-        raise IndexError(
+        operation, text, error = next(key for key, number in _checks.items() if number == found)
+        raise error(
             f"{text.format(value=value, low=low, high=high)} ({operation} on cuda:{self.index}, "
-            f"element {position} of the index; found there, and raised at the next synchronization)"
+            f"element {position}; found there, and raised at the next synchronization)"
         )
 
 
@@ -117,9 +117,18 @@ class DeviceIndices(IndexPrimitives):
             return
         if not index.size:
             return
-        number = _checks.setdefault((operation, text), len(_checks) + 1)
         if index.dtype != numpy.int32:
             index = index.astype(numpy.int64, copy=False)
+        self._check((operation, text, IndexError), index, low, high, ignored)
+
+    def check_all(
+        self, operation: str, right: Any, text: str, error: type[Exception] = RuntimeError
+    ) -> None:
+        if right.size:
+            self._check((operation, text, error), right.view(numpy.uint8), 1, 2, None)
+
+    def _check(self, key: Any, index: Any, low: int, high: int, ignored: int | None) -> None:
+        number = _checks.setdefault(key, len(_checks) + 1)
         index = self.xp.ascontiguousarray(index)
         with self.beside(index):
             stream = cupy.cuda.get_current_stream()

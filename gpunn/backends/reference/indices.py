@@ -32,6 +32,16 @@ class IndexPrimitives(ArrayPrimitives):
         if wrong.any():
             raise error(text.format(value=int(index[wrong][0]), low=low, high=high))
 
+    def check_all(
+        self, operation: str, right: Any, text: str, error: type[Exception] = RuntimeError
+    ) -> None:
+        """Raise ``error(text)`` unless ``right``, an array of bools, is true everywhere.
+
+        On a CUDA device at the next synchronisation, as in ``check_indices``.
+        """
+        if not right.all():
+            raise error(text)
+
     def check_places(self, operation: str, x: Any, places: tuple[Any, ...]) -> None:
         """As ``check_indices``, for ``x[places]``: arrays of integers, and slices.
 
