@@ -19,6 +19,7 @@ from gpunn.ops import (
     joining,
     order,
     pointwise,
+    questions,
     rearrange,
     reduction,
     scans,
@@ -27,6 +28,7 @@ from gpunn.ops import (
     stacking,
     statistics,
     ternary,
+    windows,
 )
 from gpunn.ops import matmul as products  # inside the class these names mean methods
 from gpunn.ops import shape as shapes
@@ -155,6 +157,32 @@ class Methods(Values):
     scatter_add_ = _in_place(gathering.scatter_add)
     index_add_ = _in_place(gathering.index_add)
     index_put_ = _in_place(gathering.index_put)
+
+    acos_ = _in_place(pointwise.acos)
+    asin_ = _in_place(pointwise.asin)
+    atan_ = _in_place(pointwise.atan)
+    cos_ = _in_place(pointwise.cos)
+    cosh_ = _in_place(pointwise.cosh)
+    sin_ = _in_place(pointwise.sin)
+    sinh_ = _in_place(pointwise.sinh)
+    tan_ = _in_place(pointwise.tan)
+    erf_ = _in_place(pointwise.erf)
+    exp2_ = _in_place(pointwise.exp2)
+    expm1_ = _in_place(pointwise.expm1)
+    log10_ = _in_place(pointwise.log10)
+    log1p_ = _in_place(pointwise.log1p)
+    log2_ = _in_place(pointwise.log2)
+    sign_ = _in_place(pointwise.sign)
+    trunc_ = _in_place(pointwise.trunc)
+    logical_not_ = _in_place(pointwise.logical_not)
+    bitwise_not_ = _in_place(pointwise.bitwise_not)
+    fmod_ = _in_place(arithmetic.fmod)
+    cumsum_ = _in_place(reduction.cumsum)
+    cumprod_ = _in_place(reduction.cumprod)
+    tril_ = _in_place(joining.tril)
+    triu_ = _in_place(joining.triu)
+    index_fill_ = _in_place(gathering.index_fill)
+    addmm_ = _in_place(products.addmm)
 
     __iadd__ = _operator(add_)
     __isub__ = _operator(sub_)
@@ -302,6 +330,19 @@ class Methods(Values):
     index_reduce_ = _in_place(scattering.index_reduce)
     index_copy_ = _in_place(scattering.index_copy)
     masked_scatter_ = _in_place(scattering.masked_scatter)
+    is_complex = questions.is_complex
+    is_conj = questions.is_conj
+    is_neg = questions.is_neg
+    is_signed = questions.is_signed
+    is_nonzero = questions.is_nonzero
+    is_same_size = questions.is_same_size
+    conj = questions.conj
+    resolve_conj = questions.resolve_conj
+    resolve_neg = questions.resolve_neg
+    conj_physical = questions.conj_physical
+    unfold = windows.unfold
+    split_with_sizes = joining.split
+    ndimension = Values.dim
     add = arithmetic.add
     sub = arithmetic.sub
     mul = arithmetic.mul

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import math
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
@@ -38,6 +39,7 @@ from gpunn.ops import (
     arithmetic,
     comparison,
     conversion,
+    gathering,
     indexing,
     joining,
 )
@@ -206,6 +208,74 @@ class Tensor(Methods):
         """Every element set to 0."""
         return self.fill_(0)
 
+    def fill_diagonal_(self, fill_value: float, wrap: builtins.bool = False) -> Tensor:
+        """The elements of equal indices set to ``fill_value``.
+
+        ``wrap`` begins anew, one row further, where a matrix is taller than wide.
+        """
+        shape = self._data.shape
+        if len(shape) < 2:
+            raise RuntimeError("dimensions must larger than 1")
+        if len(shape) > 2 and len(set(shape)) > 1:
+            raise RuntimeError("all dimensions of input must be of equal length")
+        xp = type2backend[type(self._data)].xp
+        rows = xp.arange(shape[0])
+        if len(shape) > 2 or not wrap or shape[0] <= shape[1]:
+            rows = rows[: builtins.min(shape)]
+            index = (rows,) * len(shape)
+        else:
+            columns = rows % (shape[1] + 1)
+            index = (rows[columns < shape[1]], columns[columns < shape[1]])
+        return self._write(gathering.index_put, index, as_tensor_like(fill_value, self))
+
+    # Another shape in place -----------------------------------------------------------------
+
+    def _become(self, function: Callable[..., Tensor], *args: Any) -> Tensor:
+        """``self = function(self, ...)``, a view of the same memory."""
+        if self._base is not None and self.requires_grad and state.enabled:
+            raise RuntimeError(
+                f"{function.__name__}_ of a view that requires grad is not supported; use "
+                f"{function.__name__}()"
+            )
+        if state.enabled:
+            self._check_in_place(recording(self))
+        new = function(self._alias(), *args)
+        self._data = new._data
+        self._set_history(new)
+        self._version_box[0] += 1
+        return self
+
+    def unsqueeze_(self, dim: builtins.int) -> Tensor:
+        """As ``unsqueeze``, in place."""
+        return self._become(shapes.unsqueeze, dim)
+
+    def squeeze_(self, *dim: Any) -> Tensor:
+        """As ``squeeze``, in place."""
+        return self._become(shapes.squeeze, *dim)
+
+    def transpose_(self, dim0: builtins.int, dim1: builtins.int) -> Tensor:
+        """As ``transpose``, in place."""
+        return self._become(shapes.transpose, dim0, dim1)
+
+    def t_(self) -> Tensor:
+        """As ``t``, in place."""
+        return self._become(shapes.t)
+
+    def resize_(self, *sizes: Any) -> Tensor:
+        """Another shape in place: elements stay in order, new ones are uninitialised."""
+        if self.requires_grad:
+            raise RuntimeError("cannot resize variables that require grad")
+        shape = shapes.sizes_of(sizes)
+        backend, flat = type2backend[type(self._data)], self._data.reshape(-1)
+        size = math.prod(shape)
+        with backend.on(self.device):
+            if size > flat.size:
+                grown = backend.xp.empty(size, flat.dtype)
+                grown[: flat.size] = flat
+                flat = grown
+        self._set_data(flat[:size].reshape(shape))
+        return self
+
     def __setitem__(self, index: Any, value: Any) -> None:
         indexing.setitem(self, index, value)
 
@@ -264,6 +334,25 @@ class Tensor(Methods):
         return self._draw(
             draw, backend.random_blocks(self._data.size, numpy.dtype("float32")), generator
         )
+
+    def exponential_(
+        self, lambd: float = 1, *, generator: random.Generator | None = None
+    ) -> Tensor:
+        """Exponentially distributed waiting times of rate ``lambd``."""
+        if lambd <= 0:
+            raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
+        if self._data.dtype.kind not in FLOATING:
+            raise NotImplementedError(
+                "Exponential distribution is a continuous probability distribution. dtype must be "
+                f"a floating point but you specified {self.dtype.name}"
+            )
+        backend, size = type2backend[type(self._data)], self._data.shape
+        wide = numpy.dtype("float64")
+
+        def draw(seed: int, offset: int) -> Array:
+            return -backend.xp.log1p(-backend.uniform(seed, offset, size, wide)) / lambd
+
+        return self._draw(draw, backend.random_blocks(self._data.size, wide), generator)
 
     def random_(self, *bounds: int, generator: random.Generator | None = None) -> Tensor:
         """Integers: ``random_()`` below the largest the dtype counts to, ``random_(to)`` in

@@ -75,6 +75,16 @@ class Values(Variable):
         return self.device.type == "cuda"
 
     @property
+    def is_cpu(self) -> bool:
+        """Whether the data lie in host memory."""
+        return self.device.type == "cpu"
+
+    def get_device(self) -> int:
+        """The index of the CUDA device; -1 on the CPU."""
+        where = self.device
+        return -1 if where.type == "cpu" or where.index is None else where.index
+
+    @property
     def ndim(self) -> int:
         """The number of dimensions."""
         return self._data.ndim
@@ -118,6 +128,18 @@ class Values(Variable):
         """Steps between neighbours, in elements."""
         strides = tuple(s // self._data.dtype.itemsize for s in self._data.strides)
         return strides if dim is None else strides[self._dim(dim)]
+
+    def storage_offset(self) -> int:
+        """How many elements lie in the memory before the first."""
+        array = self._data
+        if array.base is None:
+            return 0
+        root = array.base
+        while getattr(root, "base", None) is not None and isinstance(root.base, type(array)):
+            root = root.base
+        if not isinstance(root, type(array)):
+            return 0
+        return (self.data_ptr() - wrap(root).data_ptr()) // array.dtype.itemsize
 
     def data_ptr(self) -> int:
         """The address of the first element."""

@@ -286,6 +286,7 @@ def cumprod(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
     if input.data.dtype.kind not in FLOATING and dtype is None:
         input = input.to(as_dtype("int64"))
     running: list[Tensor] = []
+    input = input.clone()  # of which the pieces are views: `cumprod_` writes into the original
     for x in input.unbind(dim) if input.data.ndim else (input,):
         running.append(running[-1] * x if running else x)
     return stack(running, dim) if input.data.ndim else running[0].clone()

@@ -1,0 +1,53 @@
+"""What a tensor is, asked as a function; complex numbers, which gpunn has not, included."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpunn.ops.common import dtype_of
+
+if TYPE_CHECKING:
+    from gpunn.tensor import Tensor
+
+
+def is_complex(input: Tensor) -> bool:
+    """Whether the dtype is complex: never."""
+    return False
+
+
+def is_conj(input: Tensor) -> bool:
+    """Whether the tensor is a lazy conjugate: never."""
+    return False
+
+
+def is_neg(input: Tensor) -> bool:
+    """Whether the tensor is a lazy negation: never."""
+    return False
+
+
+def is_signed(input: Tensor) -> bool:
+    """Whether the dtype has negative numbers."""
+    return dtype_of(input).is_signed
+
+
+def is_nonzero(input: Tensor) -> bool:
+    """Whether the one element is not 0. Raises RuntimeError for more or fewer elements."""
+    return bool(input)
+
+
+def is_same_size(input: Tensor, other: Tensor) -> bool:
+    """Whether both have one shape."""
+    return input.data.shape == other.data.shape
+
+
+def real(input: Tensor) -> Tensor:
+    """The real part: ``input`` itself."""
+    return input
+
+
+def conj(input: Tensor) -> Tensor:
+    """The complex conjugate: ``input`` itself."""
+    return input
+
+
+resolve_conj = resolve_neg = conj_physical = conj
