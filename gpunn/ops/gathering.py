@@ -102,7 +102,18 @@ def _check_gather(name: str, input: Tensor, dim: int, index: Tensor) -> None:
     type2backend[type(index.data)].check_indices(name, index.data, 0, size, text, RuntimeError)
 
 
+def _check_places(
+    name: str, input: Tensor, place: tuple[Any, ...], error: type[Exception] = IndexError
+) -> None:
+    """Refuse the last part of ``place`` where it leads out of its dimension."""
+    index, dim = place[-1], len(place) - 1
+    n = input.data.shape[dim] if input.data.ndim else 1
+    text = f"index {{value}} is out of bounds for dimension {dim} with size {{high}}"
+    type2backend[type(index)].check_indices(name, index, -n, n, text, error)
+
+
 @extended
+@local
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The elements ``index`` (a vector) of dimension ``dim``."""
     dim = canonical_dim(dim, input.data.ndim)
@@ -112,6 +123,9 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
         raise RuntimeError("index_select(): Expected dtype int32 or int64 for index")
     if not input.data.ndim:
         return input[None][index.reshape(-1)].reshape(())
+    text = "index out of range in self: index_select got {value}, expected 0 <= index < {high}"
+    places, n = index.data.reshape(-1), input.data.shape[dim]
+    type2backend[type(places)].check_indices("index_select", places, 0, n, text)
     return input[(slice(None),) * dim + (index.reshape(-1),)]
 
 
@@ -156,7 +170,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Tensor | Number) -
     if index.data.dtype != numpy.int64:
         raise IndexError("index_fill_(): Expected dtype int64 for index.")
     place = (slice(None),) * canonical_dim(dim, input.data.ndim) + (index.data.reshape(-1),)
-    type2backend[type(input.data)].check_places("index_fill", input.data, place)
+    _check_places("index_fill", input, place)
     return IndexPut.apply(input, as_tensor_like(value, input), place, False)
 
 
@@ -199,7 +213,7 @@ def index_add(
             f"({given[dim]}), for dim: {dim}"
         )
     place = (slice(None),) * dim + (places,)
-    type2backend[type(input.data)].check_places("index_add", input.data, place)
+    _check_places("index_add", input, place, RuntimeError)
     return IndexPut.apply(input, source if alpha == 1 else source * alpha, place, True)
 
 
