@@ -142,6 +142,15 @@ def cuOccupancyMaxActiveBlocksPerMultiprocessor(
     blocks[0] = 2048 // max(threads, 32)
 
 
+@api(INTS, INTS, c_void_p, c_void_p, c_size_t, c_int)
+def cuOccupancyMaxPotentialBlockSize(
+    grid: Any, block: Any, function: int, _: int, dynamic: int, limit: int
+) -> None:
+    most = _find(function).program.kernel.limits.get("maxntid", MAX_THREADS)
+    block[0] = min(most, limit or MAX_THREADS)
+    grid[0] = 2048 // block[0]
+
+
 @api(c_void_p, *[c_uint] * 7, c_void_p, POINTERS, c_void_p)
 def cuLaunchKernel(function: int, *rest: Any) -> None:
     gx, gy, gz, bx, by, bz, dynamic, stream, pointers, _ = rest

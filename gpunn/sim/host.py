@@ -31,7 +31,7 @@ _CAPTURED = [getattr(np, name) for name in _PRODUCTS]  # what CUDA can capture, 
 
 
 def serve(cupy: Any) -> None:
-    """Replace matmul and its kin, and sorting, by NumPy's; refuse cuRAND by name."""
+    """Replace matmul and its kin, sorting, random numbers and transforms by NumPy's."""
 
     def to_host(value: Any) -> Any:
         if isinstance(value, (list, tuple)):
@@ -92,25 +92,48 @@ def serve(cupy: Any) -> None:
     array.sort, array.partition = sort, partition
     array.argsort = argsort
     array.argpartition = lambda a, kth, axis=-1, **_: argsort(a, axis)
-    for name in cupy.random.__dict__:
-        thing = getattr(cupy.random, name)
+    _serve_random(cupy, served)
+    for name in cupy.fft.__all__:
+        if hasattr(np.fft, name) and "freq" not in name and "shift" not in name:
+            setattr(cupy.fft, name, served(getattr(np.fft, name)))
+
+
+def _serve_random(cupy: Any, served: Callable[..., Any]) -> None:
+    """NumPy's generators for cuRAND's: as good, but other numbers."""
+
+    class Drawn:
+        """A generator of NumPy's, whose numbers are moved to the device."""
+
+        def __init__(self, source: Any) -> None:
+            self.source = source
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            draw = served(getattr(self.source, name))
+
+            def drawn(*arguments: Any, dtype: Any = None, **options: Any) -> Any:
+                result = draw(*arguments, **options)
+                return result if dtype is None else result.astype(dtype, copy=False)
+
+            return drawn
+
+        def seed(self, value: Any = None) -> None:
+            self.source.seed(value)
+
+        def shuffle(self, array: Any, axis: int = 0) -> None:
+            order = cupy.asarray(self.source.permutation(array.shape[axis]))
+            array[...] = cupy.take(array, order, axis)
+
+    state = Drawn(np.random.RandomState())
+    for name, thing in list(vars(cupy.random).items()):
         if callable(thing) and not name.startswith("_"):
-            setattr(cupy.random, name, _refused(f"cupy.random.{name}", "cuRAND"))
-    for module in ("fft", "cudnn"):
-        if hasattr(cupy, module):
-            _refuse_module(getattr(cupy, module), f"cupy.{module}")
-
-
-def _refuse_module(module: Any, label: str) -> None:
-    for name in getattr(module, "__all__", dir(module)):
-        thing = getattr(module, name)
-        if (
-            callable(thing)
-            and not name.startswith("_")
-            and "freq" not in name
-            and "shift" not in name
-        ):
-            setattr(module, name, _refused(f"{label}.{name}", "cuFFT"))
+            known = hasattr(np.random.RandomState, name)
+            new = getattr(state, name) if known else _refused(f"cupy.random.{name}", "cuRAND")
+            setattr(cupy.random, name, new)
+    cupy.random.get_random_state = lambda: state
+    cupy.random.RandomState = lambda seed=None: Drawn(np.random.RandomState(seed))
+    cupy.random.default_rng = lambda seed=None: Drawn(np.random.default_rng(seed))
 
 
 def _refused(name: str, library: str) -> Callable[..., Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Callable
-from ctypes import c_int, c_size_t, c_uint, c_void_p
+from ctypes import c_char_p, c_int, c_size_t, c_uint, c_void_p
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,7 @@ def cudaDeviceGetAttribute(value: Any, attribute: int, number: int) -> None:
         82: 65536,
         97: simulated.shared_limit,
         106: 32,
+        115: 1,  # cudaMallocAsync
     }
     value[0] = values.get(attribute, 0)
 
@@ -99,6 +100,17 @@ def cudaGetDeviceProperties(properties: int, number: int) -> None:
     struct.pack_into("<6i", block, 324, 1024, 1024, 64, *MAX_GRID)
     struct.pack_into("<Qii", block, 352, 65536, simulated.arch // 10, simulated.arch % 10)
     ctypes.memmove(properties, bytes(block), len(block))
+
+
+@api(c_void_p, c_int, c_int)
+def cudaDeviceGetPCIBusId(text: int, size: int, number: int) -> None:
+    _numbered(number)
+    ctypes.memmove(text, f"0000:{number + 1:02X}:00.0".encode() + b"\0", size)
+
+
+@api(INTS, c_char_p)
+def cudaDeviceGetByPCIBusId(number: Any, text: bytes) -> None:
+    number[0] = devices.index(_numbered(int(text.split(b":")[1], 16) - 1))
 
 
 @api(INTS, c_int, c_int)
@@ -128,6 +140,32 @@ def cudaFree(pointer: int | None) -> None:
     unsafe("cudaFree")
     if pointer:
         (_owner(pointer) or device()).arena.free(pointer)
+
+
+@api(POINTERS, c_size_t, c_uint)
+def cudaMallocManaged(pointer: Any, size: int, flags: int) -> None:
+    cudaMalloc(pointer, size)
+    device().arena.fill(pointer[0], bytes(size))  # the host may write to it unseen
+
+
+@api(POINTERS, c_size_t, c_void_p)
+def cudaMallocAsync(pointer: Any, size: int, stream: int | None) -> None:
+    _not_captured(stream)
+    pointer[0] = device().arena.allocate(size)
+
+
+@api(c_void_p, c_void_p)
+def cudaFreeAsync(pointer: int, stream: int | None) -> None:
+    _not_captured(stream)
+    (_owner(pointer) or device()).arena.free(pointer)
+
+
+def _not_captured(stream: int | None) -> None:
+    forbid(
+        Code.STREAM_CAPTURE_UNSUPPORTED,
+        "a graph of gpunn.sim cannot allocate: use a cupy.cuda.MemoryPool while a stream captures",
+        [capturing(stream)],
+    )
 
 
 @api(POINTERS, c_size_t, c_uint)

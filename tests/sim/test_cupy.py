@@ -201,9 +201,9 @@ def test_shared_memory_beyond_48_kib_on_request():
 
 def test_what_cannot_run_is_refused_by_name():
     with pytest.raises(
-        NotImplementedError, match=r"cupy\.random\.rand runs machine code of cuRAND"
+        NotImplementedError, match=r"cupy\.random\.XORWOW runs machine code of cuRAND"
     ):
-        cupy.random.rand(3)
+        cupy.random.XORWOW(3)
     with pytest.raises(Exception, match="copy of uninitialised device memory to the host"):
         cupy.empty(3).get()
     with pytest.raises(Exception, match="cudaGraphDebugDotPrint is not simulated"):
@@ -382,3 +382,36 @@ extern "C" __global__ void through(float* y) { y[0] = table[0](y[0]); }
 """
     with pytest.raises(Exception, match="pointers to functions are not simulated"):
         cupy.RawKernel(code, "through")((1,), (1,), (y,))
+
+
+def test_random_numbers_and_transforms_are_served_on_the_host():
+    random = cupy.random
+    random.seed(3)
+    x = random.rand(30, 2, dtype="f4")
+    random.seed(3)
+    assert (x == random.rand(30, 2, dtype=cupy.float32)).all()
+    assert (x.dtype, float(x.min()) >= 0, float(x.max()) < 1) == (np.float32, True, True)
+    y = random.permutation(9)
+    random.shuffle(y)
+    assert cupy.sort(y).tolist() == list(range(9))
+    assert random.default_rng(1).integers(0, 5, 40).max() == 4
+    assert random.RandomState(1).randn(3).tolist() == np.random.RandomState(1).randn(3).tolist()
+    np.testing.assert_allclose(cupy.fft.rfft(x, axis=0).get(), np.fft.rfft(x.get(), axis=0), 1e-5)
+
+
+@pytest.mark.parametrize("allocator", ["malloc_managed", "malloc_async"])
+def test_other_allocators(allocator: str):
+    with cupy.cuda.using_allocator(getattr(cupy.cuda, allocator)):
+        assert (cupy.arange(5) + 1).tolist() == [1, 2, 3, 4, 5]
+
+
+def test_questions_about_the_device_and_kernels():
+    device = cupy.cuda.Device()
+    assert (device.compute_capability, device.pci_bus_id) == ("80", "0000:01:00.0")
+    assert cupy.cuda.Device.from_pci_bus_id("0000:01:00.0") == device
+    kernel = cupy.RawKernel(
+        'extern "C" __global__ void __launch_bounds__(256) k(int* x) { __shared__ int s[8]; s[threadIdx.x & 7] = 1; *x = s[0]; }',
+        "k",
+    )
+    assert (kernel.max_threads_per_block, kernel.shared_size_bytes) == (256, 32)
+    assert cupy.cuda.driver.occupancyMaxPotentialBlockSize(kernel.kernel.ptr, 0, 0) == (8, 256)
