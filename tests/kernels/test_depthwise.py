@@ -175,14 +175,20 @@ def test_integers_are_left_to_the_reference(cuda: Any, depthwise: Any) -> None:
 
 def test_other_groups_are_left_alone(cuda: Any, depthwise: Any) -> None:
     x, weight = normal(cuda, "float32", 1, 4, 5, 5), normal(cuda, "float32", 4, 2, 3, 3)
-    dy = normal(cuda, "float32", 1, 4, 3, 3)
-    options = (1, 1), (0, 0), (1, 1), 2
-    got = all_three(depthwise, x, weight, None, dy, *options)
-    for (a, launched), b in zip(
-        got, reference(depthwise, x, weight, None, dy, *options), strict=True
-    ):
+    arguments = x, weight, None, x[..., 1:4, 1:4], (1, 1), (0, 0), (1, 1), 2
+    got = all_three(depthwise, *arguments)
+    for (a, launched), b in zip(got, reference(depthwise, *arguments), strict=True):
         assert launched == []
         assert (a == b).all()
+
+
+def test_a_single_channel_with_a_large_kernel_is_a_matrix_product(
+    cuda: Any, depthwise: Any
+) -> None:
+    x, weight = normal(cuda, "float32", 1, 1, 9, 9), normal(cuda, "float32", 2, 1, 7, 7)
+    dy = normal(cuda, "float32", 1, 2, 3, 3)
+    got = all_three(depthwise, x, weight, None, dy, (1, 1), (0, 0), (1, 1), 1)
+    assert [launched for _, launched in got] == [[], NAMES[1], []]
 
 
 def test_through_conv2d_and_its_gradient(cuda: Any) -> None:

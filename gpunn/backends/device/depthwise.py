@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy
 
@@ -42,7 +42,7 @@ class DeviceDepthwise(ConvolutionPrimitives):
     ) -> Any:
         n, o, kernel = x.shape[0], weight.shape[0], weight.shape[2:]
         plan = _plan(x.dtype, x.shape[2:], kernel, stride, padding, dilation)
-        if x.shape[1] != groups or plan is None or n * o >= _LIMIT:
+        if not _suits(plan, x.shape[1], groups) or n * o >= _LIMIT:
             return super().conv(x, weight, bias, stride, padding, dilation, groups)
         dense = self.xp.ascontiguousarray
         y = self.xp.empty((n, o, *plan.shape), x.dtype)
@@ -86,7 +86,7 @@ class DeviceDepthwise(ConvolutionPrimitives):
     ) -> Any:
         n, o = dy.shape[:2]
         plan = _plan(x.dtype, x.shape[2:], kernel, stride, padding, dilation)
-        if x.shape[1] != groups or plan is None or n * math.prod(plan.out) >= _LIMIT:
+        if not _suits(plan, x.shape[1], groups) or n * math.prod(plan.out) >= _LIMIT:
             return super().conv_weight(x, dy, kernel, stride, padding, dilation, groups)
         dense = self.xp.ascontiguousarray
         taps = math.prod(kernel)
@@ -137,6 +137,15 @@ def _plan(
     return _Plan(
         {"SCALAR": dtype, **special}, 8 if known else 1, shape, (p, q), (h + above, w), struct
     )
+
+
+def _suits(plan: _Plan | None, channels: int, groups: int) -> TypeGuard[_Plan]:
+    """Whether the kernels cover it, and are the fastest way to y and dw.
+
+    A single channel gives all outputs; unless its taps stay in registers, a matrix product is
+    faster.
+    """
+    return plan is not None and channels == groups and (groups > 1 or plan.rows > 1)
 
 
 def _strips(planes: int, extent: Ints, rows: int) -> tuple[tuple[int], tuple[int, int], int]:
