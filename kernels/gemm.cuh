@@ -25,6 +25,9 @@
 #ifndef TENSOR
 #define TENSOR 0
 #endif
+#ifndef TRANSPOSED  // threads write shared memory by columns: rows then end with 16 idle bytes
+#define TRANSPOSED 0
+#endif
 #define BN 128
 
 using uint = unsigned int;
@@ -54,16 +57,14 @@ constexpr bool ASYNC = STAGES > 2;
 constexpr bool HALVES = sizeof(SCALAR) == 2;
 constexpr int PAIR = HALVES ? 2 : 1;  // elements in a word
 constexpr int WM = BM < 64 ? BM : 64;
-constexpr int WN = BM == 128 && TENSOR < 2 && !HALVES ? 64 : 32;
+// 64 x 64 a warp where the registers suffice, else twice the warps.
+constexpr bool WIDE = BM == 128 && (TENSOR == 0 || (TENSOR == 1 && !HALVES && !TRANSPOSED));
+constexpr int WN = WIDE ? 64 : 32;
 constexpr int THREADS = BM / WM * (BN / WN) * 32;
 constexpr int BLOCKS = THREADS > 128 ? 1 : 2;  // on a multiprocessor, at least
 static_assert(!HALVES || (TENSOR == 1 && !ASYNC), "16-bit elements: tensor cores, by registers");
 static_assert(THREADS % BN == 0, "one column for each thread that gathers");
 
-#ifndef TRANSPOSED  // whether threads write shared memory by columns: then rows end with 16 idle
-                    // bytes
-#define TRANSPOSED 0
-#endif
 constexpr int PAD = 16 / sizeof(Word);
 constexpr int LDA = BM + (TRANSPOSED ? PAD : 0);
 constexpr int LDB = BN + (TRANSPOSED || TENSOR ? PAD : 0);

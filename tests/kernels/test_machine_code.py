@@ -110,7 +110,8 @@ def planned(file: str, macros: dict[str, str], arch: int) -> dict[str, int]:
     bm, bk, stages, tensor = (int(macros[name]) for name in ("BM", "BK", "STAGES", "TENSOR"))
     pair = 2 if macros["SCALAR"] in ("__half", "__nv_bfloat16") else 1  # elements in a word
     word = 8 if macros["SCALAR"] == "double" else 4  # bytes
-    wm, wn = min(bm, 64), 64 if bm == 128 and tensor < 2 and pair == 1 else 32  # of a warp
+    wide = tensor == 0 or (tensor == pair == 1 and file == "conv2d.cu")
+    wm, wn = min(bm, 64), 64 if bm == 128 and wide else 32  # of a warp
     threads = bm // wm * (128 // wn) * 32
     plan = dict.fromkeys(("FFMA", "DFMA", "HMMA", "LDGSTS", "STS", "LDL", "STL"), 0) | {"BAR": 1}
 

@@ -45,7 +45,10 @@ class Tile(NamedTuple):
     @property
     def threads(self) -> int:
         """In a block."""
-        return 256 if self.rows == 128 and (self.tensor == 3 or self.k > self.depth) else 128
+        wide = not self.tensor or (
+            self.tensor == 1 and self.k == self.depth and not self.transposed
+        )
+        return 128 if wide or self.rows < 128 else 256
 
     @property
     def shared(self) -> int:
