@@ -17,7 +17,7 @@ FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_code_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The blocks of a page run in order and share their names; `>>>` blocks are doctests."""
-    if page.name in ("kernels.md", "sim.md"):
+    if page.name in ("cuda.md", "kernels.md", "sim.md"):
         reason = ensure_cuda()
         if reason is not None or not gpunn.sim.installed():
             pytest.skip(reason or "CuPy uses the GPU here")
