@@ -11,6 +11,7 @@ import numpy
 from gpunn.autograd.variable import Variable, is_sequence, wrap
 from gpunn.backends import Backend, backend_of, type2backend
 from gpunn.device import device as Device
+from gpunn.device import get_default_device
 from gpunn.dtype import (
     DTYPES,
     FLOATING,
@@ -28,7 +29,7 @@ Where = Device | str | int | None
 
 
 def _place(device: Where) -> tuple[Device, Backend]:
-    where = Device("cpu" if device is None else device)
+    where = get_default_device() if device is None else Device(device)
     return where, backend_of(where)
 
 

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import re
+import threading
 
 _PATTERN = re.compile(r"(cpu|cuda)(?::(0|[1-9]\d*))?")
+
+
+class _Defaults(threading.local):
+    """This thread's default devices, the innermost last."""
+
+    def __init__(self) -> None:
+        self.stack: list[device] = []
+
+
+_defaults = _Defaults()
 
 
 class device:  # noqa: N801  (PyTorch's name)
@@ -13,8 +24,9 @@ class device:  # noqa: N801  (PyTorch's name)
     >>> device("cuda:1"), device("cuda", 1) == device("cuda:1")
     (device(type='cuda', index=1), True)
 
-    ``device("cuda")`` has no index: it means the current CUDA device. Raises RuntimeError for a
-    device that gpunn does not know.
+    ``device("cuda")`` has no index: it means the current CUDA device. Inside ``with device(...):``
+    new tensors lie there unless they are told otherwise. Raises RuntimeError for a device that
+    gpunn does not know.
     """
 
     __slots__ = ("index", "type")
@@ -67,3 +79,26 @@ class device:  # noqa: N801  (PyTorch's name)
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return device, (str(self),)
+
+    def __enter__(self) -> device:
+        _defaults.stack.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _defaults.stack.pop()
+
+
+_CPU = device("cpu")
+
+
+def get_default_device() -> device:
+    """Where new tensors lie that are not told: the CPU unless set, or inside a device's block."""
+    return _defaults.stack[-1] if _defaults.stack else _CPU
+
+
+def set_default_device(device: device | str | int | None) -> None:
+    """Make ``device`` the one where new tensors lie in this thread; None: the CPU again."""
+    _defaults.stack[:] = [] if device is None else [_device(device)]
+
+
+_device = device  # which an argument of PyTorch's hides

@@ -411,8 +411,8 @@ class Tensor(Methods):
 
     # Copies and casts -----------------------------------------------------------------------
 
-    def contiguous(self) -> Tensor:
-        """This tensor if contiguous, else a contiguous copy."""
+    def contiguous(self, memory_format: Any = None) -> Tensor:
+        """This tensor if contiguous, else a contiguous copy, row by row."""
         return self if self._data.flags.c_contiguous else conversion.clone(self)
 
     def cpu(self) -> Tensor:
@@ -427,7 +427,7 @@ class Tensor(Methods):
         """Cast to ``dtype``; without one, the name of the type."""
         if dtype is None:
             return f"gpunn.{self.dtype.title}Tensor"
-        return self.to(as_dtype(dtype))
+        return self.to(as_dtype(getattr(dtype, "dtype", dtype)))
 
     def type_as(self, other: Tensor) -> Tensor:
         """Cast to the dtype of ``other``."""

@@ -15,6 +15,7 @@ from gpunn.dtype import (
     FLOATING,
     from_numpy_dtype,
 )
+from gpunn.layout import channels_last, channels_last_3d, contiguous_format, layout, strided
 from gpunn.ops.common import canonical_dim
 from gpunn.printing import format_tensor
 
@@ -73,6 +74,11 @@ class Values(Variable):
     def is_cuda(self) -> bool:
         """Whether the data lie on a CUDA device."""
         return self.device.type == "cuda"
+
+    @property
+    def layout(self) -> layout:
+        """How the elements are stored: ``gpunn.strided``."""
+        return strided
 
     @property
     def is_cpu(self) -> bool:
@@ -147,9 +153,14 @@ class Values(Variable):
             return self._data.ctypes.data
         return self._data.data.ptr
 
-    def is_contiguous(self) -> bool:
-        """Whether elements lie in memory in row-major order without gaps."""
-        return self._data.flags.c_contiguous
+    def is_contiguous(self, memory_format: Any = contiguous_format) -> bool:
+        """Whether elements lie in memory in that order (row by row) without gaps."""
+        array = self._data
+        if memory_format in (channels_last, channels_last_3d):
+            if array.ndim != (4 if memory_format is channels_last else 5):
+                return False
+            array = array.transpose(0, *range(2, array.ndim), 1)
+        return array.flags.c_contiguous
 
     def is_floating_point(self) -> bool:
         """Whether the dtype is a float."""

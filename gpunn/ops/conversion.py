@@ -93,8 +93,8 @@ class Overwrite(Pointwise, widens=False):
         return dy * 0 if ctx.needs_input_grad[0] else None, dy
 
 
-def clone(input: Tensor) -> Tensor:
-    """A copy in memory of its own; gradients flow to ``input``."""
+def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
+    """A copy in memory of its own, row by row; gradients flow to ``input``."""
     return Clone.apply(input)
 
 

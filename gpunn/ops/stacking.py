@@ -11,6 +11,7 @@ import numpy
 from gpunn.autograd.variable import Array, Variable, is_sequence, wrap
 from gpunn.backends import backend_of
 from gpunn.device import device as Device
+from gpunn.device import get_default_device
 from gpunn.dtype import as_dtype, dtype, int64
 from gpunn.ops.calling import extended
 from gpunn.ops.common import canonical_dim, local, xp_of
@@ -191,7 +192,7 @@ def triu_indices(
 def _triangle_indices(
     triangle: Any, row: int, col: int, offset: int, kind: dtype, device: Any
 ) -> Tensor:
-    where = Device("cpu" if device is None else device)
+    where = get_default_device() if device is None else Device(device)
     backend = backend_of(where)
     with backend.on(where):
         inside = triangle(wrap(backend.xp.ones((row, col), numpy.int8)), offset).data.nonzero()
