@@ -118,7 +118,9 @@ class Embedding(Op, widens=False):
         if ctx.padding_idx is not None:
             dy = Masked.apply(dy, (index != ctx.padding_idx).unsqueeze(-1))
         if ctx.by_frequency:
-            count = xp_of(index).bincount(index.data.reshape(-1), minlength=ctx.shape[0])
+            places, xp = index.data.reshape(-1), xp_of(index)
+            count = xp.zeros(ctx.shape[0], xp.float32)
+            type2backend[type(places)].index_add(count, (places,), xp.ones_like(places, xp.float32))
             dy = dy / wrap(count[index.data]).unsqueeze(-1)
         return IndexAdd.apply(dy, ctx.shape, (index.data,)), None, None, None
 

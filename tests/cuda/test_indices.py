@@ -225,3 +225,30 @@ def test_other_values_that_an_operation_refuses(use: Any, error: type[Exception]
     assert [t for t in found if t.kind != "host to device"] == []
     with pytest.raises(error, match=text):
         gpunn.cuda.synchronize()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda x: F.embedding(on_device([1, 9, -2]), x),
+        lambda x: x.gather(0, on_device([[0, 1, 7], [-5, 2, 1]])),
+        lambda x: x[on_device([0, -9, 4]), on_device([2, 1, 8])],
+        lambda x: x.index_select(1, on_device([7, 0])),
+        lambda x: x.scatter_add(1, on_device([[5, -1, 0]]), x[:1] * 2),
+        lambda x: x.scatter(1, on_device([[5, -1, 0]]), x[:1] * 2),
+        lambda x: x.index_add(0, on_device([9, 1]), x[:2] * 2),
+        lambda x: F.cross_entropy(x, on_device([0, 5, -7, 2])),
+        lambda x: F.nll_loss(x, on_device([0, 5, -7, 2]), x[0].detach()),
+        lambda x: F.embedding(on_device([1, 9, -2]), x, padding_idx=1, scale_grad_by_freq=True),
+    ],
+)
+@pytest.mark.usefixtures("cuda")
+def test_no_access_out_of_bounds_follows(use: Callable[[Tensor], Tensor]):
+    """Forward and backward go on with elements that exist; the simulator looks at each access."""
+    x = table().requires_grad_()
+    use(x).sum().backward()
+    assert x.grad is not None
+    with pytest.raises(IndexError, match=r"out of (range|bounds)"):
+        gpunn.cuda.synchronize()
+    assert x.grad.shape == (4, 3)
+    assert x.grad.tolist() != []
