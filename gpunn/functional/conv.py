@@ -37,7 +37,7 @@ class Conv(Op, widens=False):
         x, w = ctx.saved_tensors
         dx = None if w is None else ConvInput.apply(dy, w, ctx.size, *ctx.geometry)
         dw = None if x is None else ConvWeight.apply(x, dy, ctx.kernel, *ctx.geometry)
-        db = dy.sum((0, *range(2, dy.data.ndim))) if ctx.needs_input_grad[2] else None
+        db = ConvBias.apply(dy) if ctx.needs_input_grad[2] else None
         return dx, dw, db, None, None, None, None
 
 
@@ -77,6 +77,19 @@ class ConvWeight(Op, widens=False):
         dx = None if dy is None else ConvInput.apply(dy, ddw, ctx.size, *ctx.geometry)
         ddy = None if x is None else Conv.apply(x, ddw, None, *ctx.geometry)
         return dx, ddy, None, None, None, None, None
+
+
+class ConvBias(Op, widens=False):
+    """db of dy."""
+
+    @staticmethod
+    def forward(ctx: Any, dy: Tensor) -> Array:
+        ctx.shape = dy.data.shape
+        return type2backend[type(dy.data)].conv_bias(dy.data)
+
+    @staticmethod
+    def backward(ctx: Any, ddb: Tensor) -> Tensor:
+        return ddb.reshape(-1, *(1 for _ in ctx.shape[2:])).expand(*ctx.shape)
 
 
 def conv1d(

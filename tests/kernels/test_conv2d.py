@@ -134,6 +134,17 @@ def test_backward_weight(cuda: Any, precision: Any, dtype: str, how: str, case: 
     same(cuda, dw, expected, TOLERANCE[dtype if how == "ieee" else how], "dw")
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(3, 5, 7, 9), (2, 3, 1), (5, 2, 40, 45), (9, 3, 17), (4, 1, 5)])
+def test_backward_bias(cuda: Any, dtype: str, shape: tuple[int, ...]):
+    dy = normal(cuda, dtype, *shape)
+    with launcher.recorded() as names:
+        db = cuda.conv_bias(dy)
+    assert "conv2d_backward_bias" in names
+    assert db.dtype == dy.dtype
+    same(cuda, db, Reference.conv_bias(cuda, wide(dy)), TOLERANCE[dtype], "db")
+
+
 @pytest.mark.parametrize("case", ["tiles", "tiles of rows"])
 def test_builds_without_asynchronous_copies(cuda: Any, monkeypatch: Any, case: str):
     """What compute capability 7.5 runs, here on a later one."""

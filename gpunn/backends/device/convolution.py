@@ -23,6 +23,7 @@ from gpunn.backends.reference.convolution import ConvolutionPrimitives
 from gpunn.backends.reference.window import Ints, output_size
 from gpunn.dtype import accumulator
 
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
 _HALVES = [
     *builds(SCALAR=("float16",), TENSOR=(1,), BM=(64, 128), BK=(16,), STAGES=(2,)),
     *builds(SCALAR=("bfloat16",), TENSOR=(1,), BM=(64, 128), BK=(16,), STAGES=(2,), since=80),
@@ -46,8 +47,10 @@ CONV2D_WEIGHT = Source(
     _DOUBLE,
     _HALVES,
 )
+CONV2D_BIAS = Source("conv2d_bias.cu", builds(SCALAR=_FLOATS))
 _PRECISIONS = {"ieee": 0, "tf32": 1, "tf32x3": 3}
 _BLOCKS = 256  # that fill a GPU; a constant, so that sums are the same on all
+_SHARE = 4096  # elements that a block of the bias' gradient should at least add
 _LEAST = 32  # tiles that a block of the weight's gradient should at least add
 
 
@@ -151,6 +154,19 @@ class DeviceConvolution(ConvolutionPrimitives):
         add(grid, (256,), parts, dw, splits, columns, real, dw.size)
         return dw
 
+    def conv_bias(self, dy: Any) -> Any:
+        n, channels, *size = dy.shape
+        plane = math.prod(size)
+        if dy.dtype.name not in _FLOATS or not dy.size or n * plane >= 2**31 - _SHARE:
+            return super().conv_bias(dy)
+        splits = min(ceil_div(2 * _BLOCKS, channels), ceil_div(n * plane, _SHARE))
+        share = ceil_div(n * plane, splits)
+        parts = self.xp.empty((splits, channels), accumulator(dy.dtype))
+        launch = CONV2D_BIAS("conv2d_backward_bias", SCALAR=dy.dtype)
+        dense = self.xp.ascontiguousarray(dy)
+        launch((channels, splits), (256,), dense, parts, n, plane, share)
+        return parts.sum(0).astype(dy.dtype, copy=False)
+
 
 def _is_product(x: Any, weight: Any, axes: Axes | None) -> bool:
     """Whether to leave it to CuPy's matmul: it broadcasts in float32 or better, and is told of TF32
@@ -166,7 +182,7 @@ def _tile(
 ) -> Tile | None:
     """The tile for a product with so many rows; None where the kernels do not cover it."""
     scalar = x.dtype.name
-    if axes is None or scalar not in ("float16", "bfloat16", "float32", "float64"):
+    if axes is None or scalar not in _FLOATS:
         return None
     plane, filters = max(axes.size, axes.out), groups * c * m * axes.taps
     if (

@@ -84,6 +84,12 @@ class ConvolutionPrimitives(ArrayPrimitives):
             dw[(..., *tap)] = xp.matmul(rows, xp.swapaxes(columns, 2, 3)).sum(0)
         return dw.reshape(dy.shape[1], x_.shape[2], *kernel).astype(x.dtype, copy=False)
 
+    def conv_bias(self, dy: Any) -> Any:
+        """db of ``conv``: the sum over images and positions."""
+        axes = (0, *range(2, dy.ndim))
+        wide = dy.astype(accumulator(dy.dtype), copy=False)
+        return self.sum_over(wide, axes).reshape(-1).astype(dy.dtype, copy=False)
+
 
 def _grouped(array: Any, axis: int, groups: int, dtype: Any) -> Any:
     """``array`` in ``dtype`` with the channels of ``axis`` split into (groups, channels)."""
