@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import wrap
+from gpunn.dtype import in_use
 from gpunn.functional.dropout import dropout
 from gpunn.functional.linear import linear
 from gpunn.functional.pad import pad
@@ -17,6 +18,7 @@ from gpunn.ops.common import xp_of
 from gpunn.ops.gathering import masked_fill
 from gpunn.ops.joining import cat, chunk
 from gpunn.ops.matmul import matmul, transposed
+from gpunn.ops.precision import cast_for
 from gpunn.ops.softmax import softmax
 
 if TYPE_CHECKING:
@@ -39,6 +41,10 @@ def scaled_dot_product_attention(
     through, a float is added. A query that sees no key gets 0. ``is_causal``: query i sees the keys
     up to i. ``dropout_p`` applies always. ``enable_gqa``: each key head serves several query heads.
     """
+    if in_use:
+        query, key, value, attn_mask = cast_for(
+            "scaled_dot_product_attention", query, key, value, attn_mask
+        )
     if query.data.ndim < 2 or key.data.ndim < 2 or value.data.ndim < 2:
         dims = ", ".join(str(x.data.ndim) for x in (query, key, value))
         raise RuntimeError(

@@ -12,10 +12,11 @@ import numpy
 
 from gpunn.autograd.variable import Array, Variable
 from gpunn.backends import type2backend
-from gpunn.dtype import FLOATING
+from gpunn.dtype import FLOATING, in_use
 from gpunn.functional.loss import reduced, reduction_of
 from gpunn.ops.common import Op, not_implemented
 from gpunn.ops.pointwise import Masked
+from gpunn.ops.precision import cast_for
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -104,6 +105,8 @@ def ctc_loss(
     before the mean over the batch. ``zero_infinity``: a loss that is infinite (a target longer than
     its frames) and its gradient are 0.
     """
+    if in_use:
+        (log_probs,) = cast_for("ctc_loss", log_probs)
     reduction = reduction_of(None, None, reduction)
     if log_probs.data.dtype.kind not in FLOATING:
         raise not_implemented("ctc_loss", log_probs.data)

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from gpunn.dtype import in_use
 from gpunn.functional.activation import (
     _implicit_dim,
     _need_float,
@@ -20,6 +21,7 @@ from gpunn.ops.common import canonical_dim
 from gpunn.ops.gathering import scatter
 from gpunn.ops.joining import chunk
 from gpunn.ops.pointwise import Masked, abs, expm1, log, sigmoid, tanh
+from gpunn.ops.precision import cast_for
 from gpunn.sampling import rand_like
 
 if TYPE_CHECKING:
@@ -120,6 +122,8 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """x where x > 0, else weight · x, with one weight, or one for each channel (dimension 1)."""
+    if in_use:
+        input, weight = cast_for("prelu", input, weight)
     n, ndim = weight.data.size, input.data.ndim
     if weight.data.ndim > 1:
         raise RuntimeError(

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy
 
+from gpunn.dtype import in_use
 from gpunn.ops.arithmetic import clamp_min
 from gpunn.ops.common import canonical_dim, need_tensor, result_type
+from gpunn.ops.precision import cast_for
 from gpunn.ops.reduction import norm
 from gpunn.ops.shape import expand_as
 
@@ -24,6 +26,8 @@ def pairwise_distance(
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-08) -> Tensor:
     """x1 · x2 / (max(|x1|, eps) max(|x2|, eps)) along ``dim``; both broadcast."""
+    if in_use:
+        x1, x2 = cast_for("cosine_similarity", x1, x2)
     for name, x, position in (("x1", x1, 1), ("x2", x2, 2)):
         need_tensor("cosine_similarity", x, name, position)
     kind = result_type(x1, x2)
@@ -42,12 +46,16 @@ def normalize(
     input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None
 ) -> Tensor:
     """``x / max(|x|_p, eps)`` along ``dim``."""
+    if in_use:
+        (input,) = cast_for("normalize", input)
     y = input / expand_as(clamp_min(norm(input, p, dim, True), eps), input)
     return y if out is None else out.copy_(y)
 
 
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     """The distances between the rows of a matrix: (0, 1), (0, 2), ..., (1, 2), ..."""
+    if in_use:
+        (input,) = cast_for("pdist", input)
     if input.data.ndim != 2:
         raise RuntimeError(f"pdist only supports 2D tensors, got: {input.data.ndim}D")
     if p < 0:

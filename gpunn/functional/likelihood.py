@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from gpunn.dtype import in_use
 from gpunn.functional.loss import need_tensors, reduced, reduction_of
 from gpunn.ops.arithmetic import clamp_min, where
 from gpunn.ops.common import check_all
 from gpunn.ops.pointwise import exp, log, square
+from gpunn.ops.precision import cast_for
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -28,6 +30,8 @@ def poisson_nll_loss(
 
     ``full`` adds Stirling's t log t - t + log(2πt) / 2 where t > 1.
     """
+    if in_use:
+        input, target = cast_for("poisson_nll_loss", input, target)
     need_tensors("poisson_nll_loss", input, target)
     reduction = reduction_of(size_average, reduce, reduction)
     loss = exp(input) - target * input if log_input else input - target * log(input + eps)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.grad_mode import is_grad_enabled
+from gpunn.dtype import in_use
 from gpunn.functional.activation import logsigmoid
 from gpunn.functional.distance import pairwise_distance
 from gpunn.functional.linear import one_hot
@@ -13,6 +14,7 @@ from gpunn.functional.loss import need_tensors, reduced, reduction_of
 from gpunn.ops.arithmetic import clamp_min, minimum, where
 from gpunn.ops.gathering import gather
 from gpunn.ops.pointwise import Masked, exp, log1p, sqrt
+from gpunn.ops.precision import cast_for
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -35,6 +37,8 @@ def hinge_embedding_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """x where the target is 1, max(0, margin - x) where it is -1."""
+    if in_use:
+        input, target = cast_for("hinge_embedding_loss", input, target)
     need_tensors("hinge_embedding_loss", input, target)
     far = where(target != 1, clamp_min(margin - input, 0), input * 0)
     near = where(target != -1, input, input * 0)
@@ -49,6 +53,8 @@ def soft_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """log(1 + exp(-target x)), targets being 1 or -1."""
+    if in_use:
+        input, target = cast_for("soft_margin_loss", input, target)
     need_tensors("soft_margin_loss", input, target)
     reduction = reduction_of(size_average, reduce, reduction)
     _constant("soft_margin_loss", "target", target)
@@ -65,6 +71,8 @@ def margin_ranking_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """max(0, -target (x1 - x2) + margin): the target 1 ranks x1 higher, -1 x2."""
+    if in_use:
+        input1, input2, target = cast_for("margin_ranking_loss", input1, input2, target)
     if not input1.data.ndim == input2.data.ndim == target.data.ndim:
         raise RuntimeError(
             "margin_ranking_loss : All input tensors should have same dimension but got sizes: "
@@ -87,6 +95,8 @@ def cosine_embedding_loss(
 
     Vectors ``(D)`` with a 0-d target, or ``(N, D)`` with ``(N)``.
     """
+    if in_use:
+        input1, input2, target = cast_for("cosine_embedding_loss", input1, input2, target)
     if target.data.ndim not in (0, 1):
         raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
     if target.data.ndim + 1 != input1.data.ndim or input2.data.ndim != input1.data.ndim:
@@ -114,6 +124,8 @@ def multi_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """Σ_j≠t weight[t] max(0, margin - x[t] + x[j])^p / C of scores (N, C) or (C), classes t."""
+    if in_use:
+        input, target, weight = cast_for("multi_margin_loss", input, target, weight)
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
     if weight is not None:
@@ -155,6 +167,8 @@ def multilabel_margin_loss(
 
     Scores and targets (int64) ``(N, C)`` or ``(C)``.
     """
+    if in_use:
+        input, target = cast_for("multilabel_margin_loss", input, target)
     if input.data.shape != target.data.shape:
         raise RuntimeError(
             f"inconsistent target size: {list(target.data.shape)} for input of size: "
@@ -206,6 +220,8 @@ def triplet_margin_loss(
 
     ``swap``: the negative's distance is the lesser of those from anchor and from positive.
     """
+    if in_use:
+        anchor, positive, negative = cast_for("triplet_margin_loss", anchor, positive, negative)
 
     def distance(a: Tensor, b: Tensor) -> Tensor:
         return pairwise_distance(a, b, p, eps)

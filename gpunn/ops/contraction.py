@@ -13,13 +13,18 @@ from gpunn.ops.common import broadcast_shapes, canonical_dim, canonical_dims
 from gpunn.ops.joining import roll
 from gpunn.ops.matmul import bmm, dot, matmul, mv, outer
 from gpunn.ops.precision import cast_for
-from gpunn.ops.reduction import norm, sum
+from gpunn.ops.reduction import Sum, norm
 from gpunn.ops.shape import diagonal, expand, movedim, permute, reshape, unsqueeze
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 vdot, ger = dot, outer
+
+
+def _sum(x: Tensor, dims: int | Sequence[int], keepdim: bool = False) -> Tensor:
+    """The sum in the dtype of ``x``, also where autocast would have ``sum`` in float32."""
+    return Sum.apply(x, canonical_dims(dims, x.data.ndim), keepdim)
 
 
 def _plus(input: Tensor, product: Tensor, beta: float, alpha: float) -> Tensor:
@@ -69,7 +74,7 @@ def addbmm(
     """``beta * input + alpha * Σ batch1 @ batch2``, the sum over the batch."""
     if in_use:
         input, batch1, batch2 = cast_for("addbmm", input, batch1, batch2)
-    return _plus(input, sum(bmm(batch1, batch2), 0), beta, alpha)
+    return _plus(input, _sum(bmm(batch1, batch2), 0), beta, alpha)
 
 
 @extended
@@ -120,9 +125,9 @@ def tensordot(
                 f"second has size {m} in dim {j}"
             )
         if n == 1 < m:
-            b = sum(b, j, True)
+            b = _sum(b, j, True)
         elif m == 1 < n:
-            a = sum(a, i, True)
+            a = _sum(a, i, True)
     free_a = [d for d in range(a.data.ndim) if d not in summed_a]
     free_b = [d for d in range(b.data.ndim) if d not in summed_b]
     size = math.prod(a.data.shape[d] for d in summed_a)
@@ -231,7 +236,7 @@ def einsum(equation: str, *operands: Any) -> Tensor:
         result, labels = _contract(result, labels, other, others, needed)
     gone = [d for d, label in enumerate(labels) if label not in output]
     if gone:
-        result = sum(result, gone)
+        result = _sum(result, gone)
         labels = [label for label in labels if label in output]
     return permute(result, *[labels.index(label) for label in output]) if labels else result
 
@@ -367,4 +372,4 @@ def _summed(x: Tensor, labels: list[str], needed: set[str]) -> tuple[Tensor, lis
     gone = [d for d, label in enumerate(labels) if label not in needed]
     if not gone:
         return x, labels
-    return sum(x, gone), [label for label in labels if label in needed]
+    return _sum(x, gone), [label for label in labels if label in needed]

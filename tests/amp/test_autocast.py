@@ -24,6 +24,34 @@ CALLS: dict[str, Any] = {
     "mv": lambda t, x: t.mv(x.m, x.v),
     "dot": lambda t, x: t.dot(x.v, x.v),
     "addmm": lambda t, x: t.addmm(x.m, x.m, x.m),
+    "addmv": lambda t, x: t.addmv(x.v, x.m, x.v),
+    "addr": lambda t, x: t.addr(x.m, x.v, x.v),
+    "baddbmm": lambda t, x: t.baddbmm(x.b, x.b, x.b),
+    "addbmm": lambda t, x: t.addbmm(x.m, x.b, x.b),
+    "einsum": lambda t, x: t.einsum("ij,jk->ik", x.m, x.m),
+    "conv_transpose2d": lambda t, x: t.nn.functional.conv_transpose2d(x.i, x.i[0, :, None]),
+    "prelu": lambda t, x: t.nn.functional.prelu(x.m, x.v),
+    "attention": lambda t, x: t.nn.functional.scaled_dot_product_attention(x.b, x.b, x.b),
+    "addcmul": lambda t, x: t.addcmul(x.m, x.m, x.m),
+    "cdist": lambda t, x: t.cdist(x.m, x.m),
+    "dist": lambda t, x: t.dist(x.m, x.m),
+    "renorm": lambda t, x: t.renorm(x.m, 2, 0, 1.0),
+    "cosine_similarity": lambda t, x: t.nn.functional.cosine_similarity(x.m, x.m),
+    "poisson_nll_loss": lambda t, x: t.nn.functional.poisson_nll_loss(x.m, x.m),
+    "hinge_embedding_loss": lambda t, x: t.nn.functional.hinge_embedding_loss(
+        x.m, t.ones_like(x.m)
+    ),
+    "soft_margin_loss": lambda t, x: t.nn.functional.soft_margin_loss(x.m, t.ones_like(x.m)),
+    "margin_ranking_loss": lambda t, x: t.nn.functional.margin_ranking_loss(
+        x.m, x.m, t.ones_like(x.m)
+    ),
+    "cosine_embedding_loss": lambda t, x: t.nn.functional.cosine_embedding_loss(
+        x.m, x.m, t.ones_like(x.v)
+    ),
+    "multi_margin_loss": lambda t, x: t.nn.functional.multi_margin_loss(
+        x.m, t.zeros_like(x.v, dtype=t.int64)
+    ),
+    "triplet_margin_loss": lambda t, x: t.nn.functional.triplet_margin_loss(x.m, x.m, x.m),
     "linear": lambda t, x: t.nn.functional.linear(x.m, x.m, x.v),
     "conv2d": lambda t, x: t.nn.functional.conv2d(x.i, x.i[:, :, :3, :3]),
     "outer": lambda t, x: t.outer(x.v, x.v),
@@ -65,13 +93,28 @@ CALLS: dict[str, Any] = {
     ),
 }
 # Inside a CUDA region, of float32 and of float16: PyTorch's documented lists.
-LOWER = {"matmul", "mm", "bmm", "mv", "addmm", "linear", "conv2d"}
+LOWER = {
+    *(
+        "matmul",
+        "mm",
+        "bmm",
+        "mv",
+        "addmm",
+        "addmv",
+        "addr",
+        "baddbmm",
+        "addbmm",
+        "einsum",
+        "linear",
+    ),
+    *("conv2d", "conv_transpose2d", "prelu", "attention"),
+}
 FLOAT32 = (
     set(CALLS)
     - LOWER
     - {
         *("dot", "outer", "add", "mul", "tanh", "relu", "sum(dtype)", "mean", "var", "batch_norm"),
-        *("max_pool2d", "gelu", "cat"),
+        *("max_pool2d", "gelu", "cat", "addcmul"),
     }
 )
 
