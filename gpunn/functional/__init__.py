@@ -48,6 +48,7 @@ from gpunn.functional.dropout import (
     dropout3d,
     feature_alpha_dropout,
 )
+from gpunn.functional.image import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
 from gpunn.functional.likelihood import gaussian_nll_loss, poisson_nll_loss
 from gpunn.functional.linear import embedding, linear, one_hot
 from gpunn.functional.loss import (
@@ -75,8 +76,10 @@ from gpunn.functional.pad import pad
 from gpunn.functional.pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
     adaptive_max_pool1d,
     adaptive_max_pool2d,
+    adaptive_max_pool3d,
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,
@@ -84,13 +87,17 @@ from gpunn.functional.pooling import (
     max_pool2d,
     max_pool3d,
 )
+from gpunn.functional.resample import affine_grid, grid_sample, interpolate
 from gpunn.ops.pointwise import sigmoid, tanh
 
 __all__ = [
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+    "affine_grid",
     "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
@@ -99,6 +106,7 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "channel_shuffle",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -116,9 +124,11 @@ __all__ = [
     "elu",
     "embedding",
     "feature_alpha_dropout",
+    "fold",
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "gumbel_softmax",
     "hardshrink",
@@ -128,6 +138,7 @@ __all__ = [
     "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -151,6 +162,8 @@ __all__ = [
     "pad",
     "pairwise_distance",
     "pdist",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poisson_nll_loss",
     "prelu",
     "relu",
@@ -172,4 +185,5 @@ __all__ = [
     "threshold",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
+    "unfold",
 ]

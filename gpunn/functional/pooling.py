@@ -227,6 +227,13 @@ def adaptive_max_pool2d(
     return _adaptive_max_pool(2, input, output_size, return_indices)
 
 
+def adaptive_max_pool3d(
+    input: Tensor, output_size: OutputSize, return_indices: bool = False
+) -> Any:
+    """``adaptive_max_pool2d`` in three dimensions: ``(N, C, D, H, W)``."""
+    return _adaptive_max_pool(3, input, output_size, return_indices)
+
+
 def _adaptive_max_pool(n: int, x: Tensor, output_size: OutputSize, return_indices: bool) -> Any:
     out = adaptive_size(n, f"adaptive_max_pool{n}d", x, output_size)
     y, indices = AdaptiveMaxPool.apply(x, out)
@@ -317,6 +324,11 @@ def adaptive_avg_pool2d(input: Tensor, output_size: OutputSize) -> Tensor:
     NotImplementedError for integers. As ``torch.nn.functional.adaptive_avg_pool2d``.
     """
     return _adaptive_avg_pool(2, input, output_size)
+
+
+def adaptive_avg_pool3d(input: Tensor, output_size: OutputSize) -> Tensor:
+    """``adaptive_avg_pool2d`` in three dimensions: ``(N, C, D, H, W)``."""
+    return _adaptive_avg_pool(3, input, output_size)
 
 
 def _adaptive_avg_pool(n: int, x: Tensor, output_size: OutputSize) -> Tensor:

@@ -165,6 +165,12 @@ class AdaptiveAvgPool2d(_AdaptiveAvgPool):
     _pool = staticmethod(F.adaptive_avg_pool2d)
 
 
+class AdaptiveAvgPool3d(_AdaptiveAvgPool):
+    """``functional.adaptive_avg_pool3d``: ``(N, C, D, H, W) -> (N, C, *output_size)``."""
+
+    _pool = staticmethod(F.adaptive_avg_pool3d)
+
+
 class _AdaptiveMaxPool(Module):
     _pool: ClassVar[Callable[..., Any]]
 
@@ -189,3 +195,9 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPool):
     """``functional.adaptive_max_pool2d``: ``(N, C, H, W) -> (N, C, *output_size)``."""
 
     _pool = staticmethod(F.adaptive_max_pool2d)
+
+
+class AdaptiveMaxPool3d(_AdaptiveMaxPool):
+    """``functional.adaptive_max_pool3d``: ``(N, C, D, H, W) -> (N, C, *output_size)``."""
+
+    _pool = staticmethod(F.adaptive_max_pool3d)

@@ -8,14 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conformance import functional_calls, tensor_calls
+from conformance import functional_calls, image_calls, tensor_calls
 from conformance.calls import disagreement
 
 import gpunn
 
 CALLS = {
     **tensor_calls.CALLS,
-    **{f"nn.functional.{name}": calls for name, calls in functional_calls.CALLS.items()},
+    **{
+        f"nn.functional.{name}": calls
+        for table in (functional_calls.CALLS, image_calls.CALLS)
+        for name, calls in table.items()
+    },
 }
 
 

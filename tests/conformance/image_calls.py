@@ -1,0 +1,160 @@
+"""Calls for the names of ``torch.nn.functional`` that see images, and for normalization."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from conformance.calls import Call, call
+from conformance.tensor_calls import F16, F32, I64, array, strided
+
+CALLS: dict[str, list[Call]] = {}
+
+
+def _add(names: str, calls: list[Call]) -> None:
+    for name in names.split():
+        CALLS.setdefault(name, []).extend(calls)
+
+
+def _images(*sizes: int) -> list[Any]:
+    """Of these sizes: contiguous, strided, narrow, of integers."""
+    return [array(*sizes), strided(*sizes), array(*sizes, dtype=F32), array(*sizes, dtype=I64)]
+
+
+_add("pixel_shuffle", [call(x, 2) for x in [*_images(2, 8, 3, 2), array(8, 1, 1)]])
+_add(
+    "pixel_shuffle", [call(array(1, 6, 2, 2), 2), call(array(4, 2), 2), call(array(1, 4, 2, 2), 0)]
+)
+_add(
+    "pixel_unshuffle",
+    [call(x, 2) for x in [*_images(2, 3, 4, 6), array(1, 2, 2)]],
+)
+_add(
+    "pixel_unshuffle",
+    [call(array(1, 1, 3, 2), 2), call(array(1, 1, 2, 3), 2), call(array(2, 2), 2)],
+)
+_add(
+    "channel_shuffle", [call(x, 2) for x in [*_images(2, 4, 3, 2), array(1, 6, 2), array(0, 4, 1)]]
+)
+_add("channel_shuffle", [call(array(1, 5, 2), 2), call(array(4, 4), 2), call(array(1, 4, 2), 0)])
+X = array(2, 3, 6, 7)
+_add(
+    "unfold",
+    [
+        call(X, 2),
+        call(X, (3, 2), dilation=2),
+        call(X, 3, padding=1, stride=2),
+        call(strided(2, 3, 6, 7), (2, 3)),
+        call(array(3, 6, 7), 2),
+        call(array(0, 3, 6, 7), 2),
+        call(array(1, 2, 4, 4, dtype=F32), 2, 1, (1, 0), (2, 1)),
+        call(X, 9),
+        call(X, 0),
+        call(X, 2, padding=-1),
+        call(array(1, 2, 4, 4, dtype=F16), 2),
+    ],
+)
+_add(
+    "fold",
+    [
+        call(array(2, 12, 9), 4, 2),
+        call(array(2, 12, 4), (4, 4), 2, stride=2),
+        call(array(2, 8, 6), (3, 4), 2),
+        call(array(8, 6), (3, 4), 2),
+        call(strided(2, 12, 9), 4, 2),
+        call(array(2, 9, 16), 4, 3, padding=1),
+        call(array(2, 4, 4), 4, 2, dilation=2),
+        call(array(2, 12, 8), 4, 2),
+        call(array(2, 11, 9), 4, 2),
+        call(array(4), 4, 2),
+        call(array(0, 4, 9), 4, 2),
+        call(array(2, 4, 9, dtype=F32), 4, 2),
+    ],
+)
+MODES = {
+    1: ("nearest", "nearest-exact", "area", "linear"),
+    2: ("nearest", "nearest-exact", "area", "bilinear", "bicubic"),
+    3: ("nearest", "nearest-exact", "area", "trilinear"),
+}
+for n, modes in MODES.items():
+    x = array(2, 3, *(5, 6, 4)[:n])
+    for mode in modes:
+        _add(
+            "interpolate",
+            [
+                call(x, size=(7, 9, 3)[:n], mode=mode),
+                call(x, size=(3, 2, 8)[:n], mode=mode),
+                call(x, size=4, mode=mode),
+                call(x, scale_factor=2, mode=mode),
+                call(x, scale_factor=1.5, mode=mode),
+                call(x, scale_factor=(0.5, 2.0, 1.7)[:n], mode=mode, recompute_scale_factor=True),
+                call(np.moveaxis(array(3, *(5, 6, 4)[:n], 2), -1, 0), size=3, mode=mode),
+                call(x.astype(F32), scale_factor=3, mode=mode),
+            ],
+        )
+        if mode not in ("nearest", "nearest-exact", "area"):
+            _add("interpolate", [call(x, size=s, mode=mode, align_corners=True) for s in (7, 3, 1)])
+_add(
+    "interpolate",
+    [
+        call(X),
+        call(X, size=3, scale_factor=2),
+        call(X, size=(3, 3, 3)),
+        call(X, size=0),
+        call(X, size=3, align_corners=True),
+        call(X, size=3, mode="odd"),
+        call(X, size=3, mode="linear"),
+        call(array(3, 4), size=3),
+        call(X, size=3, recompute_scale_factor=True),
+        call(X, scale_factor=(1.0,)),
+    ],
+)
+GRID = array(2, 4, 5, 2, low=-1.3, high=1.3, seed=1)
+for mode in ("bilinear", "nearest", "bicubic"):
+    for padding in ("zeros", "border", "reflection"):
+        _add("grid_sample", [call(X, GRID, mode, padding, a) for a in (True, False)])
+CUBE, POINTS = array(2, 3, 4, 3, 5), array(2, 2, 3, 2, 3, low=-1.3, high=1.3, seed=2)
+for mode in ("bilinear", "nearest"):
+    for padding in ("zeros", "border", "reflection"):
+        _add("grid_sample", [call(CUBE, POINTS, mode, padding, align_corners=False)])
+_add(
+    "grid_sample",
+    [
+        call(strided(2, 3, 6, 7), GRID),
+        call(X.astype(F32), GRID.astype(F32)),
+        call(X, GRID, "odd"),
+        call(X, GRID, padding_mode="odd"),
+        call(X, GRID[:1]),
+        call(X, array(2, 4, 5, 3)),
+        call(X, POINTS),
+        call(CUBE, POINTS, "bicubic"),
+        call(array(2, 3, 0, 4), GRID),
+    ],
+)
+THETA = array(2, 2, 3)
+_add("affine_grid", [call(THETA, (2, 3, 4, 5), align_corners=a) for a in (True, False, None)])
+_add("affine_grid", [call(array(2, 3, 4), (2, 1, 3, 4, 5), align_corners=a) for a in (True, False)])
+_add(
+    "affine_grid",
+    [
+        call(THETA.astype(F32), (2, 3, 1, 5), align_corners=False),
+        call(THETA, (2, 3, 4)),
+        call(array(2, 2, 2), (2, 3, 4, 5)),
+        call(strided(2, 2, 3), (2, 1, 3, 3)),
+        call(array(2, 2, 3, dtype=I64), (2, 3, 4, 5)),
+        call(THETA, (2, 3, 0, 5)),
+    ],
+)
+_add(
+    "adaptive_avg_pool3d adaptive_max_pool3d",
+    [
+        call(CUBE, 2),
+        call(CUBE, (2, 1, 3)),
+        call(CUBE, (None, 2, 2)),
+        call(array(3, 4, 3, 5), 2),
+        call(array(0, 2, 4, 3, 5), 2),
+        call(strided(2, 3, 4, 3, 5), (3, 2, 2)),
+        call(CUBE.astype(F32), (4, 3, 5)),
+        call(array(4, 3), 2),
+    ],
+)
