@@ -182,8 +182,8 @@ def _geometry(name: str, *values: Any) -> list[tuple[int, ...]]:
             )
         if what != "padding" and min(pair) <= 0:
             raise RuntimeError(
-                f"{what.replace('_', ' ')} should be greater than zero, but got {short}_height: {pair[0]} "
-                f"{short}_width: {pair[1]}"
+                f"{what.replace('_', ' ')} should be greater than zero, but got {short}_height: "
+                f"{pair[0]} {short}_width: {pair[1]}"
             )
         found.append(pair)
     return found

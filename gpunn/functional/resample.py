@@ -98,8 +98,8 @@ def _each(value: Any, n: int, name: str) -> list[Any]:
     given = list(ntuple(value, n))
     if len(given) != n:
         raise ValueError(
-            f"Input and {'output' if name == 'size' else name} must have the same number of spatial dimensions, but got input with "
-            f"spatial dimensions of {n} and {name} of {given}. Please provide input tensor in "
+            f"Input and {'output' if name == 'size' else name} must have the same number of "
+            f"spatial dimensions, but got input with spatial dimensions of {n} and {name} of {given}. Please provide input tensor in "
             "(N, C, d1, d2, ...,dK) format and output size in (o1, o2, ...,oK) format."
         )
     return given
