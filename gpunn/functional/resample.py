@@ -99,8 +99,8 @@ def _each(value: Any, n: int, name: str) -> list[Any]:
     if len(given) != n:
         raise ValueError(
             f"Input and {'output' if name == 'size' else name} must have the same number of "
-            f"spatial dimensions, but got input with spatial dimensions of {n} and {name} of {given}. "
-            "Please provide input tensor in "
+            f"spatial dimensions, but got input with spatial dimensions of {n} and {name} of "
+            f"{given}. Please provide input tensor in "
             "(N, C, d1, d2, ...,dK) format and output size in (o1, o2, ...,oK) format."
         )
     return given
