@@ -153,6 +153,11 @@ class Values(Variable):
             return self._data.ctypes.data
         return self._data.data.ptr
 
+    def record_stream(self, s: Any) -> None:
+        """Keep this CUDA tensor's memory until work that stream ``s`` has when it is dropped is
+        done: for a tensor that was made on another stream than ``s``."""
+        type2backend[type(self._data)].record_stream(self._data, s._handle)
+
     def is_contiguous(self, memory_format: Any = contiguous_format) -> bool:
         """Whether elements lie in memory in that order (row by row) without gaps."""
         array = self._data

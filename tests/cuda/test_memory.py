@@ -154,3 +154,45 @@ def test_other_failures_stay_what_they_are(cuda: Backend):
         pytest.raises(ZeroDivisionError),
     ):
         gpunn.zeros(4, device="cuda")
+
+
+def test_memory_that_another_stream_reads_is_not_given_out(pooled: Any, cuda: Backend):
+    del pooled
+
+    class Stream:
+        device_id = 0
+        done = False
+
+        def record(self, event: Any) -> Stream:
+            return self
+
+    from gpunn.backends.device import memory
+
+    x = gpunn.ones(KIB, device="cuda")
+    address, stream = x.data_ptr(), Stream()
+    memory.used_by(x[3:].data, stream)
+    del x
+    others = [gpunn.zeros(KIB, device="cuda") for _ in range(3)]
+    assert address not in [other.data_ptr() for other in others]
+    stream.done = True
+    others.append(gpunn.zeros(KIB, device="cuda"))
+    assert others[-1].data_ptr() == address
+    assert cuda.name == "cuda"
+
+
+def test_record_stream(pooled: Any):
+    del pooled
+    side = gpunn.cuda.Stream()
+    x = gpunn.ones(KIB, device="cuda")
+    side.wait_stream(gpunn.cuda.current_stream())
+    with gpunn.cuda.stream(side):
+        y = x * 2
+    x.record_stream(side)
+    del x
+    z = gpunn.zeros(KIB, device="cuda")
+    gpunn.cuda.current_stream().wait_stream(side)
+    assert (y + z).sum().item() == 2 * KIB
+    with pytest.raises(
+        RuntimeError, match=r"record_stream\(\) is for CUDA tensors, but got one on cpu"
+    ):
+        gpunn.ones(2).record_stream(side)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import cupy
 import numpy
 
-from gpunn.backends.device import pinned
+from gpunn.backends.device import memory, pinned
 from gpunn.backends.device.graphs import capturing, refuse
 from gpunn.backends.device.indices import Reading, report
 from gpunn.backends.reference.array import ArrayPrimitives
@@ -82,6 +82,9 @@ class DeviceArray(ArrayPrimitives):
         with self.beside(array):
             there.wait_event(copied)
         return copy
+
+    def record_stream(self, array: Any, stream: Any) -> None:
+        memory.used_by(array, stream)
 
     def capturing(self) -> bool:
         return capturing() is not None

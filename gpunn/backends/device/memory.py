@@ -65,16 +65,41 @@ usage: defaultdict[int, Usage] = defaultdict(Usage)  # by device
 class _Block:
     """Owns memory, and the pool that it is from; uncounts it when it dies."""
 
-    __slots__ = ("bytes", "count", "owned", "size")
+    __slots__ = ("bytes", "count", "owned", "size", "streams")
 
     def __init__(self, owned: Any, size: int, bytes: Counter, count: Counter) -> None:
         self.owned, self.size, self.bytes, self.count = owned, size, bytes, count
+        self.streams: tuple[Any, ...] = ()  # that use it, beside the one it was allocated on
         bytes.add(size)
         count.add(1)
 
     def __del__(self) -> None:
         self.bytes.current -= self.size
         self.count.current -= 1
+        if self.streams:
+            _in_use.append(([_end_of(stream) for stream in self.streams], self.owned))
+
+
+# Memory that nobody has any more, but whose streams may still work on it: an event at the end of
+# each one's work.
+_in_use: list[tuple[list[Any], Any]] = []
+
+
+def _end_of(stream: Any) -> Any:
+    with cupy.cuda.Device(stream.device_id if stream.device_id >= 0 else None):
+        return stream.record(cupy.cuda.Event(disable_timing=True))
+
+
+def _let_go() -> None:
+    """Give back what no stream works on any more."""
+    _in_use[:] = [(events, owned) for events, owned in _in_use if not all(e.done for e in events)]
+
+
+def used_by(array: Any, stream: Any) -> None:
+    """Give the memory out again only after the work that ``stream`` has when the array is freed."""
+    block = getattr(array.data.mem, "_owner", None)
+    if isinstance(block, _Block):
+        block.streams = (*block.streams, stream)
 
 
 def _counted(pointer: Any, owner: Any, bytes: Counter, count: Counter) -> Any:
@@ -97,6 +122,8 @@ def allocator(source: Callable[[int], Any], owner: object = None) -> Callable[[i
     """
 
     def allocate(size: int) -> Any:
+        if _in_use:
+            _let_go()
         try:
             pointer = source(size)
         except Exception as error:

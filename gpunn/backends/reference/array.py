@@ -72,6 +72,13 @@ class ArrayPrimitives:
     def synchronize(self) -> None:
         """Wait until all work is done."""
 
+    def record_stream(self, array: Any, stream: Any) -> None:
+        """Keep the memory until the work of ``stream``, at the time the array is dropped, is done.
+
+        Only devices have streams: RuntimeError.
+        """
+        raise RuntimeError(f"record_stream() is for CUDA tensors, but got one on {self.name}")
+
     def capturing(self) -> bool:
         """Whether work is captured in a CUDA graph, and not done."""
         return False
