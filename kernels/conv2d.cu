@@ -43,7 +43,8 @@
 //
 // and one barrier, one branch; no spills, 255 registers at most: two blocks of 128 threads.
 //
-// Limits: filters of 15 x 16, 2^31 - 128 pixels, 2^31 weights, 4 GiB an image.
+// Limits: filters of 15 x 16, 2^31 - 128 pixels, 2^31 weights; an image of a group and its padding
+// within 4 GiB.
 #include "conv2d.cuh"
 
 constexpr int DEPTH = BK * PAIR;                                // k in a tile

@@ -33,7 +33,7 @@
 //
 // and one barrier; no spills, 255 registers at most: two blocks of 128 threads.
 //
-// Limits: as conv2d.cu's, and 2 GiB a channel of x.
+// Limits: as conv2d.cu's; a channel of x and its padding within 2 GiB.
 #define TRANSPOSED 1
 #include "conv2d.cuh"
 

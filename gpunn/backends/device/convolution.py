@@ -184,14 +184,16 @@ def _tile(
     scalar = x.dtype.name
     if axes is None or scalar not in _FLOATS:
         return None
+    h, w = axes
     plane, filters = max(axes.size, axes.out), groups * c * m * axes.taps
+    rows_of_all = max(c, m) * max(h.size, h.out) + h.span
     if (
         not 0 < n * plane < 2**31 - COLUMNS
         or not 0 < filters < 2**31
-        or groups * max(c, m) * plane * x.itemsize >= 2**32
-        or plane * x.itemsize >= 2**31
-        or axes.h.taps > 15
-        or axes.w.taps > 16
+        or rows_of_all * w.span * x.itemsize >= 2**32
+        or h.span * w.span * x.itemsize >= 2**31
+        or h.taps > 15
+        or w.taps > 16
         or groups > 65535
     ):
         return None
@@ -213,7 +215,12 @@ def _tile(
 
 
 def _capability() -> int:
-    return int(cupy.cuda.Device().compute_capability)
+    return _capability_of(cupy.cuda.runtime.getDevice())
+
+
+@functools.cache
+def _capability_of(device: int) -> int:
+    return int(cupy.cuda.Device(device).compute_capability)
 
 
 class _Work(NamedTuple):

@@ -72,6 +72,11 @@ class Axis(NamedTuple):
     first: int = 0  # tap t is the filter's element first + t * every
     every: int = 1
 
+    @property
+    def span(self) -> int:
+        """More than any distance between two places that an output sees, or misses in padding."""
+        return self.size + self.out * self.stride + self.taps * self.step
+
     def phase(self, start: int) -> Axis:
         """Inputs start, start + stride, ... as outputs of a convolution of this one's outputs.
 
