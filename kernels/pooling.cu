@@ -14,6 +14,7 @@
 //               across planes: the block copies it to shared memory, 16 bytes at a time.
 //   WIDTH = 1   Threads read what they need where it is: long rows, views that begin anywhere.
 //   LANES = 32  A warp makes an output, for forward windows that share little; else a thread.
+//   Backward, a band's rows and columns are looked up first, once each: which windows hold them.
 //
 // Bytes per element of x, for windows of 2 x 2 with stride 2 in float32: max 4 + (4 + 4) / 4 = 6
 // forward and 6 backward, avg 5 and 5, which is the least possible. With WIDTH > 1 windows that
@@ -93,6 +94,18 @@ __device__ __forceinline__ Place place(int i, Divisor rows, Divisor columns) {
     return {plane, line - plane * rows.value, i - line * columns.value};
 }
 
+// What all elements of a row of x have in common: h * W, the windows (rows of y) that may hold
+// them, and where the plane of y begins.
+struct Row {
+    int own, first, last, plane;
+};
+
+// The row of x that is the line-th of all planes.
+__device__ __forceinline__ Row row_of(int line, const Line& h, const Line& w) {
+    const int plane = quotient(line, h.size), row = line - plane * h.size.value;
+    return {row * w.size.value, h.first(row), h.last(row), plane * h.out.value * w.out.value};
+}
+
 // Call visit(place in the plane) for this thread's elements of window (p, q), in row-major order.
 template <typename Visit>
 __device__ __forceinline__ void each(int p, int q, const Line& h, const Line& w, Visit visit) {
@@ -155,6 +168,15 @@ __device__ __forceinline__ int fetch_holders(const T* __restrict__ y, int begin,
     const int last = bottom.plane * h.out.value + h.last(bottom.row);
     return fetch(y, first * w.out.value, last * w.out.value, n, tile);
 }
+
+// Rows and columns (their windows: from x to before y) of a band.
+__device__ __forceinline__ void tabulate(int begin, int end, const Line& h, const Line& w,
+                                         Row* rows, int2* columns) {
+    const int top = quotient(begin, w.size), bottom = quotient(end - 1, w.size);
+    for (int r = top + threadIdx.x; r <= bottom; r += THREADS) rows[r - top] = row_of(r, h, w);
+    for (int c = threadIdx.x; c < w.size.value; c += THREADS)
+        columns[c] = make_int2(w.first(c), w.last(c));
+}
 #endif
 
 // n elements of x; found may be null. The first of equal maxima; a NaN is larger than all, and the
@@ -197,7 +219,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     }
 }
 
-// n elements of dy and found. `room`: elements of dy's tile, which found's follows.
+// n elements of dy and found. `room`: elements of dy's tile, which found's follows; then come as
+// many Rows as the band has, and a pair for each column.
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     max_pool2d_backward(const SCALAR* __restrict__ dy, const int* __restrict__ found,
                         SCALAR* __restrict__ dx, int n, int inputs, int band, int room, Line h,
@@ -206,9 +229,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 #if WIDTH > 1
     SCALAR* gradient = (SCALAR*)memory;
     int* winner = (int*)(gradient + room);
+    Row* rows = (Row*)(winner + room);
+    int2* columns = (int2*)(rows + quotient(band, w.size));
     const int origin = fetch_holders(dy, begin, end, n, h, w, gradient);
     const int winners = fetch_holders(found, begin, end, n, h, w, winner) - origin;
+    tabulate(begin, end, h, w, rows, columns);
     __syncthreads();
+    const int top = quotient(begin, w.size);
 #else
     const SCALAR* __restrict__ gradient = dy;
     const int* __restrict__ winner = found;
@@ -216,16 +243,21 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 #endif
     for (int i = (begin & -THREADS) + threadIdx.x; i < end; i += THREADS) {
         if (i < begin) continue;
-        const Place o = place(i, h.size, w.size);
-        const int plane = origin + o.plane * h.out.value * w.out.value;
-        const int own = o.row * w.size.value + o.column;
-        const int bottom = h.last(o.row), left = w.first(o.column), right = w.last(o.column);
+        const int line = quotient(i, w.size), column = i - line * w.size.value;
+#if WIDTH > 1
+        const Row row = rows[line - top];
+        const int2 reach = columns[column];
+#else
+        const Row row = row_of(line, h, w);
+        const int2 reach = make_int2(w.first(column), w.last(column));
+#endif
+        const int own = row.own + column;
         ACCUM sum = 0;
 #pragma unroll 1
-        for (int p = h.first(o.row); p < bottom; ++p)
+        for (int p = row.first; p < row.last; ++p)
 #pragma unroll 1
-            for (int q = left; q < right; ++q) {
-                const int k = plane + p * w.out.value + q;
+            for (int q = reach.x; q < reach.y; ++q) {
+                const int k = origin + row.plane + p * w.out.value + q;
                 if (winner[k + winners] == own) sum += ACCUM(gradient[k]);
             }
         dx[i] = SCALAR(sum);
@@ -260,32 +292,41 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     }
 }
 
-// n elements of dy.
+// n elements of dy; `room` as above.
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     avg_pool2d_backward(const SCALAR* __restrict__ dy, SCALAR* __restrict__ dx, int n, int inputs,
-                        int band, int divisor, bool padded, Line h, Line w) {
+                        int band, int room, int divisor, bool padded, Line h, Line w) {
     const int begin = blockIdx.x * band, end = min(begin + band, inputs);
 #if WIDTH > 1
     SCALAR* gradient = (SCALAR*)memory;
+    Row* rows = (Row*)(gradient + room);
+    int2* columns = (int2*)(rows + quotient(band, w.size));
     const int origin = fetch_holders(dy, begin, end, n, h, w, gradient);
+    tabulate(begin, end, h, w, rows, columns);
     __syncthreads();
+    const int top = quotient(begin, w.size);
 #else
     const SCALAR* __restrict__ gradient = dy;
     const int origin = 0;
 #endif
     for (int i = (begin & -THREADS) + threadIdx.x; i < end; i += THREADS) {
         if (i < begin) continue;
-        const Place o = place(i, h.size, w.size);
-        const int plane = origin + o.plane * h.out.value * w.out.value;
-        const int bottom = h.last(o.row), left = w.first(o.column), right = w.last(o.column);
+        const int line = quotient(i, w.size), column = i - line * w.size.value;
+#if WIDTH > 1
+        const Row row = rows[line - top];
+        const int2 reach = columns[column];
+#else
+        const Row row = row_of(line, h, w);
+        const int2 reach = make_int2(w.first(column), w.last(column));
+#endif
         ACCUM sum = 0;
 #pragma unroll 1
-        for (int p = h.first(o.row); p < bottom; ++p) {
-            const int rows = h.count(p, padded), line = plane + p * w.out.value;
+        for (int p = row.first; p < row.last; ++p) {
+            const int count = h.count(p, padded), k = origin + row.plane + p * w.out.value;
 #pragma unroll 1
-            for (int q = left; q < right; ++q) {
-                const ACCUM share = gradient[line + q];
-                sum += divisor ? share : share / (rows * w.count(q, padded));
+            for (int q = reach.x; q < reach.y; ++q) {
+                const ACCUM share = gradient[k + q];
+                sum += divisor ? share : share / (count * w.count(q, padded));
             }
         }
         dx[i] = SCALAR(divisor ? sum / divisor : sum);

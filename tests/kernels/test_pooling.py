@@ -162,6 +162,7 @@ def test_adaptive(size: Any, out: Any, dtype: str, small_tile: None, cuda: Any) 
 # What is left to the reference, and how launches are cut ------------------------------------------
 
 SQUARE = (2, 2), (2, 2), (0, 0), (1, 1)
+ONE = (1, 1), (1, 1), (0, 0), (1, 1)
 
 
 def test_what_the_kernels_do_not_cover_is_the_reference(cuda: Any) -> None:
@@ -228,6 +229,7 @@ def test_which_build_is_launched(cuda: Any) -> None:
     assert builds(cuda, (8, 8), (4, 4), SQUARE, offset=1) == [(1, 1), (1, 1)]
     assert builds(cuda, (7, 7), (1, 1), None) == [(4, 32), (4, 1)]
     assert builds(cuda, (80, 80), (1, 1), None) == [(1, 32), (4, 1)]  # a plane is no tile
+    assert builds(cuda, (3, 3000), (3, 3000), ONE) == [(4, 1), (1, 1)]  # a table is too long
     wide = (1, 10000), (1, 5000), ((1, 2), (1, 2), (0, 0), (1, 1))  # nor is a row
     assert builds(cuda, *wide) == [(1, 1), (1, 1)]
 

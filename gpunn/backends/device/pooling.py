@@ -30,6 +30,8 @@ _THREADS, _WARP = 256, 32
 _TILE = 16 * 1024  # bytes of shared memory for a block: 1024 threads fit any multiprocessor so
 _LIMIT = 2**30  # elements of an array in one launch: the kernels count in 32 bits
 _MOST_ROWS = 2**16  # of a plane that is fetched
+_ROW, _COLUMN = 16, 8  # bytes of a table that the kernels make of a band
+_MOST_TABLED = 8 * 1024  # bytes of its rows
 _SLACK = 16  # elements; fetches start and end at 16 bytes: at most 7 elements too early, 7 too late
 
 
@@ -135,7 +137,9 @@ class DevicePooling(PoolingPrimitives):
         dx, divisor = self._planes_like(dy, size), divisor or plan.divisor(padded)
         for dys, dxs in self._parts(plan, dy, dx):
             cut = plan.backward(dys, dxs)
-            cut.launch("avg_pool2d_backward", (dys, dxs), dys.size, dxs.size, divisor, padded)
+            cut.launch(
+                "avg_pool2d_backward", (dys, dxs), dys.size, dxs.size, cut.room, divisor, padded
+            )
         return dx
 
     def _planes_like(self, x: Any, size: Ints) -> Any:
@@ -265,7 +269,11 @@ class Plan:
         build = {"SCALAR": x.dtype.name, "WIDTH": wide, "LANES": lanes}
         if wide == 1:
             return Cut(build, self._structs, _THREADS // lanes)
-        return Cut(build, self._structs, band, room, room * each)
+        shared = room * each
+        if backward:
+            length = self._columns.size
+            shared += band // length * _ROW + length * _COLUMN
+        return Cut(build, self._structs, band, room, shared)
 
     @functools.lru_cache(64)  # noqa: B019  (plans are few, and live on in a cache themselves)
     def _band(self, backward: bool, fetched: int, made: int) -> tuple[int, int]:
@@ -287,6 +295,8 @@ class Plan:
             return (reach * pitch + 2 * _SLACK - 1) // _SLACK * _SLACK
 
         low, high = 0, made // max(length, 1) + 1  # rows that fit, and that do not
+        if backward:
+            high = min(high, _MOST_TABLED // _ROW + 1) if length * _COLUMN <= _TILE else 1
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if needed(middle) <= fetched else (low, middle)
