@@ -11,14 +11,7 @@
 //
 // Bytes per element of 4 (the least possible): forward 12 (12, or 8 where x stays in the L2
 // cache), by given statistics 8 (8), backward 20 (20, or 12).
-#include "scalar.cuh"
-
-#ifndef PARAM  // of weight, bias and the running statistics
-#define PARAM ACCUM
-#endif
-
-constexpr int THREADS = 256;
-constexpr int COLUMNS = 32;
+#include "normalization.cuh"
 
 // A channel, and which of its elements are this thread's.
 struct Place {
@@ -26,10 +19,10 @@ struct Place {
     unsigned inner, lanes, first, step;  // thread `first` of `step`; a block has `lanes` channels
 
     __device__ Place(long long channels, unsigned inner) : channels(channels), inner(inner) {
-        lanes = inner == 1 ? COLUMNS : 1;
+        lanes = inner == 1 ? LANES : 1;
         channel = blockIdx.x * (long long)lanes + (threadIdx.x & (lanes - 1));
-        first = inner == 1 ? threadIdx.x / COLUMNS : threadIdx.x;
-        step = inner == 1 ? THREADS / COLUMNS : THREADS;
+        first = inner == 1 ? threadIdx.x / LANES : threadIdx.x;
+        step = inner == 1 ? THREADS / LANES : THREADS;
     }
 
     __device__ bool exists() const { return channel < channels; }
@@ -116,25 +109,8 @@ struct Moments {
     }
 };
 
-// Of a gradient dy: its sum, and that of dy (x - mean).
-struct Sums {
-    ACCUM dy, product;
-
-    __device__ void add(Sums other) {
-        dy += other.dy;
-        product += other.product;
-    }
-};
-
 __device__ ACCUM of(const PARAM* vector, long long channel, ACCUM otherwise) {
     return vector ? ACCUM(vector[channel]) : otherwise;
-}
-
-__device__ const Pack& pack(const SCALAR* x) {
-    return *reinterpret_cast<const Pack*>(x);
-}
-__device__ Pack& pack(SCALAR* x) {
-    return *reinterpret_cast<Pack*>(x);
 }
 
 // y = (x - mean) scale + shift over this block's chunk.
@@ -258,189 +234,4 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         }
         pack(dx + at) = out;
     });
-}
-
-// Layer normalization -----------------------------------------------------------------------------
-//
-// The same, mean and var of a row. x, y, dy, dx: (rows, size); weight, bias, dw, db: (size); mean,
-// var: (rows). A row has the threads of one y of the block: 32 for a short one, or the block's 256.
-// With `keep` they hold it in shared memory, each thread the elements that it will want again, so
-// that no barrier is needed; longer rows are read again.
-//
-// dw and db, sums over rows, have a kernel of their own: a block takes `chunk` rows of LANES packs
-// of columns; where that makes several parts, another kernel adds them up, in order.
-//
-// Bytes per element of 4 (the least possible): forward 8 (8), backward 20 (12): 12 for dx, 8 for dw
-// and db. Without `keep`: forward 16, backward 28. weight and bias, which every row wants, are not
-// counted: they come from a cache.
-
-constexpr int LANES = 32;
-
-extern __shared__ __align__(32) unsigned char memory[];
-
-// Room in shared memory for this row of an array: of x alone, or of dy and x.
-__device__ SCALAR* keep_of(int array, int size) {
-    return reinterpret_cast<SCALAR*>(memory) + (array * blockDim.y + threadIdx.y) * (long long)size;
-}
-
-// The sum over the threads of a row, the same bits for each of them.
-__device__ ACCUM sum_of_row(ACCUM part) {
-#pragma unroll
-    for (int lanes = LANES / 2; lanes > 0; lanes /= 2) part += __shfl_xor_sync(~0u, part, lanes);
-    if (blockDim.x == LANES) return part;
-    __shared__ ACCUM warps[THREADS / LANES];
-    __syncthreads();  // an earlier sum's have been read
-    warps[threadIdx.x / LANES] = part;
-    __syncthreads();
-    part = 0;
-    for (int i = 0; i < blockDim.x / LANES; ++i) part += warps[i];
-    return part;
-}
-
-// Element j of a vector, WIDTH of which are aligned where those of x are; 1 or 0 without a vector.
-struct Vector {
-    ACCUM v[WIDTH];
-
-    __device__ Vector(const PARAM* vector, int j, ACCUM otherwise) {
-        struct alignas(sizeof(PARAM) * WIDTH) Params {
-            PARAM v[WIDTH];
-        } params;
-        if (vector) params = *reinterpret_cast<const Params*>(vector + j);
-#pragma unroll
-        for (int i = 0; i < WIDTH; ++i) v[i] = vector ? ACCUM(params.v[i]) : otherwise;
-    }
-};
-
-extern "C" __global__ void __launch_bounds__(THREADS)
-    layer_norm_forward(const SCALAR* __restrict__ x, const PARAM* __restrict__ weight,
-                       const PARAM* __restrict__ bias, SCALAR* __restrict__ y,
-                       ACCUM* __restrict__ mean, ACCUM* __restrict__ var, ACCUM eps, long long rows,
-                       int size, bool keep) {
-    long long row = blockIdx.x * (long long)blockDim.y + threadIdx.y;
-    if (row >= rows) return;  // a whole warp: the barriers are those of a block with one row
-    x += row * size;
-    y += row * size;
-    SCALAR* held = keep_of(0, size);
-    int first = threadIdx.x * WIDTH, step = blockDim.x * WIDTH;
-    ACCUM sum = 0;
-    for (int j = first; j < size; j += step) {
-        Pack in = pack(x + j);
-        if (keep) pack(held + j) = in;
-#pragma unroll
-        for (int i = 0; i < WIDTH; ++i) sum += ACCUM(in.v[i]);
-    }
-    ACCUM center = sum_of_row(sum) / size, squares = 0;
-    for (int j = first; j < size; j += step) {
-        Pack in = keep ? pack(held + j) : pack(x + j);
-#pragma unroll
-        for (int i = 0; i < WIDTH; ++i) {
-            ACCUM apart = ACCUM(in.v[i]) - center;
-            squares += apart * apart;
-        }
-    }
-    ACCUM variance = sum_of_row(squares) / size, r = rsqrt(variance + eps);
-    if (threadIdx.x == 0) {
-        mean[row] = center;
-        var[row] = variance;
-    }
-    for (int j = first; j < size; j += step) {
-        Pack in = keep ? pack(held + j) : pack(x + j);
-        Vector scale(weight, j, 1), shift(bias, j, 0);
-#pragma unroll
-        for (int i = 0; i < WIDTH; ++i)
-            in.v[i] = SCALAR((ACCUM(in.v[i]) - center) * r * scale.v[i] + shift.v[i]);
-        pack(y + j) = in;
-    }
-}
-
-// With r = 1 / sqrt(var + eps), v = weight dy and sums over the row:
-// dx = r (v - sum(v) / size - (x - mean) r^2 sum(v (x - mean)) / size)
-extern "C" __global__ void __launch_bounds__(THREADS)
-    layer_norm_backward(const SCALAR* __restrict__ dy, const SCALAR* __restrict__ x,
-                        const PARAM* __restrict__ weight, const ACCUM* __restrict__ mean,
-                        const ACCUM* __restrict__ var, SCALAR* __restrict__ dx, ACCUM eps,
-                        long long rows, int size, bool keep) {
-    long long row = blockIdx.x * (long long)blockDim.y + threadIdx.y;
-    if (row >= rows) return;
-    dy += row * size;
-    x += row * size;
-    dx += row * size;
-    SCALAR *held_dy = keep_of(0, size), *held_x = keep_of(1, size);
-    int first = threadIdx.x * WIDTH, step = blockDim.x * WIDTH;
-    ACCUM center = mean[row], r = rsqrt(var[row] + eps);
-    ACCUM share = ACCUM(1) / size;
-    Sums own = {};
-    for (int j = first; j < size; j += step) {
-        Pack slope = pack(dy + j), in = pack(x + j);
-        if (keep) {
-            pack(held_dy + j) = slope;
-            pack(held_x + j) = in;
-        }
-        Vector scale(weight, j, 1);
-#pragma unroll
-        for (int i = 0; i < WIDTH; ++i) {
-            ACCUM v = ACCUM(slope.v[i]) * scale.v[i];
-            own.add({v, v * (ACCUM(in.v[i]) - center)});
-        }
-    }
-    ACCUM shift = sum_of_row(own.dy) * share;
-    ACCUM turn = sum_of_row(own.product) * r * r * share;
-    for (int j = first; j < size; j += step) {
-        Pack slope = keep ? pack(held_dy + j) : pack(dy + j);
-        Pack in = keep ? pack(held_x + j) : pack(x + j);
-        Vector scale(weight, j, 1);
-#pragma unroll
-        for (int i = 0; i < WIDTH; ++i) {
-            ACCUM v = ACCUM(slope.v[i]) * scale.v[i];
-            slope.v[i] = SCALAR(r * (v - shift - (ACCUM(in.v[i]) - center) * turn));
-        }
-        pack(dx + j) = slope;
-    }
-}
-
-// parts (splits, 2, size): over a chunk of rows, sum(dy (x - mean) r) and sum(dy).
-// Grid: (size / (LANES * WIDTH), splits), 32 columns of 8 threads.
-extern "C" __global__ void __launch_bounds__(THREADS)
-    layer_norm_weight(const SCALAR* __restrict__ dy, const SCALAR* __restrict__ x,
-                      const ACCUM* __restrict__ mean, const ACCUM* __restrict__ var,
-                      ACCUM* __restrict__ parts, ACCUM eps, long long rows, int size,
-                      long long chunk) {
-    constexpr int COUNT = LANES * WIDTH;  // columns of the block
-    __shared__ ACCUM shared[THREADS / LANES][2 * COUNT];
-    int column = (blockIdx.x * LANES + threadIdx.x) * WIDTH;
-    ACCUM dw[WIDTH] = {}, db[WIDTH] = {};
-    long long end = min((blockIdx.y + 1) * chunk, rows);
-    if (column < size)
-        for (long long row = blockIdx.y * chunk + threadIdx.y; row < end; row += blockDim.y) {
-            ACCUM center = mean[row], r = rsqrt(var[row] + eps);
-            Pack slope = pack(dy + row * size + column), in = pack(x + row * size + column);
-#pragma unroll
-            for (int i = 0; i < WIDTH; ++i) {
-                dw[i] += ACCUM(slope.v[i]) * (ACCUM(in.v[i]) - center) * r;
-                db[i] += ACCUM(slope.v[i]);
-            }
-        }
-#pragma unroll
-    for (int i = 0; i < WIDTH; ++i) {
-        shared[threadIdx.y][threadIdx.x * WIDTH + i] = dw[i];
-        shared[threadIdx.y][threadIdx.x * WIDTH + i + COUNT] = db[i];
-    }
-    __syncthreads();
-    for (int i = threadIdx.y * LANES + threadIdx.x; i < 2 * COUNT; i += THREADS) {
-        ACCUM sum = 0;
-        for (int y = 0; y < blockDim.y; ++y) sum += shared[y][i];
-        column = blockIdx.x * COUNT + i % COUNT;
-        if (column < size) parts[(blockIdx.y * 2LL + i / COUNT) * size + column] = sum;
-    }
-}
-
-// sums = the sum over splits of parts (splits, count)
-extern "C" __global__ void __launch_bounds__(THREADS)
-    layer_norm_weight_sum(const ACCUM* __restrict__ parts, ACCUM* __restrict__ sums,
-                          long long count, int splits) {
-    long long i = blockIdx.x * (long long)THREADS + threadIdx.x;
-    if (i >= count) return;
-    ACCUM sum = 0;
-    for (int split = 0; split < splits; ++split) sum += parts[split * count + i];
-    sums[i] = sum;
 }

@@ -13,7 +13,6 @@ from gpunn.autograd.variable import Array
 from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING, in_use
 from gpunn.ops.common import Op, dtype_of, need_tensor, not_implemented
-from gpunn.ops.conversion import to
 from gpunn.ops.pointwise import rsqrt
 from gpunn.ops.precision import cast_for
 
@@ -79,14 +78,14 @@ class BatchNormInput(Op, widens=False):
 
 
 class LayerNorm(Op, widens=False):
-    """y alone, over the last ``dims`` dimensions."""
+    """y alone, over the last ``dims`` dimensions; weight and bias broadcast to x."""
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, dims: int, eps: float
     ) -> Array:
-        affine = weight is not None or bias is not None
-        ctx.args = dims, eps, affine
+        affine = weight if weight is not None else bias
+        ctx.args = dims, eps, None if affine is None else affine.data.shape
         backend = type2backend[type(x.data)]
         y, mean, var = backend.layer_norm(x.data, _data(weight), _data(bias), dims, eps)
         ctx.save_for_backward(x, weight, mean, var)
@@ -112,14 +111,14 @@ class LayerNormInput(Op, widens=False):
         var: Tensor,
         dims: int,
         eps: float,
-        affine: bool,
+        affine: tuple[int, ...] | None,
     ) -> tuple[Array, ...]:
         ctx.args = dims, eps
         ctx.save_for_backward(dy, x, weight)
         backend = type2backend[type(x.data)]
         arrays = dy.data, x.data, _data(weight), mean.data, var.data
         dx, *sums = backend.layer_norm_input(*arrays, dims, eps, affine)
-        return (dx, *sums) if affine else (dx,)
+        return (dx,) if affine is None else (dx, *sums)
 
     @staticmethod
     def backward(
@@ -397,11 +396,6 @@ def group_norm(
         raise ValueError(
             f"Expected more than 1 value per channel when training, got input size {size}"
         )
-    groups = input.reshape(shape[0], num_groups, inner)
-    y = LayerNorm.apply(groups, None, None, 1, eps).reshape(*shape)
-    per_channel = (-1,) + (1,) * (len(shape) - 2)
-    if weight is not None:
-        y = y * weight.reshape(*per_channel)
-    if bias is not None:
-        y = y + bias.reshape(*per_channel)
-    return to(y, input.dtype)  # also where a float16 input met float32 parameters
+    groups = input.reshape(shape[0], num_groups, shape[1] // num_groups, math.prod(shape[2:]))
+    vectors = [None if v is None else v.reshape(num_groups, -1, 1) for v in (weight, bias)]
+    return LayerNorm.apply(groups, *vectors, 2, eps).reshape(*shape)

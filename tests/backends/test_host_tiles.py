@@ -224,20 +224,33 @@ def test_layer_norm(shape: tuple[int, ...], dims: int, dtype: str, affine: bool,
     expected = REFERENCE.layer_norm(x, w, b, dims, 1e-3)
     _, mean, var = expected
     _same(HOST.layer_norm(x, w, b, dims, 1e-3), expected, dtype)
-    args = dy, x, w, mean, var, dims, 1e-3
+    for sizes in (shape[-dims:], None) if w is None else (w.shape,):
+        args = dy, x, w, mean, var, dims, 1e-3, sizes
+        _same(HOST.layer_norm_input(*args), REFERENCE.layer_norm_input(*args), dtype)
+    assert len(jobs) == ((2 if affine else 3) if x.size > 64 and dims < len(shape) else 0)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 9), (5, 1, 2, 1), (3, 4, 1, 10)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_layer_norm_with_a_weight_for_each_group(
+    shape: tuple[int, ...], dtype: str, jobs: list[int]
+):
+    x, dy = normal(dtype, *shape), normal(dtype, *shape)
+    w, b = normal(dtype, 2, *shape[1:3], 1)
+    expected = REFERENCE.layer_norm(x, w, b, 2, 1e-3)
+    _same(HOST.layer_norm(x, w, b, 2, 1e-3), expected, dtype)
+    args = dy, x, w, *expected[1:], 2, 1e-3, w.shape
     _same(HOST.layer_norm_input(*args), REFERENCE.layer_norm_input(*args), dtype)
-    if not affine:  # dx alone
-        dx, *none = HOST.layer_norm_input(*args, False)
-        _same([dx], REFERENCE.layer_norm_input(*args)[:1], dtype)
-        assert none == [None, None]
-        jobs = jobs[1:]
-    assert len(jobs) == (2 if x.size > 64 and dims < len(shape) else 0)
+    assert len(jobs) == (2 if x.size > 64 else 0)
 
 
 def _same(got: Any, expected: Any, dtype: str) -> None:
     tolerance = {"float16": 2e-3, "float32": 2e-5, "float64": 1e-12}[dtype]
     for i, (g, e) in enumerate(zip(got, expected, strict=True)):
-        compare(g, e, f"output {i}", tolerance, tolerance)
+        if e is None:
+            assert g is None, f"output {i}"
+        else:
+            compare(g, e, f"output {i}", tolerance, tolerance)
 
 
 @pytest.mark.parametrize("n", [1, 7, 64, 65, 200, 1001])

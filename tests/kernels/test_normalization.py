@@ -197,22 +197,60 @@ def test_layer_norm(cuda: Any, shape: tuple[int, ...], dims: int, dtype: str, pa
     assert names == ["layer_norm_forward"]
     expected = Reference.layer_norm(cuda, x, w, b, dims, 1e-3)
     same(cuda, got, expected, tolerance, "forward")
-    args = dy, x, w, *expected[1:], dims, 1e-3
+    args = dy, x, w, *expected[1:], dims, 1e-3, shape[-dims:]
     with launcher.recorded() as names:
         got = cuda.layer_norm_input(*args)
+    assert names[:2] == ["layer_norm_backward", "layer_norm_weight"]
     several = len(shape) == 2 and shape[0] > 128
-    assert names == [
-        "layer_norm_backward", "layer_norm_weight", *(["layer_norm_weight_sum"] if several else [])
-    ]  # fmt: skip
+    assert names[2:] == (["normalization_weight_sum"] if several else [])
     same(cuda, got, Reference.layer_norm_input(cuda, *args), 4 * tolerance, "backward")
+
+
+GROUPS = [
+    ((2, 3, 4, 8), (3, 4, 1)),  # group norm: 4 channels of 8 pixels, whole packs
+    ((3, 2, 3, 35), (2, 3, 1)),  # and not
+    ((1, 2, 2, 2100), (2, 2, 1)),  # one image, 256 threads to a row and to a share
+    ((4, 3, 8, 1), (3, 8, 1)),  # groups with a weight for each element
+    ((4, 3, 1, 6), (3, 1, 1)),  # and with one for all
+    ((5, 2, 3, 4), (3, 1)),  # a weight for a part of a row, and the same for all rows
+]
+
+
+@pytest.mark.parametrize(("shape", "sizes"), GROUPS)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_groups_with_weights_of_their_own(
+    cuda: Any, shape: tuple[int, ...], sizes: tuple[int, ...], dtype: str
+):
+    x, dy = (normal(cuda, dtype, *shape, seed=s) for s in range(2))
+    w, b = (normal(cuda, dtype, *sizes, seed=s) for s in (2, 3))
+    with launcher.recorded() as names:
+        got = cuda.layer_norm(x, w, b, 2, 1e-3)
+    expected = Reference.layer_norm(cuda, x, w, b, 2, 1e-3)
+    same(cuda, got, expected, TOLERANCE[dtype], "forward")
+    args = dy, x, w, *expected[1:], 2, 1e-3, sizes
+    with launcher.recorded() as more:
+        got = cuda.layer_norm_input(*args)
+    same(cuda, got, Reference.layer_norm_input(cuda, *args), 4 * TOLERANCE[dtype], "backward")
+    assert names == ["layer_norm_forward"]
+    assert more[:2] == ["layer_norm_backward", "group_norm_weight"]
+    assert more[2:] == ([] if shape[0] == 1 else ["normalization_weight_sum"])
+
+
+def test_weights_of_other_shapes_take_the_reference(cuda: Any):
+    x = normal(cuda, "float32", 2, 3, 4, 5)
+    w = normal(cuda, "float32", 1, 5)
+    with launcher.recorded() as names:
+        got = cuda.layer_norm(x, w, w, 2, 1e-3)
+    same(cuda, got, Reference.layer_norm(cuda, x, w, w, 2, 1e-3), 1e-5, "forward")
+    assert names == []
 
 
 def test_rows_without_weight_and_bias(cuda: Any):
     x, dy = (normal(cuda, "float32", 6, 40, seed=s) for s in range(2))
     _, mean, var = cuda.layer_norm(x, None, None, 1, 1e-3)
-    args = dy, x, None, mean, var, 1, 1e-3
+    args = dy, x, None, mean, var, 1, 1e-3, None
     with launcher.recorded() as names:
-        dx, *sums = cuda.layer_norm_input(*args, False)
+        dx, *sums = cuda.layer_norm_input(*args)
     assert names == ["layer_norm_backward"]
     assert sums == [None, None]
     expected, *_ = Reference.layer_norm_input(cuda, *args)
@@ -229,7 +267,7 @@ def test_long_misaligned_and_strided_rows(cuda: Any, offset: int):
             forward = a, w, w, 1, 1e-3
             got, expected = cuda.layer_norm(*forward), Reference.layer_norm(cuda, *forward)
             same(cuda, got, expected, 2e-5, f"forward of {shape}")
-            args = d, a, w, *expected[1:], 1, 1e-3
+            args = d, a, w, *expected[1:], 1, 1e-3, w.shape
             got, expected = (
                 f(*args) for f in (cuda.layer_norm_input, _bound(cuda, "layer_norm_input"))
             )
@@ -343,7 +381,7 @@ def test_bytes_per_element(cuda: Any, moved: Callable[[str], int], shape: tuple[
 def test_bytes_of_rows(cuda: Any, moved: Callable[[str], int], size: int):
     x, dy = (normal(cuda, "float32", 64, size, seed=s) for s in range(2))
     _, mean, var = cuda.layer_norm(x, None, None, 1, 1e-3)
-    cuda.layer_norm_input(dy, x, None, mean, var, 1, 1e-3)
+    cuda.layer_norm_input(dy, x, None, mean, var, 1, 1e-3, (size,))
     for name, floor in {"forward": 8, "backward": 12, "weight": 8}.items():
         each = moved(f"layer_norm_{name}") / x.size
         assert floor <= each <= 1.1 * floor, f"layer_norm_{name} moves {each:.2f} bytes"

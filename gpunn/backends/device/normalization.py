@@ -1,4 +1,4 @@
-"""Normalization by CUDA kernels: which build of normalization.cu, and the grid over channels."""
+"""Normalization by CUDA kernels: their builds, and the grids over channels and over rows."""
 
 # pyright: basic, reportMissingImports=false
 # CuPy has no types, and need not be there.
@@ -13,14 +13,14 @@ from gpunn.backends.reference.normalization import NormalizationPrimitives
 
 _ACCUM = {"float16": "float32", "bfloat16": "float32", "float32": "float32", "float64": "float64"}
 _WIDTHS = {"float16": 4, "bfloat16": 4, "float32": 4, "float64": 2}
-NORMALIZATION = Source(
-    "normalization.cu",
-    *(
-        builds(SCALAR=(scalar,), PARAM=sorted({scalar, accum}), WIDTH=(1, _WIDTHS[scalar]))
-        for scalar, accum in _ACCUM.items()
-    ),
-)
-_THREADS, _COLUMNS = 256, 32
+_BUILDS = [
+    build
+    for scalar, accum in _ACCUM.items()
+    for build in builds(SCALAR=(scalar,), PARAM=sorted({scalar, accum}), WIDTH=(1, _WIDTHS[scalar]))
+]
+NORMALIZATION = Source("normalization.cu", _BUILDS)
+ROWS = Source("normalization_rows.cu", _BUILDS)
+_THREADS, _LANES = 256, 32
 _BLOCKS = 1024  # fill any GPU; a constant, so that sums are the same on all
 _ELEMENTS = 16  # the least for a thread to do
 _SHORT = 2048  # bytes of a row that 32 threads share
@@ -83,13 +83,17 @@ class DeviceNormalization(NormalizationPrimitives):
     def layer_norm(
         self, x: Any, weight: Any, bias: Any, dims: int, eps: float
     ) -> tuple[Any, Any, Any]:
-        param = _param(x, math.prod(x.shape[: x.ndim - dims]), weight, bias)
-        if param is None:
+        lead = x.ndim - dims
+        param = _param(x, math.prod(x.shape[:lead]), weight, bias)
+        given = [v.shape for v in (weight, bias) if v is not None]
+        shares = _shares(x, dims, *given) if param else None
+        if param is None or shares is None:
             return super().layer_norm(x, weight, bias, dims, eps)
         xp, x = self.xp, self.xp.ascontiguousarray(x)
         y = xp.empty_like(x)
-        launch = _Rows(param, dims, x, y, weight, bias)
-        mean, var = (xp.empty(launch.lead, launch.accum) for _ in range(2))
+        launch = _Rows(param, dims, shares, x, y, weight, bias)
+        shape = (*x.shape[:lead], *(1,) * dims)
+        mean, var = (xp.empty(shape, _ACCUM[x.dtype.name]) for _ in range(2))
         launch("layer_norm_forward", 1, x, weight, bias, y, mean, var, eps)
         return y, mean, var
 
@@ -102,16 +106,19 @@ class DeviceNormalization(NormalizationPrimitives):
         var: Any,
         dims: int,
         eps: float,
-        affine: bool = True,
+        affine: tuple[int, ...] | None,
     ) -> tuple[Any, Any, Any]:
         param = _param(x, math.prod(x.shape[: x.ndim - dims]), weight)
-        if param is None or dy.dtype != x.dtype or not _summed(x, mean, var):
+        shares = _shares(x, dims, *([] if affine is None else [affine])) if param else None
+        if param is None or shares is None or dy.dtype != x.dtype or not _summed(x, mean, var):
             return super().layer_norm_input(dy, x, weight, mean, var, dims, eps, affine)
         xp, x, dy = self.xp, self.xp.ascontiguousarray(x), self.xp.ascontiguousarray(dy)
         dx = xp.empty_like(x)
-        launch = _Rows(param, dims, x, dy, dx, weight)
+        launch = _Rows(param, dims, shares, x, dy, dx, weight)
         launch("layer_norm_backward", 2, dy, x, weight, mean, var, dx, eps)
-        dw, db = launch.over_rows(xp, dy, x, mean, var, eps) if affine else (None, None)
+        if affine is None:
+            return dx, None, None
+        dw, db = launch.sums(xp, affine, dy, x, mean, var, eps)
         return dx, dw, db
 
 
@@ -124,7 +131,7 @@ class _Channels:
         inner = self.total // x.shape[0]
         wide = _wide(inner, x, *others)
         self.build = {"SCALAR": x.dtype, "PARAM": param, "WIDTH": wide}
-        columns = _COLUMNS if inner == 1 else 1
+        columns = _LANES if inner == 1 else 1
         across, threads = ceil_div(self.channels, columns), _THREADS // columns
         # The last: every block reads the parts of all, which shall be little beside its chunk.
         splits = min(
@@ -152,43 +159,89 @@ class _Channels:
 class _Rows:
     """A grid over the rows of ``x``, its last ``dims`` dimensions; called, it launches."""
 
-    def __init__(self, param: str, dims: int, x: Any, *others: Any) -> None:
-        lead = x.ndim - dims
-        self.lead, self.shape = x.shape[:lead] + (1,) * dims, x.shape[lead:]
-        self.size = math.prod(self.shape)
+    def __init__(
+        self, param: str, dims: int, shares: tuple[int, int], x: Any, *others: Any
+    ) -> None:
+        self.size = math.prod(x.shape[x.ndim - dims :])
         self.rows = x.size // self.size
-        self.accum = _ACCUM[x.dtype.name]
-        self.wide = _wide(self.size, x, *others)
+        self.groups, self.share = shares
+        self.plain = self.groups == self.share == 1  # layer norm, whose weight is a row
+        self.wide = _wide(self.size if self.plain else self.share, x, *others)
         self.build = {"SCALAR": x.dtype, "PARAM": param, "WIDTH": self.wide}
-        threads = _COLUMNS if self.size * x.dtype.itemsize <= _SHORT else _THREADS
-        self.block = threads, _THREADS // threads
-        self.bytes = self.size * x.dtype.itemsize * self.block[1]
+        self.bytes = x.dtype.itemsize
+
+    def kernel(self, name: str) -> Any:
+        return ROWS(name, **self.build)
+
+    def block(self, size: int) -> tuple[int, int]:
+        """Threads to share a row, and rows of a block."""
+        threads = _LANES if size * self.bytes <= _SHORT else _THREADS
+        return threads, _THREADS // threads
 
     def __call__(self, name: str, arrays: int, *arguments: Any) -> None:
         """Launch; the kernel keeps rows of so many arrays, where there is room for them."""
-        shared = arrays * self.bytes
+        block = self.block(self.size)
+        shared = arrays * self.size * self.bytes * block[1]
         keep = shared <= _SHARED
-        grid = (ceil_div(self.rows, self.block[1]),)
-        kernel = NORMALIZATION(name, **self.build)
-        numbers = self.rows, self.size, keep
-        kernel(grid, self.block, *arguments, *numbers, shared=shared if keep else 0)
+        grid = ceil_div(self.rows, block[1])
+        numbers = 1 / self.size, self.rows, self.size, self.groups, self.share, keep
+        self.kernel(name)((grid,), block, *arguments, *numbers, shared=shared if keep else 0)
 
-    def over_rows(self, xp: Any, dy: Any, x: Any, mean: Any, var: Any, eps: float) -> Any:
-        """dw and db."""
-        down = _THREADS // _COLUMNS
-        across = ceil_div(self.size, _COLUMNS * self.wide)
+    def sums(self, xp: Any, affine: tuple[int, ...], *arguments: Any) -> Any:
+        """dw and db of that shape; the arguments are dy, x, mean, var and eps."""
+        dy, x, mean, var, eps = arguments
+        made = self._of_columns if self.plain else self._of_shares
+        parts = made(xp, affine, dy, x, mean, var, eps)
+        if len(parts) == 1:
+            return parts[0]
+        sums = xp.empty_like(parts[0])
+        blocks = ceil_div(sums.size, _THREADS)
+        kernel = self.kernel("normalization_weight_sum")
+        kernel((blocks,), (_THREADS,), parts, sums, sums.size, len(parts))
+        return sums
+
+    def _of_columns(
+        self, xp: Any, affine: tuple[int, ...], dy: Any, x: Any, mean: Any, var: Any, eps: float
+    ) -> Any:
+        down = _THREADS // _LANES
+        across = ceil_div(self.size, _LANES * self.wide)
         splits = min(ceil_div(_BLOCKS, across), ceil_div(self.rows, down * _ELEMENTS))
         chunk = ceil_div(ceil_div(self.rows, splits), down) * down
-        splits = ceil_div(self.rows, chunk)
-        parts = xp.empty((splits, 2, *self.shape), self.accum)
-        kernel, numbers = NORMALIZATION("layer_norm_weight", **self.build), (self.rows, self.size)
-        kernel((across, splits), (_COLUMNS, down), dy, x, mean, var, parts, eps, *numbers, chunk)
-        if splits == 1:
-            return parts[0]
-        sums = xp.empty((2, *self.shape), self.accum)
-        kernel = NORMALIZATION("layer_norm_weight_sum", **self.build)
-        kernel((ceil_div(sums.size, _THREADS),), (_THREADS,), parts, sums, sums.size, splits)
-        return sums
+        parts = xp.empty((ceil_div(self.rows, chunk), 2, *affine), mean.dtype)
+        grid, numbers = (across, len(parts)), (self.rows, self.size, chunk)
+        self.kernel("layer_norm_weight")(
+            grid, (_LANES, down), dy, x, mean, var, parts, eps, *numbers
+        )
+        return parts
+
+    def _of_shares(
+        self, xp: Any, affine: tuple[int, ...], dy: Any, x: Any, mean: Any, var: Any, eps: float
+    ) -> Any:
+        block, of_row = self.block(self.share), self.size // self.share
+        shares, of_image = self.rows * of_row, self.groups * of_row
+        parts = xp.empty((shares // of_image, 2, *affine), mean.dtype)
+        grid, numbers = ceil_div(shares, block[1]), (shares, self.share, of_row, of_image)
+        self.kernel("group_norm_weight")((grid,), block, dy, x, mean, var, parts, eps, *numbers)
+        return parts
+
+
+def _shares(x: Any, dims: int, *shapes: tuple[int, ...]) -> tuple[int, int] | None:
+    """How many rows have weights of their own, and how many elements in turn share one of them.
+
+    None for shapes that are not the last dimensions of ``x`` but for a tail of size 1, and for more
+    rows, or shares, than the kernels count.
+    """
+    found = {(1, 1)} if not shapes else set[Any]()
+    for shape in shapes:
+        tail = x.ndim
+        while tail > x.ndim - min(dims, len(shape)) and shape[tail - x.ndim - 1] == 1:
+            tail -= 1
+        if len(shape) < dims or shape[: len(shape) + tail - x.ndim] != x.shape[-len(shape) : tail]:
+            return None
+        found.add((math.prod(shape[:-dims]), math.prod(x.shape[tail:])))
+    groups, share = found.pop()
+    counted = math.prod(x.shape[: x.ndim - dims]) if share == 1 == groups else x.size // share
+    return None if found or counted >= 2**31 else (groups, share)
 
 
 def _param(x: Any, lines: int, *vectors: Any) -> str | None:

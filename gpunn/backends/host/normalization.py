@@ -76,20 +76,19 @@ class HostNormalization(NormalizationPrimitives):
     def layer_norm(
         self, x: Any, weight: Any, bias: Any, dims: int, eps: float
     ) -> tuple[Any, Any, Any]:
-        lead = x.shape[: x.ndim - dims]
-        if not _large(x) or not lead:
+        wide = max(dims, *(v.ndim for v in (weight, bias) if v is not None), 0)
+        if not _large(x) or x.ndim == wide:
             return super().layer_norm(x, weight, bias, dims, eps)
-        rows, y = _flat(x, dims), numpy.empty(x.shape, x.dtype)
-        target = _flat(y, dims)
-        stats = numpy.empty((2, len(rows)), numpy.promote_types(x.dtype, "f4"))
+        y = numpy.empty(x.shape, x.dtype)
+        lead = (*x.shape[: x.ndim - dims], *(1,) * dims)
+        mean, var = numpy.empty((2, *lead), numpy.promote_types(x.dtype, "f4"))
+        xs, ys, means, variances = (_flat(a, wide) for a in (x, y, mean, var))
 
         def work(start: int, stop: int) -> None:
             here, layer = slice(start, stop), NormalizationPrimitives.layer_norm
-            target[here], mean, var = layer(self, rows[here], weight, bias, dims, eps)
-            stats[0, here], stats[1, here] = mean.reshape(-1), var.reshape(-1)
+            ys[here], means[here], variances[here] = layer(self, xs[here], weight, bias, dims, eps)
 
-        tiled(work, len(rows), max(1, TILE // rows[0].size))
-        mean, var = stats.reshape(2, *lead, *(1,) * dims)
+        tiled(work, len(xs), max(1, TILE // xs[0].size))
         return y, mean, var
 
     def layer_norm_input(
@@ -101,24 +100,25 @@ class HostNormalization(NormalizationPrimitives):
         var: Any,
         dims: int,
         eps: float,
-        affine: bool = True,
+        affine: tuple[int, ...] | None,
     ) -> tuple[Any, Any, Any]:
-        if not _large(x) or x.ndim == dims:
+        wide = max(dims, len(affine or ()))
+        if not _large(x) or x.ndim == wide:
             return super().layer_norm_input(dy, x, weight, mean, var, dims, eps, affine)
-        dx, sizes = numpy.empty(x.shape, x.dtype), x.shape[x.ndim - dims :]
-        dys, xs, means, variances, dxs = (_flat(a, dims) for a in (dy, x, mean, var, dx))
+        dx = numpy.empty(x.shape, x.dtype)
+        dys, xs, means, variances, dxs = (_flat(a, wide) for a in (dy, x, mean, var, dx))
         step = max(1, TILE // xs[0].size)
-        sums = numpy.empty((2, -(-len(xs) // step), *sizes), mean.dtype)
+        sums = numpy.empty((2, -(-len(xs) // step), *(affine or ())), mean.dtype)
 
         def work(start: int, stop: int) -> None:
             here, layer = slice(start, stop), NormalizationPrimitives.layer_norm_input
             parts = dys[here], xs[here], weight, means[here], variances[here]
             dxs[here], dw, db = layer(self, *parts, dims, eps, affine)
-            if affine:
+            if affine is not None:
                 sums[0, start // step], sums[1, start // step] = dw, db
 
         tiled(work, len(xs), step)
-        dw, db = sums.sum(1) if affine else (None, None)
+        dw, db = (None, None) if affine is None else sums.sum(1)
         return dx, dw, db
 
 

@@ -77,7 +77,10 @@ class NormalizationPrimitives(RandomPrimitives):
     def layer_norm(
         self, x: Any, weight: Any, bias: Any, dims: int, eps: float
     ) -> tuple[Any, Any, Any]:
-        """y, mean and biased variance over the last ``dims`` dimensions (kept, of size 1)."""
+        """y, mean and biased variance over the last ``dims`` dimensions (kept, of size 1).
+
+        ``weight`` and ``bias`` have the last dimensions of ``x``, some of them of size 1.
+        """
         return self._norm(x, weight, bias, tuple(range(x.ndim - dims, x.ndim)), eps)
 
     def layer_norm_input(
@@ -89,15 +92,16 @@ class NormalizationPrimitives(RandomPrimitives):
         var: Any,
         dims: int,
         eps: float,
-        affine: bool = True,
+        affine: tuple[int, ...] | None,
     ) -> tuple[Any, Any, Any]:
-        """dx, dw and db; the last two of the last ``dims`` dimensions, and not ``affine`` None."""
-        lead = x.ndim - dims
-        axes, others = tuple(range(lead, x.ndim)), tuple(range(lead)) if affine else None
+        """dx, dw and db; ``affine``: the shape of the last two, None where they are not wanted."""
+        axes = tuple(range(x.ndim - dims, x.ndim))
+        if affine is None:
+            return self._norm_input(dy, x, weight, mean, var, axes, None, eps)
+        sizes = (1,) * (x.ndim - len(affine)) + affine
+        others = tuple(a for a in range(x.ndim) if sizes[a] == 1)
         dx, dw, db = self._norm_input(dy, x, weight, mean, var, axes, others, eps)
-        if not affine:
-            return dx, None, None
-        return dx, dw.reshape(x.shape[lead:]), db.reshape(x.shape[lead:])
+        return dx, dw.reshape(affine), db.reshape(affine)
 
     def _norm(
         self, x: Any, weight: Any, bias: Any, axes: tuple[int, ...], eps: float
