@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy
 
+from gpunn import linalg
 from gpunn.autograd.variable import Variable, wrap
 from gpunn.ops import (
     arithmetic,
@@ -343,6 +344,12 @@ class Methods(Values):
     unfold = windows.unfold
     split_with_sizes = joining.split
     ndimension = Values.dim
+    det = linalg.det
+    slogdet = linalg.slogdet
+    logdet = linalg.logdet
+    inverse = linalg.inverse
+    pinverse = linalg.pinverse
+    matrix_power = linalg.matrix_power
     add = arithmetic.add
     sub = arithmetic.sub
     mul = arithmetic.mul

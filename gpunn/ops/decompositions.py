@@ -1,0 +1,252 @@
+"""Inverses, determinants and factorizations of (batches of) matrices, with their gradients.
+
+Gradients as in M. Giles, "An extended collection of matrix derivative results for forward and
+reverse mode algorithmic differentiation", 2008. LAPACK computes on the CPU, cuSOLVER on CUDA.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy
+
+from gpunn.autograd.variable import Array, wrap
+from gpunn.dtype import FLOATING, float32, float64
+from gpunn.ops.arithmetic import where
+from gpunn.ops.common import Op, dtype_of, xp_of
+from gpunn.ops.joining import tril
+from gpunn.ops.matmul import MatMul, transposed
+from gpunn.ops.shape import diagonal
+from gpunn.ops.stacking import diag_embed
+
+if TYPE_CHECKING:
+    from gpunn.tensor import Tensor
+
+
+class LinAlgError(RuntimeError):
+    """A matrix is singular, or not positive-definite, or no convergence was reached."""
+
+
+def check(name: str, x: Tensor, square: bool = True) -> None:
+    """Refuse what is no matrix (no square one) of float32 or float64, in PyTorch's words."""
+    shape = x.data.shape
+    if x.data.ndim < 2:
+        raise RuntimeError(f"{name}: The input tensor A must have at least 2 dimensions.")
+    if square and shape[-1] != shape[-2]:
+        raise RuntimeError(
+            f"{name}: A must be batches of square matrices, but they are {shape[-2]} by "
+            f"{shape[-1]} matrices"
+        )
+    kind = dtype_of(x)
+    if kind not in (float32, float64):
+        if x.data.dtype.kind in FLOATING:
+            raise RuntimeError(f"{name}: Low precision dtypes not supported. Got {kind.title}")
+        raise RuntimeError(
+            f"{name}: Expected a floating point or complex tensor as input. Got {kind.title}"
+        )
+
+
+def _computed(name: str, problem: str, function: Any, *args: Any, **options: Any) -> Any:
+    """``function(...)`` of an array module's linalg; its LinAlgError told as PyTorch does."""
+    try:
+        return function(*args, **options)
+    except numpy.linalg.LinAlgError:
+        raise LinAlgError(f"{name}: {problem}") from None
+
+
+_SINGULAR = (
+    "The diagonal element is zero, the {} could not be completed because the input matrix is "
+    "singular."
+)
+
+
+class Inverse(Op):
+    name = "LinalgInvExBackward0"
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Array:
+        problem = _SINGULAR.format("inversion")
+        y = _computed("linalg.inv", problem, xp_of(x).linalg.inv, x.data)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> Tensor:
+        yt = transposed(ctx.saved_tensors[0])
+        return -MatMul.apply(MatMul.apply(yt, dy), yt)
+
+
+class Determinant(Op):
+    name = "LinalgDetBackward0"
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Array:
+        y = xp_of(x).asarray(xp_of(x).linalg.det(x.data)).astype(x.data.dtype, copy=False)
+        ctx.save_for_backward(x, y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> Tensor:
+        x, y = ctx.saved_tensors
+        factor = dy[..., None, None]
+        if x.data.size and not bool((y.data == 0).any()):
+            return factor * y[..., None, None] * transposed(Inverse.apply(x))
+        return factor * wrap(_cofactors(x.data, xp_of(x)))
+
+
+def _cofactors(x: Array, xp: Any) -> Array:
+    """The derivatives of the determinant, also of a singular matrix, by the singular values."""
+    u, s, vh = xp.linalg.svd(x)
+    n = s.shape[-1]
+    others = xp.where(xp.eye(n, dtype=bool), 1, s[..., None, :]).prod(-1)
+    sign = xp.linalg.det(u) * xp.linalg.det(vh)
+    return xp.asarray(sign)[..., None, None] * ((u * others[..., None, :]) @ vh)
+
+
+class SlogDeterminant(Op):
+    name = "LinalgSlogdetBackward0"
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> tuple[Array, ...]:
+        sign, size = xp_of(x).linalg.slogdet(x.data)
+        xp, kind = xp_of(x), x.data.dtype
+        sign, size = (xp.asarray(a).astype(kind, copy=False) for a in (sign, size))
+        ctx.save_for_backward(x)
+        ctx.mark_non_differentiable(sign)
+        return sign, size
+
+    @staticmethod
+    def backward(ctx: Any, _: Tensor, dy: Tensor) -> Tensor:
+        return dy[..., None, None] * transposed(Inverse.apply(ctx.saved_tensors[0]))
+
+
+class Solve(Op):
+    """X of A X = B, for matrices B."""
+
+    name = "LinalgSolveExBackward0"
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor) -> Array:
+        problem = _SINGULAR.format("solve")
+        x = _computed("linalg.solve", problem, xp_of(a).linalg.solve, a.data, b.data)
+        ctx.save_for_backward(a, x)
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, dx: Tensor) -> tuple[Tensor | None, ...]:
+        a, x = ctx.saved_tensors
+        db = Solve.apply(transposed(a), dx)
+        da = -MatMul.apply(db, transposed(x)) if ctx.needs_input_grad[0] else None
+        return da, db
+
+
+class Cholesky(Op):
+    """The lower triangle L of A = L Lᵀ."""
+
+    name = "LinalgCholeskyExBackward0"
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Array:
+        problem = (
+            "The factorization could not be completed because the input is not positive-definite."
+        )
+        y = _computed("linalg.cholesky", problem, xp_of(x).linalg.cholesky, x.data)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> Tensor:
+        (factor,) = ctx.saved_tensors
+        inverse = Inverse.apply(factor)
+        inner = tril(MatMul.apply(transposed(factor), tril(dy)))
+        inner = inner - diag_embed(diagonal(inner, 0, -2, -1)) * 0.5
+        dx = MatMul.apply(MatMul.apply(transposed(inverse), inner), inverse)
+        return (dx + transposed(dx)) * 0.5
+
+
+class QR(Op):
+    """Q with orthonormal columns and upper triangular R of A = Q R; rows >= columns."""
+
+    name = "LinalgQrBackward0"
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, mode: str) -> tuple[Array, ...]:
+        q, r = xp_of(x).linalg.qr(x.data, mode)
+        ctx.save_for_backward(q, r)
+        return q, r
+
+    @staticmethod
+    def backward(ctx: Any, dq: Tensor, dr: Tensor) -> tuple[Tensor | None, ...]:
+        q, r = ctx.saved_tensors
+        if q.data.shape[-1] != r.data.shape[-1] or q.data.shape[-2] < r.data.shape[-1]:
+            raise RuntimeError(
+                "The QR decomposition is not differentiable when mode='complete' and nrows > ncols,"
+                " or when nrows < ncols"
+            )
+        m = MatMul.apply(r, transposed(dr)) - MatMul.apply(transposed(dq), q)
+        low = tril(m, -1)
+        inner = low + transposed(low) + diag_embed(diagonal(m, 0, -2, -1))
+        return MatMul.apply(dq + MatMul.apply(q, inner), transposed(Inverse.apply(r))), None
+
+
+class Eigh(Op):
+    """Eigenvalues in ascending order and eigenvectors of symmetric matrices."""
+
+    name = "LinalgEighBackward0"
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, uplo: str) -> tuple[Array, ...]:
+        w, v = xp_of(x).linalg.eigh(x.data, uplo)
+        ctx.save_for_backward(w, v)
+        return w, v
+
+    @staticmethod
+    def backward(ctx: Any, dw: Tensor, dv: Tensor) -> tuple[Tensor | None, ...]:
+        w, v = ctx.saved_tensors
+        gaps = w[..., None, :] - w[..., :, None]
+        inner = _over(MatMul.apply(transposed(v), dv), gaps) + diag_embed(dw)
+        dx = MatMul.apply(MatMul.apply(v, inner), transposed(v))
+        return (dx + transposed(dx)) * 0.5, None
+
+
+def _over(x: Tensor, gaps: Tensor) -> Tensor:
+    """``x / gaps`` off the diagonal, 0 on it."""
+    n = gaps.data.shape[-1]
+    same = wrap(xp_of(gaps).eye(n, dtype=bool))
+    return where(same, 0.0, x / where(same, 1.0, gaps))
+
+
+class SVD(Op):
+    """U, S and Vᵀ of A = U diag(S) Vᵀ, S in descending order."""
+
+    name = "LinalgSvdBackward0"
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, full: bool) -> tuple[Array, ...]:
+        u, s, vh = xp_of(x).linalg.svd(x.data, full)
+        ctx.full = full and x.data.shape[-1] != x.data.shape[-2]
+        ctx.save_for_backward(u, s, vh)
+        return u, s, vh
+
+    @staticmethod
+    def backward(ctx: Any, du: Tensor, ds: Tensor, dvh: Tensor) -> tuple[Tensor | None, ...]:
+        u, s, vh = ctx.saved_tensors
+        k = s.data.shape[-1]
+        if ctx.full:  # the gradient of what completes the bases must be 0, as in PyTorch
+            u, du, vh, dvh = u[..., :k], du[..., :k], vh[..., :k, :], dvh[..., :k, :]
+        v, dv, ut = transposed(vh), transposed(dvh), transposed(u)
+        gaps = s[..., None, :] * s[..., None, :] - s[..., :, None] * s[..., :, None]
+
+        def turned(z: Tensor, dz: Tensor) -> Tensor:
+            product = MatMul.apply(transposed(z), dz)
+            return _over(product - transposed(product), gaps)
+
+        inner = turned(u, du) * s[..., None, :] + s[..., :, None] * turned(v, dv) + diag_embed(ds)
+        dx = MatMul.apply(MatMul.apply(u, inner), vh)
+        if u.data.shape[-2] > k:
+            apart = du - MatMul.apply(u, MatMul.apply(ut, du))
+            dx = dx + MatMul.apply(apart / s[..., None, :], vh)
+        if v.data.shape[-2] > k:
+            apart = dv - MatMul.apply(v, MatMul.apply(vh, dv))
+            dx = dx + MatMul.apply(u / s[..., None, :], transposed(apart))
+        return dx, None
