@@ -30,6 +30,12 @@ pytestmark = pytest.mark.usefixtures("no_driver")
         lambda: gpunn.cuda.get_device_name(0),
         lambda: gpunn.cuda.set_device(0),
         lambda: gpunn.cuda.device(0),
+        lambda: gpunn.cuda.Stream(),
+        lambda: gpunn.cuda.current_stream(),
+        lambda: gpunn.cuda.Event().record(),
+        lambda: gpunn.cuda.mem_get_info(),
+        lambda: gpunn.cuda.CUDAGraph().capture_begin(),
+        lambda: gpunn.ones(2).pin_memory(),
     ],
 )
 def test_what_is_missing(ask: Any):
@@ -45,8 +51,14 @@ def test_what_is_missing(ask: Any):
 def test_questions_have_answers():
     assert gpunn.cuda.is_available() is False
     assert gpunn.cuda.device_count() == 0
-    assert gpunn.cuda.memory_allocated() == 0
+    assert gpunn.cuda.memory_allocated() == gpunn.cuda.max_memory_allocated() == 0
+    assert gpunn.cuda.memory_reserved() == gpunn.cuda.max_memory_reserved() == 0
+    assert gpunn.cuda.memory_stats() == {}
+    gpunn.cuda.reset_peak_memory_stats()
+    gpunn.cuda.reset_accumulated_memory_stats()
     gpunn.cuda.empty_cache()
+    assert gpunn.cuda.Event().query()
+    assert not gpunn.ones(2).is_pinned()
     assert gpunn.cuda.manual_seed_all(3).initial_seed() == 3
 
 

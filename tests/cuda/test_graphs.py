@@ -116,6 +116,32 @@ def test_graphs_may_share_memory():
     assert w.sum().item() == 5000
 
 
+def test_page_locked_copies_are_captured():
+    host, x, g = gpunn.arange(3.0).pin_memory(), gpunn.zeros(3, device="cuda"), CUDAGraph()
+    with graph(g):
+        x.copy_(host, non_blocking=True)
+        back = (x * 2).to("cpu", non_blocking=True)
+    for number in range(3):
+        host += number
+        g.replay()
+        gpunn.cuda.synchronize()
+        assert gpunn.equal(back, host * 2)
+    del host
+    for _ in range(5):  # what the graph reads is not given out again
+        gpunn.full((3,), -1.0).pin_memory()
+    g.replay()
+    gpunn.cuda.synchronize()
+    assert back.tolist() == [6.0, 8.0, 10.0]
+
+
+def test_single_numbers_need_no_copy():
+    x, g = gpunn.ones(3, device="cuda"), CUDAGraph()
+    with graph(g):
+        y = x + gpunn.tensor(2.0, device="cuda")
+    g.replay()
+    assert y.tolist() == [3.0] * 3
+
+
 # Random numbers ----------------------------------------------------------------------------------
 
 
@@ -214,6 +240,7 @@ def test_other_streams_of_random_numbers_are_refused(draw: Any, text: str):
         lambda x: repr(x),
         lambda x: gpunn.tensor([1.0, 2.0], device="cuda"),
         lambda x: gpunn.ones(3).to("cuda"),
+        lambda x: gpunn.ones(3, 2).pin_memory().t().to("cuda", non_blocking=True),
     ],
 )
 def test_copies_and_waits_are_refused(wait: Any):

@@ -13,7 +13,7 @@ import cupy
 import numpy
 
 from gpunn.backends.device import memory, pinned
-from gpunn.backends.device.graphs import capturing, refuse
+from gpunn.backends.device.capturing import capturing, refuse
 from gpunn.backends.device.indices import Reading, report
 from gpunn.backends.reference.array import ArrayPrimitives
 from gpunn.device import device
@@ -63,7 +63,8 @@ class DeviceArray(ArrayPrimitives):
     def from_numpy(self, array: numpy.ndarray[Any, Any], non_blocking: bool = False) -> Any:
         if non_blocking and pinned.is_pinned(array):
             return pinned.to_device(array)
-        refuse("a copy from host memory that is not pinned")
+        if array.ndim:  # a single number is filled in by a kernel
+            refuse("a copy from host memory that is not pinned")
         return cupy.asarray(array)
 
     def pinned_copy(self, array: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:

@@ -9,26 +9,16 @@ Knows nothing of gpunn's random generators: their seeds and offsets are handed i
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import cupy
 import numpy
 
 from gpunn.backends.device import indices, memory
+from gpunn.backends.device.capturing import active
 
 _LEGACY, _PER_THREAD = 1, 2  # CUDA's handles of its default streams, beside 0
-
-
-class _Active(threading.local):
-    """What this thread captures."""
-
-    capture: Capture | None = None
-    numbers: Iterator[_Numbers] | None = None  # of the graph whose replay is prepared
-
-
-_active = _Active()
 
 
 class _Numbers:
@@ -53,7 +43,7 @@ class Capture:
         self.drawn = False
         self.rehearsals: list[Callable[[], None]] = []
         self.numbers: list[_Numbers] = []
-        self._kept: list[Any] = []
+        self.kept: list[Any] = []
 
     def begin(self, seed: int, offset: int) -> None:
         """Capture from now on; random draws are relative to ``offset`` in the stream of ``seed``.
@@ -66,7 +56,7 @@ class Capture:
                 "CUDA graphs must be captured on a non-default stream. (However, after capture, "
                 "it's ok to replay them on the default stream.)"
             )
-        if _active.capture is not None:
+        if active.capture is not None:
             raise RuntimeError("a CUDA graph is being captured already; end that capture first")
         self._stream, self._seed, self._offset = stream, seed, offset
         self._record = indices.record_of(cupy.cuda.runtime.getDevice(), stream)
@@ -79,11 +69,11 @@ class Capture:
         except BaseException:
             self._allocator.__exit__(None, None, None)
             raise
-        _active.capture = self
+        active.capture = self
 
     def end(self) -> None:
         """Make the graph. Raises what the capture was lost to."""
-        _active.capture = None
+        active.capture = None
         self._allocator.__exit__(None, None, None)
         self._checks = self._record.stream is not None
         self._record.stream = None
@@ -114,17 +104,12 @@ class Capture:
 
     def _rehearse(self) -> None:
         """Have Python count and compute as for the captured work, and renew its numbers."""
-        _active.numbers = iter(self.numbers)
+        active.numbers = iter(self.numbers)
         try:
             for function in self.rehearsals:
                 function()
         finally:
-            _active.numbers = None
-
-
-def capturing() -> Capture | None:
-    """What this thread captures now."""
-    return _active.capture
+            active.numbers = None
 
 
 def constant(array: numpy.ndarray[Any, Any]) -> Any:
@@ -132,7 +117,7 @@ def constant(array: numpy.ndarray[Any, Any]) -> Any:
 
     Where a stream captures, they are copied now, on another stream, and live as long as the graph.
     """
-    capture = _active.capture
+    capture = active.capture
     if capture is None:
         return cupy.asarray(array)
     aside = cupy.cuda.Stream(non_blocking=True)
@@ -143,13 +128,13 @@ def constant(array: numpy.ndarray[Any, Any]) -> Any:
             aside.synchronize()
         finally:
             capture._stream.use()
-    capture._kept.append(made)
+    capture.kept.append(made)
     return made
 
 
 def renewable(values: tuple[float, ...]) -> Any:
     """Where a stream captures: these numbers in device memory (float64), for `renew`; else None."""
-    capture = _active.capture
+    capture = active.capture
     if capture is None:
         return None
     capture.numbers.append(_Numbers(values))
@@ -158,22 +143,13 @@ def renewable(values: tuple[float, ...]) -> Any:
 
 def rehearsing() -> bool:
     """Whether a replay is prepared: numbers are renewed, and nothing is launched."""
-    return _active.numbers is not None
+    return active.numbers is not None
 
 
 def renew(values: tuple[float, ...]) -> None:
     """Copy the next numbers of the graph, in the order of its capture, if they have changed."""
-    assert _active.numbers is not None  # rehearsing() was asked
-    numbers = next(_active.numbers)
+    assert active.numbers is not None  # rehearsing() was asked
+    numbers = next(active.numbers)
     if numbers.values != values:
         numbers.values = values
         numbers.array.set(numpy.array(values, numpy.float64))
-
-
-def refuse(what: str) -> None:
-    """Raise RuntimeError if this thread captures, since ``what`` cannot be captured."""
-    if _active.capture is not None:
-        raise RuntimeError(
-            f"CUDA error: operation not permitted when stream is capturing: {what}; do it before "
-            "the capture, or after a replay"
-        )

@@ -150,6 +150,7 @@ def _retried(source: Callable[[int], Any], size: int) -> Any:
     """Once more, without what the pool keeps. Raises OutOfMemoryError where that is no help."""
     found = usage[_runtime.getDevice()]
     found.retries += 1
+    _let_go()
     pool.free_all_blocks()
     try:
         return source(size)

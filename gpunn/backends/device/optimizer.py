@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import cupy
 import numpy
 
-from gpunn.backends.device.graphs import capturing, constant, rehearsing, renew, renewable
+from gpunn.backends.device.capturing import capturing
+from gpunn.backends.device.graphs import constant, rehearsing, renew, renewable
 from gpunn.backends.launcher import Source, builds, ceil_div
 from gpunn.backends.reference.optimizer import Arrays, OptimizerPrimitives, in_turn
 

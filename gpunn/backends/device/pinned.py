@@ -12,7 +12,11 @@ from typing import Any
 import cupy
 import numpy
 
+from gpunn.backends.device.capturing import capturing, refuse
 from gpunn.backends.device.transfers import note
+
+_runtime = cupy.cuda.runtime
+_copy = _runtime.memcpyAsync
 
 # Copies under way: an event after each, and the host array, whose memory must live until then.
 _under_way: deque[tuple[Any, numpy.ndarray[Any, Any]]] = deque()
@@ -47,12 +51,16 @@ def is_pinned(array: numpy.ndarray[Any, Any]) -> bool:
 def to_device(array: numpy.ndarray[Any, Any]) -> Any:
     """A copy on the current device, under way when this returns."""
     if not array.flags.c_contiguous:
+        refuse("a copy from host memory that is not contiguous")
         array = copy(array)
     output = cupy.empty(array.shape, array.dtype)
-    stream = cupy.cuda.get_current_stream()
-    note("host to device", array.nbytes, False)
-    output.data.copy_from_host_async(array.ctypes.data, array.nbytes, stream)
-    _watch(stream, array)
+    if output.size:
+        stream = cupy.cuda.get_current_stream()
+        note("host to device", array.nbytes, False)
+        # CuPy's own copy would be refused while a graph captures; CUDA does not refuse it.
+        kind = _runtime.memcpyHostToDevice
+        _copy(output.data.ptr, array.ctypes.data, array.nbytes, kind, stream.ptr)
+        _watch(stream, array)
     return output
 
 
@@ -62,14 +70,18 @@ def to_host(array: Any) -> numpy.ndarray[Any, Any]:
     if output.size:
         stream = cupy.cuda.get_current_stream()
         note("device to host", array.nbytes, False)
-        cupy.ascontiguousarray(array).data.copy_to_host_async(
-            output.ctypes.data, output.nbytes, stream
-        )
+        source = cupy.ascontiguousarray(array)
+        kind = _runtime.memcpyDeviceToHost
+        _copy(output.ctypes.data, source.data.ptr, output.nbytes, kind, stream.ptr)
         _watch(stream, output)
     return output
 
 
 def _watch(stream: Any, array: numpy.ndarray[Any, Any]) -> None:
+    capture = capturing()
+    if capture is not None:  # each replay copies
+        capture.kept.append(array)
+        return
     while _under_way and _under_way[0][0].done:
         _under_way.popleft()
     _under_way.append((stream.record(cupy.cuda.Event(disable_timing=True)), array))

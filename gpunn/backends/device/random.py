@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy
 
-from gpunn.backends.device.graphs import capturing
+from gpunn.backends.device.capturing import capturing
 from gpunn.backends.launcher import Source, builds, ceil_div
 from gpunn.backends.reference.random import KEPT_BITS, RandomPrimitives
 
