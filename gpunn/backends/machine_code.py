@@ -197,7 +197,7 @@ def _compile(source: str, name: str, options: Sequence[str]) -> tuple[bytes, str
         nvrtc.destroyProgram(program)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=8)
 def _disassembled(cubin: bytes) -> dict[str, tuple[Instruction, ...]]:
     """The instructions of each function, without the idle ones at its end."""
     with tempfile.TemporaryDirectory() as folder:
