@@ -275,7 +275,7 @@ class Plan:
             shared += band // length * _ROW + length * _COLUMN
         return Cut(build, self._structs, band, room, shared)
 
-    @functools.lru_cache(64)  # noqa: B019  (plans are few, and live on in a cache themselves)
+    @functools.lru_cache(1024)  # noqa: B019  (plans live on in a cache themselves)
     def _band(self, backward: bool, fetched: int, made: int) -> tuple[int, int]:
         """The elements of a block's rows, and those that it fetches: no more than these two.
 
