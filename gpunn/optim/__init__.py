@@ -2,8 +2,24 @@
 
 from gpunn.optim import lr_scheduler
 from gpunn.optim.adam import Adam, AdamW
+from gpunn.optim.adaptive import Adadelta, Adagrad, Adamax, NAdam, RAdam
 from gpunn.optim.optimizer import Optimizer
 from gpunn.optim.rmsprop import RMSprop
+from gpunn.optim.rprop import ASGD, Rprop
 from gpunn.optim.sgd import SGD
 
-__all__ = ["Adam", "AdamW", "Optimizer", "RMSprop", "SGD", "lr_scheduler"]
+__all__ = [
+    "ASGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+    "SGD",
+    "lr_scheduler",
+]

@@ -51,6 +51,21 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         )
     ),
     ("RMSprop", {"alpha": 0.4, "eps": 1e-2}),
+    *(
+        (name, options)
+        for name in ("Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam", "ASGD")
+        for options in combinations(weight_decay=(0, 0.2), maximize=(False, True))
+    ),
+    ("Adagrad", {"lr_decay": 0.3, "initial_accumulator_value": 0.5}),
+    ("Adadelta", {"lr": 0.5, "rho": 0.6, "eps": 1e-3}),
+    ("Adamax", {"betas": (0.3, 0.6), "eps": 1e-3}),
+    ("NAdam", {"lr": 0.1, "weight_decay": 0.3, "decoupled_weight_decay": True}),
+    ("NAdam", {"momentum_decay": 0.1, "betas": (0.3, 0.6)}),
+    ("RAdam", {"lr": 0.1, "weight_decay": 0.3, "decoupled_weight_decay": True}),
+    ("RAdam", {"lr": 0.1, "betas": (0.3, 0.6), "eps": 1e-3}),
+    ("ASGD", {"lr": 0.1, "lambd": 0.1, "alpha": 0.5, "t0": 3}),
+    ("Rprop", {}),
+    ("Rprop", {"lr": 0.1, "etas": (0.3, 1.5), "step_sizes": (1e-3, 0.2), "maximize": True}),
     ("SGD", {}),
     ("Adam", {}),
     ("AdamW", {}),
