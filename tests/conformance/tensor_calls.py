@@ -855,7 +855,8 @@ _add(
     [call(0, 2, 3), call(0, 3, 4, base=2), call(0, 1, 0), call(1, -1, 5, dtype=DType(F64))],
 )
 _add("eye", [call(3), call(2, 3), call(0), call(3, 2, dtype=DType(I64)), call(-1)])
-_add("vander", [call(array(3)), call(array(3), 2), call(array(3), increasing=True), call(X)])
+_x = array(3, dtype=F32)  # PyTorch's gradient of it fails
+_add("vander", [call(_x), call(_x, 2), call(_x, increasing=True), call(X)])
 _add(
     "tensor",
     [
