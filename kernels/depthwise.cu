@@ -3,10 +3,11 @@
 //   y[n, o, p, q] = bias[o] + sum_{r, s} weight[o, r, s] x[n, o / multiplier,
 //                                                         p sh - ph + r dh, q sw - pw + s dw]
 //
-// where x counts as 0 outside its plane. Dense arrays, rows last:
+// where x counts as 0 outside its plane (and times an infinite weight as NaN). Dense arrays:
 //
-//   x, dx (N, C, H, W)    y, dy (N, O, P, Q)    weight, dw (O, KH, KW)    bias (O)    O = C
-//   multiplier
+//   x, dx (N, C, H, W)    y, dy (N, O, P, Q)    weight, dw (O, KH, KW)    bias (O)
+//
+// with O = C multiplier.
 //
 // A thread makes a strip: ROWS results one below the other. It walks once down the rows that they
 // need, and adds each element to every result that it touches, so that an element is loaded KW
