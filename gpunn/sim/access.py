@@ -55,9 +55,9 @@ def access(
         outside = (where < 0) | (where > limit)
     if size > 1 and (index & (size - 1)).any():
         lost = ((index & (size - 1)) != 0) & ~outside
-        if lost.any():
+        if np.count_nonzero(lost):
             _fail(b, i, "misaligned", f"misaligned {size}-byte access", space, where, lost)
-    if outside.any():
+    if np.count_nonzero(outside):
         _outside(b, i, space, where, size, write, outside)
     element = index >> _SHIFT[size]
     if space in ("local", "param", "const"):

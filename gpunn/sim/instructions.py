@@ -248,7 +248,19 @@ def prepare(module: Module, name: str) -> Program:
         if i.guard is not None:
             step.guard = reader(i.guard, "pred")
         steps.append(step)
-    return Program(module, kernel, steps, _register_sizes(kernel), _grain(kernel))
+    sizes, straight = _register_sizes(kernel), _straight(steps)
+    return Program(module, kernel, steps, sizes, _grain(kernel), straight)
+
+
+def _straight(steps: list[Step]) -> list[int]:
+    """For each step, the end of the plain ones from there: no guard, nobody to wait for."""
+    ends, end = [0] * len(steps), len(steps)
+    for pc in reversed(range(len(steps))):
+        step = steps[pc]
+        if step.kind != "plain" or step.guard is not None or step.members is not None:
+            end = pc
+        ends[pc] = end
+    return ends
 
 
 def _register_sizes(kernel: Kernel) -> list[int]:

@@ -233,7 +233,7 @@ class Batch:
         """Run one group until it splits, waits, ends, or overtakes another."""
         turn, pc = key // _TURN * _TURN, key % _TURN
         nearest = min(self.ready, default=1 << 62)
-        steps = self.program.steps
+        steps, straight = self.program.steps, self.program.straight
         device = self.device
         self.enter(lanes)
         while True:
@@ -253,6 +253,16 @@ class Batch:
                 self._join(self.parked, key, lanes)
                 lanes = self.parked.pop(key)
                 self.enter(lanes)
+            if not (hurry or self.parked or self.counters):
+                stop = min(straight[pc], nearest - turn)
+                if stop > pc:
+                    for step in steps[pc:stop]:
+                        if step.run is not None:
+                            step.run(self)
+                    self.budget -= stop - pc
+                    device.executed += self.count * (stop - pc)
+                    pc = stop
+                    continue
             step = steps[pc]
             self.budget -= 1
             device.executed += self.count
@@ -268,10 +278,11 @@ class Batch:
             active, rest = None, lanes[:0]  # all, and no others
             if step.guard is not None:
                 chosen = step.guard(self)
-                if not chosen.any():
+                taken = np.count_nonzero(chosen)
+                if not taken:
                     pc += 1
                     continue
-                if len(chosen) > 1 and not chosen.all():
+                if taken < len(chosen):
                     active, rest = lanes[chosen], lanes[~chosen]
             if step.kind == "plain":
                 if active is not None:

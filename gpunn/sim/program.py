@@ -49,6 +49,7 @@ class Program:
     steps: list[Step]
     sizes: list[int]  # of each register, in bytes; 0 for a predicate
     grain: int  # the narrowest access to shared memory
+    straight: list[int]  # from each step, the end of what runs without a look around
     dynamic_limit: int = STATIC_SHARED
 
 

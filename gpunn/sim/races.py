@@ -51,7 +51,7 @@ class SharedRaces:
     def _unordered(self, old: Array, tag: Array, floor: Array) -> Array:
         """Which old accesses are by another thread, with no barrier since."""
         bad = (old >= floor) & (((old ^ tag) & _WHO_BITS) != 0)
-        if bad.any():
+        if np.count_nonzero(bad):
             bad &= ~(_same_warp(old, tag) & (_sync(old) < _sync(tag)))
         return bad
 
@@ -60,11 +60,11 @@ class SharedRaces:
         grain, tag, floor = self._grains(index, size, lanes)
         old = self.writer.take(grain)
         bad = self._unordered(old, tag, floor)
-        if bad.any():
+        if np.count_nonzero(bad):
             return np.nonzero(bad)[0], old[bad]
         old = self.reader.take(grain)
         again = old >= floor
-        if not again.any():
+        if not np.count_nonzero(again):
             new = np.broadcast_to(tag, old.shape)
         elif (old == floor | _MANY_WARPS).all():
             return None
@@ -73,7 +73,7 @@ class SharedRaces:
         self.reader[grain] = new
         left = self.reader.take(grain)
         differ = left != new  # lanes that read one word in one instruction
-        if differ.any():
+        if np.count_nonzero(differ):
             grain, new = grain[differ], _merge(left[differ], new[differ])
             wide = (new & _MANY_WARPS) != 0
             self.reader[grain] = new
@@ -87,15 +87,15 @@ class SharedRaces:
         grain, tag, floor = self._grains(index, size, lanes)
         old = self.writer.take(grain)
         bad = self._unordered(old, tag, floor)
-        if bad.any():
+        if np.count_nonzero(bad):
             bad &= ~same[:, None]
             if atomic:
                 bad &= (old & ATOMIC) == 0
-            if bad.any():
+            if np.count_nonzero(bad):
                 return np.nonzero(bad)[0], old[bad]
         old = self.reader.take(grain)
         bad = self._unordered(old, tag, floor)
-        if bad.any():
+        if np.count_nonzero(bad):
             return np.nonzero(bad)[0], old[bad]
         self.writer[grain] = tag | ATOMIC if atomic else tag
         return None
@@ -193,11 +193,11 @@ class GlobalRaces:
             before.append(self.reader.take(word))
         for old, spared in zip(before, (same, None), strict=False):
             bad = self._other(old, tag, atomic, partial)
-            if bad.any():
+            if np.count_nonzero(bad):
                 bad &= ~self._ordered(old, blocks)
                 if spared is not None:
                     bad &= ~spared[:, None]
-                if bad.any():
+                if np.count_nonzero(bad):
                     return np.nonzero(bad)[0], self._block(old[bad])
         if write:
             flags = (_ATOMIC if atomic else _NONE) | (_PARTIAL if partial else _NONE)
@@ -208,7 +208,7 @@ class GlobalRaces:
             return None
         old = self.reader.take(word)
         also = self._other(old, tag, False, False)
-        if also.any():
+        if np.count_nonzero(also):
             also &= ~self._ordered(old, blocks)
         # A word once read whole stays so.
         whole = (old >= np.uint32(self.first << 2)) & ((old & _PARTIAL) == 0)
@@ -216,7 +216,7 @@ class GlobalRaces:
         many = np.uint32(self.many << 2) | flags
         self.reader[word] = np.where(also, many, tag | flags)
         late = self._other(self.reader.take(word), tag, False, False)
-        if late.any():
+        if np.count_nonzero(late):
             self.reader[word[late]] = many[late]
         return None
 
@@ -225,7 +225,7 @@ class GlobalRaces:
         tag = ((blocks + self.first) << 2).astype("u4")
         old = self.writer.take(word)
         bad = lost & self._other(old, tag, False, False)
-        return (np.flatnonzero(bad), self._block(old[bad])) if bad.any() else None
+        return (np.flatnonzero(bad), self._block(old[bad])) if np.count_nonzero(bad) else None
 
     def _block(self, tag: Array) -> Array:
         return (tag >> np.uint32(2)).astype("i8") - self.first

@@ -77,7 +77,7 @@ def flush(value: Array) -> Array:
     if value.dtype != np.float32:
         return value
     small = np.abs(value) < TINY
-    return value * ~small if small.any() else value
+    return value * ~small if np.count_nonzero(small) else value
 
 
 # Exact arithmetic: a pair (nearest double, rest) whose sum is the exact result.
@@ -119,7 +119,7 @@ def fma32(a: Array, b: Array, c: Array) -> Array:
     """a * b + c for float32 values, rounded to nearest once."""
     product = a.astype("f8") * b  # exact
     total = product + c
-    if _half_way(total).any():
+    if np.count_nonzero(_half_way(total)):
         return narrow(two_sum(product, c.astype("f8")), "rn", np.dtype("f4"))
     return total.astype("f4")
 

@@ -245,7 +245,7 @@ MUTANTS = {
     ],
     "endless": [
         ("loop", "n += x[0]", "n = x[0]", "still running", "while (n < 10)"),
-        ("copy", "if (i < n) {", "while (i < n) {", "still running", "y[i] = v"),
+        ("copy", "if (i < n) {", "while (i < n) {", "still running", "while (i < n) {"),
         ("lock", "atomicExch(lock, 0);", "", "still running", "atomicCAS"),
     ],
     "trap": [
