@@ -7,7 +7,7 @@
 // the sum: each adds up `count` pixels, and conv2d_sum adds their parts, in order.
 //
 // Arrays, contiguous: x (N, groups * C, H, W); dy (N, groups * M, P, Q); parts (splits, groups * M,
-// columns), columns = C * R * S rounded up to 4. `pixels` holds, for each (p, q), where in a
+// columns), columns = C * R * S rounded up to 8. `pixels` holds, for each (p, q), where in a
 // channel of x it begins, in bytes, and which taps it does not see.
 //
 // Launch: conv2d_pixels; blocks of THREADS in a grid of (tiles of m * tiles of columns, groups,

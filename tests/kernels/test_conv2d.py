@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 from checks import compare
+from simulated import line_of
 
 import gpunn
 import gpunn.sim
 from gpunn.backends.reference.convolution import ConvolutionPrimitives as Reference
 from gpunn.backends.reference.window import output_size
+from gpunn.sim.profile import Profile
 
 launcher = pytest.importorskip("gpunn.backends.launcher")
 # Of the largest element: each factor rounded to so many bits, sums in float32 or better.
@@ -260,3 +262,55 @@ def test_through_layers(cuda: Any, precision: Any):
         results.append([t.detach().cpu().numpy() for t in tensors])
     for a, b in zip(*results, strict=True):
         compare(b, a, "layer", 1e-5, 1e-4)
+
+
+# What they move ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def profile(cuda: Any) -> Iterator[Profile]:
+    """The simulator's counters."""
+    if not gpunn.sim.installed():
+        pytest.skip("the simulator counts, a GPU does not")
+    device = gpunn.sim.install(profile=True)
+    device.profile = Profile()
+    yield device.profile
+    gpunn.sim.install()
+
+
+MOVED = {
+    "float32": "ieee",
+    "float16": "ieee",
+    "float64": "ieee",
+    "tf32": "tf32",
+    "tf32x3": "tf32x3",
+}
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_what_is_moved(cuda: Any, precision: Any, profile: Profile, name: str):
+    precision(MOVED[name])
+    dtype = name if name.startswith("float") else "float32"
+    case = (1, 8, 66, (4, 8), (3, 3), (1, 1), (1, 1), (1, 1), 1)
+    x, w, _, dy = (a.copy() for a in arrays(cuda, dtype, case))
+    cuda.conv(x, w, None, *case[5:])
+    cuda.conv_input(dy, w, case[3], *case[5:])
+    cuda.conv_weight(x, dy, case[4], *case[5:])
+    for kernel in ("forward", "backward_data", "backward_weight"):
+        lines = profile.kernel(f"conv2d_{kernel}").lines
+        assert any(line.wavefronts for line in lines.values())
+        for place, line in lines.items():
+            assert line.wavefronts == line.least_wavefronts, f"{kernel}: banks collide at {place}"
+    # The gather begins anywhere, and its rows end anywhere; see conv2d.cu for 16-bit results and
+    # for the filters, which are read in pieces on the way to the input.
+    if name != "float32":
+        return
+    text = (launcher.sources.folder() / "gemm.cuh").read_text()
+    gather = "gemm.cuh", line_of(text, '"cp.async.ca')
+    for kernel in ("forward", "backward_data", "backward_weight", "pixels", "sum"):
+        lines = dict(profile.kernel(f"conv2d_{kernel}").lines)
+        if kernel not in ("pixels", "sum"):
+            gathered = lines.pop(gather)
+            assert gathered.sectors <= 1.25 * gathered.least_sectors
+        for place, line in lines.items():
+            assert line.sectors <= 1.1 * line.least_sectors, f"{kernel}: sectors at {place}"

@@ -259,7 +259,7 @@ def _backward(axes: Axes, n: int, c: int, m: int, kernel: Ints, tile: Tile) -> l
 
 def _split(axes: Axes, n: int, c: int, m: int, groups: int, tile: Tile) -> Ints:
     """Columns of the parts, blocks for one split, splits, and pixels of each."""
-    columns, pixels = ceil_div(c * axes.taps, 4) * 4, n * axes.out
+    columns, pixels = ceil_div(c * axes.taps, 8) * 8, n * axes.out  # whole sectors
     blocks = ceil_div(m, tile.rows) * ceil_div(columns, COLUMNS)
     splits = min(ceil_div(_BLOCKS, blocks * groups), ceil_div(pixels, _LEAST * tile.k))
     count = ceil_div(ceil_div(pixels, splits), tile.k) * tile.k
