@@ -2,14 +2,16 @@
 //
 //   softmax        y_k = exp(x_k - top) / sum        dx_k = y_k (dy_k - sum over j of dy_j y_j)
 //   log_softmax    y_k = x_k - top - log sum         dx_k = dy_k - exp(y_k) (sum over j of dy_j)
-//   cross_entropy  picked = log_softmax(x)_target    dx_k = share (softmax(x)_k - (k == target))
+//   cross_entropy  loss = -w sum over k of q_k y_k   dx_k = w scale (exp(y_k) - q_k)
 //
+// Cross-entropy's y is the log-softmax; q_k is smoothing / size, and 1 - smoothing more for k ==
+// target; w is 0 where the target is to be ignored, else its weight, or 1.
 // top is the maximum of a line x, and sum that of exp(x_k - top). A line of -inf, or one that holds
 // +inf or NaN, gives NaN.
 //
 // Layout: x, y, dx, dy (outer, size, inner), contiguous; a line is what lies along the middle.
-// target, share, picked (outer, inner). Sums are kept in ACCUM, in an order that depends on nothing
-// but size and inner.
+// target, loss (outer, inner); weight (size) and scale, a number: where null, 1. Sums are kept in
+// ACCUM, in an order that depends on nothing but size and inner.
 //
 // Launch: two forms of each kernel, 32 to 512 threads a block.
 //   _tile  A block has some whole planes (size, inner), which are one piece of memory, in shared
@@ -24,7 +26,8 @@
 #include "pack.cuh"
 
 #define MOST_THREADS 512
-#define SECTOR int(32 / sizeof(SCALAR))  // elements in the unit in which memory is moved
+#define SECTOR int(32 / sizeof(SCALAR))          // elements in the unit in which memory is moved
+#define MOST_TURNS (sizeof(ACCUM) == 8 ? 1 : 4)  // of a loop interleaved; more would spill
 
 extern __shared__ __align__(16) unsigned char shared[];
 
@@ -67,11 +70,12 @@ struct Team {
     }
 };
 
-// Below any sum; unlike -inf it can be subtracted from -inf.
+// No number is less. Unlike -inf it can be subtracted from -inf.
 #define LOWEST ACCUM(sizeof(ACCUM) == 8 ? -1.7976931348623157e308 : -3.4028234663852886e38)
 
-// What becomes of element k of a line, given x_k - top, or, if EXPONENTIAL, exp(x_k - top). Made
-// from the sum of the line's exponentials, and the line's number.
+// What becomes of element k of a line, given x_k - top, or, if EXPONENTIAL, exp(x_k - top). It is
+// made from the sum of the line's exponentials, the sum of its x_k - top (where it is even()), and
+// the line's number.
 
 struct Softmax {
     ACCUM factor;
@@ -81,8 +85,10 @@ struct Softmax {
 
 struct MakeSoftmax {
     static constexpr bool EXPONENTIAL = true;
+    static constexpr int TURNS = MOST_TURNS;
 
-    __device__ Softmax operator()(ACCUM sum, long long) const { return {1 / sum}; }
+    __device__ static constexpr bool even() { return false; }
+    __device__ Softmax operator()(ACCUM sum, ACCUM, long long) const { return {1 / sum}; }
 };
 
 struct LogSoftmax {
@@ -93,34 +99,46 @@ struct LogSoftmax {
 
 struct MakeLogSoftmax {
     static constexpr bool EXPONENTIAL = false;
+    static constexpr int TURNS = MOST_TURNS;
 
-    __device__ LogSoftmax operator()(ACCUM sum, long long) const { return {log(sum)}; }
+    __device__ static constexpr bool even() { return false; }
+    __device__ LogSoftmax operator()(ACCUM sum, ACCUM, long long) const { return {log(sum)}; }
 };
 
 struct CrossEntropy {
-    ACCUM shift, share;
+    ACCUM shift, share, even, hard;  // q_k = even + hard (k == target)
+    ACCUM rest;                      // of the loss, beside that of hard
+    ACCUM weight;
     int target;
-    SCALAR* picked;
+    SCALAR* loss;
 
     __device__ ACCUM operator()(ACCUM below, int k) const {
-        const ACCUM y = below - shift, p = exp(y);
+        const ACCUM y = below - shift, p = exp(y) - even;
         if (k != target) return share * p;
-        *picked = SCALAR(y);
-        return share * (p - 1);
+        *loss = SCALAR(rest - weight * hard * y);
+        return share * (p - hard);
     }
 };
 
 struct MakeCrossEntropy {
     static constexpr bool EXPONENTIAL = false;
+    static constexpr int TURNS = 1;
     const long long* target;
-    const SCALAR* share;
-    SCALAR* picked;
+    const SCALAR *weight, *scale;
+    SCALAR* loss;  // all 0: those of ignored targets, and of classes that are not there, stay so
+    long long ignore;
+    ACCUM smoothing, each;  // each = smoothing / size
     int size;
 
-    __device__ CrossEntropy operator()(ACCUM sum, long long line) const {
-        // A class that is not there is reported elsewhere, and must only do no harm here.
-        const int k = max(0ll, min(target[line], size - 1ll));
-        return {log(sum), ACCUM(share[line]), k, picked + line};
+    __device__ bool even() const { return smoothing != 0; }
+
+    __device__ CrossEntropy operator()(ACCUM sum, ACCUM flat, long long line) const {
+        const long long k = target[line];
+        const bool there = k != ignore && k >= 0 && k < size;
+        const ACCUM w = !there ? 0 : weight ? ACCUM(weight[k]) : ACCUM(1);
+        const ACCUM shift = log(sum), share = there && scale ? w * ACCUM(*scale) : w;
+        const ACCUM rest = even() ? w * (smoothing * shift - each * flat) : ACCUM(0);
+        return {shift, share, each, 1 - smoothing, rest, w, there ? int(k) : -1, loss + line};
     }
 };
 
@@ -204,19 +222,23 @@ __device__ void forward_tile(const SCALAR* x, SCALAR* y, long long outer, int si
     lines.each([&](long long line, int at, int length) {
         ACCUM* own = all + (tile.begin - tile.start) + at;
         const int lane = threadIdx.x % team;
-        ACCUM top = LOWEST, sum = 0;
+        ACCUM top = LOWEST, sum = 0, flat = 0;
         for (int k = lane; k < length; k += team) top = fmax(top, own[k * inner]);
         top = Team{1, team}.reduced(top, Max());
         for (int k = lane; k < length; k += team) {
             const ACCUM below = own[k * inner] - top, e = exp(below);
             sum += e;
+            if (make.even()) flat += below;
             own[k * inner] = Make::EXPONENTIAL ? e : below;
         }
-        const auto result = make(Team{1, team}.reduced(sum, Add()), line);
+        sum = Team{1, team}.reduced(sum, Add());
+        if (make.even()) flat = Team{1, team}.reduced(flat, Add());
+        const auto result = make(sum, flat, line);
+#pragma unroll Make::TURNS
         for (int k = lane; k < length; k += team) own[k * inner] = result(own[k * inner], k);
     });
     __syncthreads();
-    tile.write(y, all);
+    if (y) tile.write(y, all);
 }
 
 template <bool LOG>
@@ -271,10 +293,9 @@ struct Far {
     __device__ long long line() const { return plane * inner + min(column, inner - 1); }
 
     // work(k, i, slot): x[i] is element k of the line; the slot in shared memory is this thread's.
-    template <class Work>
+    template <int TURNS = MOST_TURNS, class Work>
     __device__ void each(Work work) const {
         const int step = blockDim.x / width, length = column < inner ? size : 0;
-        constexpr int TURNS = sizeof(ACCUM) == 8 ? 1 : 4;  // doubles would spill
         int slot = threadIdx.x;
 #pragma unroll TURNS
         for (int k = threadIdx.x / width; k < length; k += step, slot += blockDim.x)
@@ -298,10 +319,17 @@ __device__ void forward_far(const SCALAR* __restrict__ x, SCALAR* __restrict__ y
     });
     const ACCUM top = far.team().reduced(own_top, Max());
     sum = far.team().reduced(sum * exp(own_top - top), Add());
-    const auto result = make(sum, far.line());
-    far.each([&](int k, long long i, int slot) {
+    ACCUM flat = 0;
+    if (make.even()) {
+        far.each(
+            [&](int, long long i, int slot) { flat += (keep ? kept[slot] : ACCUM(x[i])) - top; });
+        flat = far.team().reduced(flat, Add());
+    }
+    const auto result = make(sum, flat, far.line());
+    far.each<Make::TURNS>([&](int k, long long i, int slot) {
         const ACCUM below = (keep ? kept[slot] : ACCUM(x[i])) - top;
-        y[i] = SCALAR(result(Make::EXPONENTIAL ? exp(below) : below, k));
+        const ACCUM value = result(Make::EXPONENTIAL ? exp(below) : below, k);
+        if (y) y[i] = SCALAR(value);
     });
 }
 
@@ -377,20 +405,24 @@ extern "C" __global__ void __launch_bounds__(MOST_THREADS)
     backward_far<true>(dy, y, dx, size, inner, width, keep);
 }
 
+// dx may be null.
 extern "C" __global__ void __launch_bounds__(MOST_THREADS)
     cross_entropy_tile(const SCALAR* __restrict__ x, const long long* __restrict__ target,
-                       const SCALAR* __restrict__ share, SCALAR* __restrict__ picked,
-                       SCALAR* __restrict__ dx, long long outer, int size, int inner, int planes,
-                       int team) {
+                       const SCALAR* __restrict__ weight, const SCALAR* __restrict__ scale,
+                       SCALAR* __restrict__ loss, SCALAR* __restrict__ dx, long long ignore,
+                       ACCUM smoothing, ACCUM each, long long outer, int size, int inner,
+                       int planes, int team) {
     forward_tile(x, dx, outer, size, inner, planes, team,
-                 MakeCrossEntropy{target, share, picked, size});
+                 MakeCrossEntropy{target, weight, scale, loss, ignore, smoothing, each, size});
 }
 
 extern "C" __global__ void __launch_bounds__(MOST_THREADS)
     cross_entropy_far(const SCALAR* __restrict__ x, const long long* __restrict__ target,
-                      const SCALAR* __restrict__ share, SCALAR* __restrict__ picked,
-                      SCALAR* __restrict__ dx, int size, int inner, int width, bool keep) {
-    forward_far(x, dx, size, inner, width, keep, MakeCrossEntropy{target, share, picked, size});
+                      const SCALAR* __restrict__ weight, const SCALAR* __restrict__ scale,
+                      SCALAR* __restrict__ loss, SCALAR* __restrict__ dx, long long ignore,
+                      ACCUM smoothing, ACCUM each, int size, int inner, int width, bool keep) {
+    forward_far(x, dx, size, inner, width, keep,
+                MakeCrossEntropy{target, weight, scale, loss, ignore, smoothing, each, size});
 }
 
 // dx *= dy, a single number; most often 1, and then nothing is read or written but that number.

@@ -29,11 +29,13 @@ class _Choice(NamedTuple):
     total: Any  # the sum of the weights of the targets kept
 
 
-def _choose(x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> _Choice:
-    """The choice of checked shapes. Raises IndexError for a class that is not there."""
-    xp, data = xp_of(x), x.data
-    dim = _class_dim(x)
-    classes = xp.asarray(target.data, numpy.int64)
+def _classes(x: Tensor, target: Tensor, ignore_index: int) -> Array:
+    """The targets, int64, in the shape of ``x`` without its classes.
+
+    Raises IndexError for a class that is not there, on a device where the host waits for it.
+    """
+    data, dim = x.data, _class_dim(x)
+    classes = xp_of(x).asarray(target.data, numpy.int64)
     classes = classes.reshape(data.shape[:dim] + data.shape[dim + 1 :])
     type2backend[type(data)].check_indices(
         "cross_entropy",
@@ -43,6 +45,13 @@ def _choose(x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int)
         "Target {value} is out of bounds.",
         ignored=ignore_index,
     )
+    return classes
+
+
+def _choose(x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> _Choice:
+    """The choice of checked shapes; raises as ``_classes``."""
+    xp, data, dim = xp_of(x), x.data, _class_dim(x)
+    classes = _classes(x, target, ignore_index)
     kept = classes != ignore_index
     # On a device, to ask would be to wait for it.
     whole = type(kept) is numpy.ndarray and bool(kept.all())
@@ -67,17 +76,17 @@ def _class_dim(x: Tensor) -> int:
     return 1 if x.data.ndim > 1 else 0
 
 
-def _forward(picked: Array, choice: _Choice, reduction: str, xp: Any) -> Array:
-    """-Σ w y[target], from what stands at the places; divided by Σ w for the mean."""
-    loss = -picked
+def _forward(y: Array, choice: _Choice, reduction: str, xp: Any) -> Array:
+    """-Σ w y[target], divided by Σ w for the mean."""
+    loss = -y[choice.places]
     if choice.weight is not None:
         loss = loss * choice.weight
     if choice.kept is not None:  # also where y is infinite
         loss = xp.where(choice.kept, loss, 0)
     if reduction == "none":
-        return loss.astype(picked.dtype)
+        return loss.astype(y.dtype)
     total = total_of(loss)
-    return xp.asarray(total / choice.total if reduction == "mean" else total).astype(picked.dtype)
+    return xp.asarray(total / choice.total if reduction == "mean" else total).astype(y.dtype)
 
 
 def _shares(dy: Array, choice: _Choice, reduction: str, xp: Any) -> Array:
@@ -97,7 +106,7 @@ class Nll(Op):
     ) -> Array:
         ctx.args = target, weight, ignore, reduction
         ctx.shape, ctx.choice = x.data.shape, _choose(x, target, weight, ignore)
-        return _forward(x.data[ctx.choice.places], ctx.choice, reduction, xp_of(x))
+        return _forward(x.data, ctx.choice, reduction, xp_of(x))
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
@@ -129,40 +138,22 @@ class CrossEntropy(Op):
     def forward(
         ctx: Any, x: Tensor, target: Tensor, weight: Tensor | None, ignore: int, reduction: str
     ) -> Array:
-        xp, dim = xp_of(x), _class_dim(x)
+        y = type2backend[type(x.data)].log_softmax(x.data, _class_dim(x))
         ctx.args = target, weight, ignore, reduction
-        ctx.choice = choice = _choose(x, target, weight, ignore)
-
-        def shares() -> Array:
-            return _shares(xp.ones((), x.data.dtype), choice, reduction, xp)
-
-        # Of a single loss the gradient is known now, but for a factor that is mostly 1.
-        known = shares if ctx.needs_input_grad[0] and reduction != "none" else None
-        backend = type2backend[type(x.data)]
-        picked, y, ctx.gradient = backend.cross_entropy(x.data, choice.places, known, dim)
+        ctx.choice = _choose(x, target, weight, ignore)
         ctx.save_for_backward(x, y)
-        return _forward(picked, choice, reduction, xp)
+        return _forward(y, ctx.choice, reduction, xp_of(x))
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        (x, y), dim = ctx.saved_tensors, _class_dim(ctx.saved_tensors[0])
+        x, y = ctx.saved_tensors
         if recording(x, dy):  # in steps that can be differentiated
+            dim = _class_dim(x)
             dlog = NllInput.apply(dy, x.data.shape, ctx.choice, ctx.args)
             dx = LogSoftmaxInput.apply(dlog, LogSoftmax.apply(x, dim), dim)
-        elif ctx.gradient is not None:  # handed out once: its memory may be changed
-            dx, ctx.gradient = Rescaled.apply(dy, ctx.gradient), None
         else:
-            y = LogSoftmax.apply(x, dim) if y is None else y
             dx = CrossEntropyInput.apply(dy, y, ctx.choice, ctx.args[-1])
         return dx, None, None, None, None
-
-
-class Rescaled(Op):
-    """A gradient from forward times a single dy, where nothing is recorded."""
-
-    @staticmethod
-    def forward(ctx: Any, dy: Tensor, dx: Array) -> Array:
-        return type2backend[type(dx)].rescaled(dx, dy.data)
 
 
 class CrossEntropyInput(Op):
@@ -173,6 +164,77 @@ class CrossEntropyInput(Op):
         shares = _shares(dy.data, choice, reduction, xp_of(y))
         backend = type2backend[type(y.data)]
         return backend.cross_entropy_input(y.data, choice.places, shares, _class_dim(y))
+
+
+class TotalCrossEntropy(Op):
+    """The sum or mean, on backends that find its gradient in the same pass, but for the factor dy.
+
+    With ``smoothing``, but then without weights.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        target: Tensor,
+        weight: Tensor | None,
+        ignore: int,
+        reduction: str,
+        smoothing: float,
+    ) -> Array:
+        ctx.args, ctx.smoothing = (target, weight, ignore, reduction), smoothing
+        ctx.save_for_backward(x)
+        loss, ctx.gradient = _total(x, ctx.args, smoothing, ctx.needs_input_grad[0])
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        (x,) = ctx.saved_tensors
+        if recording(x, dy):  # in steps that can be differentiated
+            dx = _total_input(dy, x, ctx.args, ctx.smoothing)
+        else:
+            gradient, ctx.gradient = ctx.gradient, None  # handed out once, as its memory is reused
+            if gradient is None:
+                gradient = _total(x, ctx.args, ctx.smoothing, True)[1]
+            dx = Rescaled.apply(dy, gradient)
+        return dx, None, None, None, None, None
+
+
+class Rescaled(Op):
+    """A gradient that forward found times dy, where nothing is recorded."""
+
+    @staticmethod
+    def forward(ctx: Any, dy: Tensor, gradient: Array) -> Array:
+        return type2backend[type(gradient)].rescaled(gradient, dy.data)
+
+
+def _total(
+    x: Tensor, args: tuple[Any, ...], smoothing: float, gradient: bool
+) -> tuple[Array, Array | None]:
+    """The sum or mean, and its gradient if asked for."""
+    target, weight, ignore, reduction = args
+    return type2backend[type(x.data)].cross_entropy(
+        x.data,
+        _classes(x, target, ignore),
+        None if weight is None else weight.data,
+        ignore,
+        reduction == "mean",
+        smoothing,
+        _class_dim(x),
+        gradient,
+    )
+
+
+def _total_input(dy: Tensor, x: Tensor, args: tuple[Any, ...], smoothing: float) -> Tensor:
+    """The gradient times dy, in steps that can be differentiated."""
+    dim, choice, xp = _class_dim(x), _choose(x, *args[:3]), xp_of(x)
+    dlog = NllInput.apply(dy, x.data.shape, choice, args)
+    if smoothing:
+        shares = _shares(xp.ones((), x.data.dtype), choice, args[-1], xp)
+        even = xp.expand_dims(shares, dim) if shares.ndim else shares
+        even = xp.broadcast_to(even * (smoothing / x.data.shape[dim]), x.data.shape)
+        dlog = dlog * (1 - smoothing) - dy * wrap(even)
+    return LogSoftmaxInput.apply(dlog, LogSoftmax.apply(x, dim), dim)
 
 
 def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None) -> None:
@@ -282,6 +344,14 @@ def cross_entropy(
     if input.data.shape == target.data.shape:
         return _soft_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
     _check_classes(input, target, weight)
+    if (
+        type2backend[type(input.data)].has_cross_entropy
+        and reduction != "none"
+        and (weight is None or not label_smoothing)
+        and input.data.dtype.itemsize > 2  # narrower gradients could vanish before they meet dy
+    ):
+        args = target, weight, ignore_index, reduction, label_smoothing
+        return TotalCrossEntropy.apply(input, *args)
     if not label_smoothing:
         return CrossEntropy.apply(input, target, weight, ignore_index, reduction)
     dim = _class_dim(input)

@@ -199,6 +199,7 @@ def test_cross_entropy_as_on_the_cpu(shape: Any, form: str, reduction: str, weig
             got = losses("cuda", dtype, shape, weighted, reduction=reduction)
         if reduction == "none":
             assert f"log_softmax_forward_{form}" in names
+            assert "cross_entropy" not in str(names)
         else:
             assert [n for n in names if "softmax" in n or "entropy" in n] == [
                 f"cross_entropy_{form}",
@@ -207,6 +208,36 @@ def test_cross_entropy_as_on_the_cpu(shape: Any, form: str, reduction: str, weig
         tolerance = 1e-5 if dtype == "float32" else 1e-12
         expected = losses("cpu", dtype, shape, weighted, reduction=reduction)
         compare(got, expected, f"cross_entropy, {dtype}", tolerance, tolerance)
+
+
+@pytest.mark.parametrize(
+    ("weighted", "reduction"), [(False, "mean"), (False, "sum"), (True, "mean")]
+)
+@pytest.mark.parametrize("shape", [(33, 10), (2, 5, 3, 7), (1, 300, 40)], ids=str)
+def test_label_smoothing_as_on_the_cpu(shape: Any, weighted: bool, reduction: str):
+    options: dict[str, Any] = {"label_smoothing": 0.1, "reduction": reduction}
+    with launcher.recorded() as names:
+        got = losses("cuda", "float64", shape, weighted, **options)
+    assert ("cross_entropy_backward" in names) != weighted
+    compare(got, losses("cpu", "float64", shape, weighted, **options), "smoothed", 1e-12, 1e-12)
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("mean", [False, True])
+def test_cross_entropy_is_the_references(cuda: Any, mean: bool, smoothing: float, ignored: bool):
+    shape = (9, 30, 5)
+    x = normal(cuda, "float64", shape)
+    classes = cuda.from_numpy(targets(shape, ignored))
+    weight = None if smoothing else abs(normal(cuda, "float64", shape[1:2], 3))
+    args = x, classes, weight, -100, mean, smoothing, 1
+    expected = Reference.cross_entropy(cuda, *args, True)
+    for got, e in zip(cuda.cross_entropy(*args, True), expected, strict=True):
+        same(cuda, got, e, "cross_entropy")
+    loss, nothing = cuda.cross_entropy(*args, False)
+    same(cuda, loss, expected[0], "without gradient")
+    assert nothing is None
+    assert Reference.cross_entropy(cuda, *args, False)[1] is None
 
 
 def test_the_gradient_of_cross_entropy_is_scaled(cuda: Any):
@@ -234,29 +265,39 @@ def test_a_graph_that_is_kept_gives_the_same_gradient_again(cuda: Any):
     assert (first.cpu().numpy() == before).all()
 
 
-def test_double_gradients_of_cross_entropy():
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_double_gradients_of_cross_entropy(smoothing: float):
     results: list[Any] = []
     for device in ("cpu", "cuda"):
         x = gpunn.tensor(np.random.default_rng(1).standard_normal((4, 5)), device=device)
         x.requires_grad_()
-        loss = F.cross_entropy(x, gpunn.arange(4, device=device))
+        target = gpunn.tensor([0, -100, 2, 3], device=device)
+        loss = F.cross_entropy(x, target, label_smoothing=smoothing)
         (dx,) = gpunn.autograd.grad(loss, [x], create_graph=True)
         (ddx,) = gpunn.autograd.grad((dx * dx).sum(), [x])
         results.append(ddx.cpu().numpy())
     compare(*results, "double gradient", 1e-12, 1e-12)
 
 
-def test_cross_entropy_of_what_is_not_finite():
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_cross_entropy_of_what_is_not_finite(smoothing: float):
     start = np.random.default_rng(1).standard_normal((6, 10)).astype("f4")
     start[0, 3], start[1, 4], start[2, 5], start[3] = math.inf, -math.inf, math.nan, -math.inf
     results: list[Any] = []
     for device in ("cpu", "cuda"):
         x = gpunn.tensor(start, device=device, requires_grad=True)
-        loss = F.cross_entropy(x, gpunn.full((6,), 4, device=device), reduction="sum")
+        target = gpunn.full((6,), 4, device=device)
+        loss = F.cross_entropy(x, target, reduction="sum", label_smoothing=smoothing)
         loss.backward()
         assert x.grad is not None
         results.append([loss.detach().cpu().numpy(), x.grad.cpu().numpy()])
     compare(*results, "cross_entropy", 1e-5, 1e-6)
+
+
+def test_no_gradient_is_made_where_none_is_wanted(cuda: Any, moved: Callable[[str], int]):
+    x = gpunn.tensor(np.ones((64, 1000), "f4"), device="cuda")
+    F.cross_entropy(x, gpunn.arange(64, device="cuda"))
+    assert moved("cross_entropy_tile") <= 1.05 * x.data.nbytes
 
 
 # Bytes ------------------------------------------------------------------------------------------

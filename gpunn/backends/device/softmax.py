@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from gpunn.backends.launcher import Source, builds, ceil_div, width
 from gpunn.backends.reference.softmax import SoftmaxPrimitives
@@ -43,23 +42,42 @@ class DeviceSoftmax(SoftmaxPrimitives):
             return super().log_softmax_input(dy, y, axis)
         return self._along("log_softmax_backward", axis, dy, y)
 
+    has_cross_entropy: ClassVar[bool] = True
+
     def cross_entropy(
-        self, x: Any, places: tuple[Any, ...], shares: Callable[[], Any] | None, axis: int
-    ) -> tuple[Any, Any, Any]:
-        # 16-bit gradients could vanish before they are scaled.
-        if shares is None or not _covered(x) or x.dtype.itemsize == 2:
-            return super().cross_entropy(x, places, shares, axis)
+        self,
+        x: Any,
+        classes: Any,
+        weight: Any,
+        ignore: int,
+        mean: bool,
+        smoothing: float,
+        axis: int,
+        gradient: bool,
+    ) -> tuple[Any, Any]:
+        if not _covered(x) or (weight is not None and weight.dtype != x.dtype):
+            rest = weight, ignore, mean, smoothing, axis, gradient
+            return super().cross_entropy(x, classes, *rest)
         xp, x = self.xp, self.xp.ascontiguousarray(x)
-        target = xp.ascontiguousarray(places[axis])
-        share = xp.ascontiguousarray(xp.broadcast_to(shares(), target.shape), x.dtype)
-        picked, dx = xp.empty(target.shape, x.dtype), xp.empty_like(x)
-        _launch("cross_entropy", axis, (x,), (x, target, share, picked, dx))
-        return picked, None, dx
+        classes = xp.ascontiguousarray(classes)
+        scale, dx = None, xp.empty_like(x) if gradient else None
+        if weight is not None:
+            weight = xp.ascontiguousarray(weight)
+        if mean:
+            kept = classes != ignore
+            counts = kept if weight is None else xp.where(kept, weight[classes], 0)
+            scale = xp.reciprocal(counts.sum(dtype=x.dtype))
+        losses = xp.zeros(classes.shape, x.dtype)  # those that the kernel leaves out
+        even = smoothing / x.shape[axis]
+        arguments = x, classes, weight, scale, losses, dx, ignore, smoothing, even
+        _launch("cross_entropy", axis, (x,), arguments)
+        loss = losses.sum()
+        return loss if scale is None else loss * scale, dx
 
     def rescaled(self, dx: Any, dy: Any) -> Any:
         if not _covered(dx) or dy.dtype != dx.dtype or not dx.flags.c_contiguous:
             return super().rescaled(dx, dy)
-        wide = width(_WIDTHS[dx.dtype.name], dx)
+        wide = width(_WIDTHS[dx.dtype.name], dx, dy)
         kernel = SOFTMAX("cross_entropy_backward", SCALAR=dx.dtype, WIDTH=wide)
         kernel((ceil_div(dx.size, 2048),), (256,), dx, dx.size, dy)
         return dx
@@ -90,7 +108,7 @@ def _launch(name: str, axis: int, inputs: tuple[Any, ...], arguments: tuple[Any,
     plane, slack = size * inner, 2 * sector
     if (plane + slack) * each <= _SHARED:
         planes, threads, team = _tile(outer, size, inner, sector)
-        alike = [a for a in arguments if getattr(a, "dtype", None) == x.dtype]
+        alike = [a for a in arguments if type(a) is type(x) and a.dtype == x.dtype]
         wide = width(_WIDTHS[x.dtype.name], *alike)
         kernel = SOFTMAX(name + "_tile", SCALAR=x.dtype, WIDTH=wide)
         grid, shared = ceil_div(outer, planes), (planes * plane + slack) * each

@@ -6,8 +6,7 @@ Shifted by the maximum, so that no exponential overflows; float16 is computed in
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from gpunn.backends.reference.random import RandomPrimitives
 from gpunn.dtype import accumulator
@@ -61,16 +60,41 @@ class SoftmaxPrimitives(RandomPrimitives):
         self.xp.subtract(dy, dx, out=dx)
         return dx
 
-    def cross_entropy(
-        self, x: Any, places: tuple[Any, ...], shares: Callable[[], Any] | None, axis: int
-    ) -> tuple[Any, Any, Any]:
-        """The log-softmax at ``places``, and for backward either all of it or the gradient.
+    # Whether the sum of losses and its gradient together take less than one after the other.
+    has_cross_entropy: ClassVar[bool] = False
 
-        ``places`` index one element of each line along ``axis``. The gradient may be given where
-        ``shares`` can say how much of it falls to each line; what is not given is None.
+    def cross_entropy(
+        self,
+        x: Any,
+        classes: Any,
+        weight: Any,
+        ignore: int,
+        mean: bool,
+        smoothing: float,
+        axis: int,
+        gradient: bool,
+    ) -> tuple[Any, Any]:
+        """-Σ w Σ q log softmax(x), divided by Σ w for the mean; and, if asked for, its gradient.
+
+        ``classes`` has the shape of ``x`` without ``axis``; w is 0 where it is ``ignore``, else the
+        class's ``weight`` (None: 1). q is 1 - ``smoothing`` for the class, and the rest of 1 even.
         """
+        xp, size = self.xp, x.shape[axis]
+        kept = classes != ignore
+        classes = xp.where(kept, classes, 0)
+        counts = xp.where(kept, 1 if weight is None else weight[classes], 0).astype(x.dtype)
+        total = counts.sum() if mean else x.dtype.type(1)
+        wanted = xp.expand_dims(classes, axis)
+        places = xp.arange(size).reshape((size,) + (1,) * (x.ndim - 1 - axis))
+        q = (places == wanted) * x.dtype.type(1 - smoothing) + x.dtype.type(smoothing / size)
         y = self.log_softmax(x, axis)
-        return y[places], y, None
+        losses = -xp.where(q > 0, y, 0) * q
+        losses = xp.where(kept, losses.sum(axis) * counts, 0)
+        loss = losses.sum() / total
+        if not gradient:
+            return loss, None
+        shares = xp.where(kept, counts / total, 0)
+        return loss, xp.expand_dims(shares, axis) * (xp.exp(y) - q)
 
     def rescaled(self, dx: Any, dy: Any) -> Any:
         """``dx dy``, for a single number ``dy``, in the memory of ``dx``."""
