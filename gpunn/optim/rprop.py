@@ -85,9 +85,10 @@ class ASGD(PerParameter):
 
     def _rule(self, xp: Any, p: Tensor, w: Array, dw: Array, lr: float, group: Group) -> None:
         state, lambd = self.state[p], group["lambd"]
+        step = count_step(state)
         if "eta" not in state:
             state["eta"], state["mu"] = _counter(lr), _counter(1)
-        step, mean = count_step(state), self._slot(p, "ax")
+        mean = self._slot(p, "ax")
         eta, mu = state["eta"].item(), state["mu"].item()
         w *= 1 - lambd * eta
         w -= eta * dw
