@@ -20,6 +20,7 @@ import re
 import shutil
 import sys
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -192,8 +193,15 @@ def _allocate(cuda: Any, size: int) -> Any:
 
 
 def _temporary_folder() -> str:
-    """A folder that goes when this process ends, not when one forked from it does."""
-    folder, owner = tempfile.mkdtemp(prefix="gpunn-sim-"), os.getpid()
+    """A folder that goes when this process ends, not when one forked from it does.
+
+    Where an earlier process was killed, its folder goes now.
+    """
+    for old in Path(tempfile.gettempdir()).glob("gpunn-sim-*-*"):
+        if not Path("/proc", old.name.split("-")[2]).exists():
+            shutil.rmtree(old, ignore_errors=True)
+    owner = os.getpid()
+    folder = tempfile.mkdtemp(prefix=f"gpunn-sim-{owner}-")
 
     def remove() -> None:
         if os.getpid() == owner:

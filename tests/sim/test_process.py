@@ -146,3 +146,12 @@ def test_the_memory_can_be_less_for_a_while():
 def test_wrong_options_are_refused(name: str):
     with pytest.raises(ValueError, match=f"{name} must be"):
         gpunn.sim.install(**{name: 0})
+
+
+def test_the_folder_of_a_killed_process_goes_with_the_next(tmp_path: Path):
+    code = "import gpunn.sim, os, signal; gpunn.sim.install(); os.kill(os.getpid(), signal.SIGKILL)"
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert run(tmp_path, "script.py", "128", "100").returncode == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["script.py"]
