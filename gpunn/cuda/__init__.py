@@ -12,6 +12,7 @@ from gpunn.cuda.devices import (
     get_device_name,
     get_device_properties,
     is_available,
+    is_bf16_supported,
     set_device,
     synchronize,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "graph_pool_handle",
     "initial_seed",
     "is_available",
+    "is_bf16_supported",
     "is_current_stream_capturing",
     "manual_seed",
     "manual_seed_all",

@@ -60,6 +60,11 @@ def get_device_capability(device: Where = None) -> tuple[int, int]:
     return found.major, found.minor
 
 
+def is_bf16_supported(including_emulation: bool = True) -> bool:
+    """Whether bfloat16 works: by the hardware from compute capability 8.0 on, below by float32."""
+    return is_available() and (including_emulation or get_device_capability()[0] >= 8)
+
+
 class DeviceProperties(NamedTuple):
     """What a device is; ``total_memory`` in bytes."""
 

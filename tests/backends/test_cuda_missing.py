@@ -54,6 +54,7 @@ def test_questions_have_answers():
     assert gpunn.cuda.memory_allocated() == gpunn.cuda.max_memory_allocated() == 0
     assert gpunn.cuda.memory_reserved() == gpunn.cuda.max_memory_reserved() == 0
     assert gpunn.cuda.memory_stats() == {}
+    assert not gpunn.cuda.is_bf16_supported()
     gpunn.cuda.reset_peak_memory_stats()
     gpunn.cuda.reset_accumulated_memory_stats()
     gpunn.cuda.empty_cache()

@@ -170,6 +170,8 @@ def test_what_a_device_is():
     assert found.name == gpunn.cuda.get_device_name("cuda:1")
     assert (found.major, found.minor) == gpunn.cuda.get_device_capability(1)
     assert found.total_memory > 0
+    assert gpunn.cuda.is_bf16_supported()
+    assert gpunn.cuda.is_bf16_supported(including_emulation=False) == (found.major >= 8)
     assert gpunn.cuda.can_device_access_peer(0, 1) in (True, False)
     with pytest.raises(RuntimeError, match="there is no device cuda:9; this machine has cuda:0, "):
         gpunn.cuda.get_device_properties(9)

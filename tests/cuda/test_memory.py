@@ -196,3 +196,30 @@ def test_record_stream(pooled: Any):
         RuntimeError, match=r"record_stream\(\) is for CUDA tensors, but got one on cpu"
     ):
         gpunn.ones(2).record_stream(side)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_an_allocator_that_was_chosen_before_is_kept(cuda: Backend, inside: bool):
+    """Inside of CuPy's context for another allocator, too."""
+    from gpunn.backends.device import memory
+
+    before, asked = cuda.xp.cuda.get_allocator(), []
+
+    def chosen(size: int) -> Any:
+        asked.append(size)
+        return before(size)
+
+    shared = memory._shared
+    try:
+        cuda.xp.cuda.set_allocator(chosen)
+        with cuda.xp.cuda.using_allocator(before if inside else chosen):
+            memory.install()
+            assert cuda.xp.cuda.get_allocator() is (before if inside else chosen)
+        held = gpunn.cuda.memory_allocated()
+        x = gpunn.zeros(KIB, device="cuda")
+        assert asked == [4 * KIB]
+        assert gpunn.cuda.memory_allocated() > held
+        del x
+    finally:
+        cuda.xp.cuda.set_allocator(before)
+        memory._shared = shared

@@ -21,8 +21,9 @@ from cupy.cuda import MemoryPointer, MemoryPool, UnownedMemory
 from gpunn.backends.errors import OutOfMemoryError
 
 _runtime = cupy.cuda.runtime
+cupy_memory: Any = cupy.cuda.memory
 _MEMORY_ALLOCATION = 2  # cudaErrorMemoryAllocation
-_raw_allocator: Callable[[int], Any] = cupy.cuda.memory._malloc
+_raw_allocator: Callable[[int], Any] = cupy_memory._malloc
 
 
 class Counter:
@@ -143,7 +144,7 @@ def allocator(source: Callable[[int], Any], owner: object = None) -> Callable[[i
 def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, _runtime.CUDARuntimeError):
         return getattr(error, "status", None) == _MEMORY_ALLOCATION
-    return isinstance(error, cupy.cuda.memory.OutOfMemoryError)
+    return isinstance(error, cupy_memory.OutOfMemoryError)
 
 
 def _retried(source: Callable[[int], Any], size: int) -> Any:
@@ -236,9 +237,13 @@ def shared() -> Callable[[int], Any]:
 
 def install() -> None:
     """Allocate CuPy's arrays from the pool; where another allocator was chosen, from that."""
-    chosen = cupy.cuda.get_allocator()
-    usual = chosen == cupy.get_default_memory_pool().malloc
     global _shared
-    if not usual:
-        _shared = allocator(chosen)
-    cupy.cuda.set_allocator(_shared)
+    local = cupy_memory._get_thread_local_allocator()
+    cupy_memory._set_thread_local_allocator(None)  # of a `using_allocator` around the first use
+    try:
+        chosen = cupy.cuda.get_allocator()
+        if chosen != cupy.get_default_memory_pool().malloc:
+            _shared = allocator(chosen)
+        cupy.cuda.set_allocator(_shared)
+    finally:
+        cupy_memory._set_thread_local_allocator(local)
