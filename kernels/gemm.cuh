@@ -298,7 +298,7 @@ struct Tile {
 
 // ---- The loop
 
-// sum over `tiles` tiles of k. Per tile: one barrier, no branch.
+// sum over `tiles` tiles of k, one barrier a tile.
 //
 //   Loader::look()          reads from a table what the next fetch has to know
 //   Loader::fetch(stage)    begins to bring the next tile; past the last one, zeros
