@@ -1,13 +1,19 @@
 // Batch normalization: y = (x - mean) / sqrt(var + eps) * weight + bias, mean and var of a channel.
 //
-// x, y, dy, dx: (outer, channels, inner), the inner dimension being a whole image. Vectors are
-// (channels). Grid: (channels, splits), 256 threads; every block takes `chunk` elements of a
+// x, y, dy, dx: (outer, channels, inner), the inner dimension being a whole image. mean, var, dw
+// and db: (channels). weight and bias: (groups, inner / share), as normalization_rows.cu has them;
+// that is (channels) here, where `groups` is channels and `share` inner. The rows of layer and
+// group norm that are too long for one block come as channels, too, with outer 1; their weight
+// differs within a channel.
+//
+// Grid: (channels, splits), 256 threads; every block takes `chunk` of the `total` elements of a
 // channel. Where inner is 1, a channel is a column: a block takes 32 side by side, 8 threads each,
 // and the grid is (channels / 32, splits).
 //
 // A statistic needs all of a channel. So the first kernel leaves, for each block, a part of it in
-// `parts`; every block of the second one combines the parts of its channel, in a fixed order, the
-// same in all of them, and goes on with its own elements. No atomics: same input, same bits.
+// `parts`, (numbers of a part, splits, channels); every block of the second one combines the parts
+// of its channel, in a fixed order, the same in all of them, and goes on with its own elements. No
+// atomics: same input, same bits.
 //
 // Bytes per element of 4 (the least possible): forward 12 (12, or 8 where x stays in the L2
 // cache), by given statistics 8 (8), backward 20 (20, or 12).
@@ -30,7 +36,8 @@ struct Place {
     // Whether this thread writes what there is once for each channel.
     __device__ bool speaks() const { return exists() && first == 0 && blockIdx.y == 0; }
 
-    // Calls visit(offset of WIDTH elements) for those of the block's chunk that are this thread's.
+    // Calls visit(offset of WIDTH elements, their place in the image) for those of the block's
+    // chunk that are this thread's.
     template <typename Visit>
     __device__ void each(unsigned total, unsigned chunk, Visit visit) const {
         unsigned j = blockIdx.y * chunk + first * WIDTH;
@@ -40,7 +47,7 @@ struct Place {
         long long rows = stride / inner * channels * inner + over;
         long long at = (j / inner * channels + channel) * inner + within;
         for (; j < end; j += stride) {
-            visit(at);
+            visit(at, within);
             at += rows;
             within += over;
             if (within >= inner) {  // into the next image
@@ -77,7 +84,7 @@ struct Place {
         return sum_of_threads(sum);
     }
 
-    // Keeps this block's part: parts are (numbers of a part, splits, channels).
+    // Keeps this block's part.
     template <typename Part>
     __device__ void keep(Part part, ACCUM* parts) const {
         if (exists() && first == 0)
@@ -109,30 +116,33 @@ struct Moments {
     }
 };
 
-__device__ ACCUM of(const PARAM* vector, long long channel, ACCUM otherwise) {
-    return vector ? ACCUM(vector[channel]) : otherwise;
-}
-
-// y = (x - mean) scale + shift over this block's chunk.
+// y = (x - mean) r weight + bias over this block's chunk; weight and bias are those of its channel.
 __device__ void normalize(const Place& place, const SCALAR* __restrict__ x, SCALAR* __restrict__ y,
-                          ACCUM mean, ACCUM scale, ACCUM shift, unsigned total, unsigned chunk) {
-    place.each(total, chunk, [&](long long at) {
-        Pack in = pack(x + at), out;
+                          ACCUM mean, ACCUM r, const PARAM* weight, const PARAM* bias,
+                          unsigned share, unsigned total, unsigned chunk) {
+    Vector scale(weight, 0, share, 1), shift(bias, 0, share, 0);
+    place.each(total, chunk, [&](long long at, unsigned j) {
+        Pack in = pack(x + at);
+        if (share != place.inner) {
+            scale = Vector(weight, j, share, 1);
+            shift = Vector(bias, j, share, 0);
+        }
 #pragma unroll
-        for (int i = 0; i < WIDTH; ++i) out.v[i] = SCALAR((ACCUM(in.v[i]) - mean) * scale + shift);
-        pack(y + at) = out;
+        for (int i = 0; i < WIDTH; ++i)
+            in.v[i] = SCALAR((ACCUM(in.v[i]) - mean) * (scale.v[i] * r) + shift.v[i]);
+        pack(y + at) = in;
     });
 }
 
 // parts = moments of the chunks
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     batch_norm_moments(const SCALAR* __restrict__ x, ACCUM* __restrict__ parts, long long channels,
                        unsigned inner, unsigned total, unsigned chunk) {
     Place place(channels, inner);
     // Sums of what a thread's elements have over its first one: that is as near to their mean as
     // any, and one of them, so that squares - sum^2 / count cancels little.
     ACCUM count = 0, origin = 0, sum = 0, squares = 0;
-    place.each(total, chunk, [&](long long at) {
+    place.each(total, chunk, [&](long long at, unsigned) {
         Pack in = pack(x + at);
         if (count == 0) origin = ACCUM(in.v[0]);
         count += WIDTH;
@@ -150,19 +160,18 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 
 // y by the statistics of the batch, which are written to mean and var, and move the running ones,
 // where given: running = (1 - momentum) running + momentum batch, the variance times `unbiased`.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     batch_norm_forward(const SCALAR* __restrict__ x, const ACCUM* __restrict__ parts,
-                       const PARAM* __restrict__ weight, const PARAM* __restrict__ bias,
-                       SCALAR* __restrict__ y, ACCUM* __restrict__ mean, ACCUM* __restrict__ var,
-                       PARAM* running_mean, PARAM* running_var, ACCUM momentum, ACCUM unbiased,
-                       ACCUM eps, long long channels, unsigned inner, unsigned total,
-                       unsigned chunk) {
+                       const PARAM* __restrict__ weight, const PARAM* __restrict__ bias, int groups,
+                       int share, SCALAR* __restrict__ y, ACCUM* __restrict__ mean,
+                       ACCUM* __restrict__ var, PARAM* running_mean, PARAM* running_var,
+                       ACCUM momentum, ACCUM unbiased, ACCUM eps, long long channels,
+                       unsigned inner, unsigned total, unsigned chunk) {
     Place place(channels, inner);
     Moments all = place.sum_of_blocks<Moments>(parts);
     if (!place.exists()) return;
     long long c = place.channel;
     ACCUM variance = all.squares / all.count;
-    ACCUM scale = of(weight, c, 1) * rsqrt(variance + eps);
     if (place.speaks()) {
         mean[c] = all.mean;
         var[c] = variance;
@@ -172,11 +181,12 @@ extern "C" __global__ void __launch_bounds__(THREADS)
             running_var[c] = PARAM(kept * ACCUM(running_var[c]) + momentum * unbiased * variance);
         }
     }
-    normalize(place, x, y, all.mean, scale, of(bias, c, 0), total, chunk);
+    normalize(place, x, y, all.mean, rsqrt(variance + eps), of_row(weight, c, inner, groups, share),
+              of_row(bias, c, inner, groups, share), share, total, chunk);
 }
 
 // y by given statistics
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     batch_norm_eval(const SCALAR* __restrict__ x, const PARAM* __restrict__ weight,
                     const PARAM* __restrict__ bias, const PARAM* __restrict__ mean,
                     const PARAM* __restrict__ var, SCALAR* __restrict__ y, ACCUM eps,
@@ -184,53 +194,67 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     Place place(channels, inner);
     if (!place.exists()) return;
     long long c = place.channel;
-    ACCUM scale = of(weight, c, 1) * rsqrt(ACCUM(var[c]) + eps);
-    normalize(place, x, y, ACCUM(mean[c]), scale, of(bias, c, 0), total, chunk);
+    normalize(place, x, y, ACCUM(mean[c]), rsqrt(ACCUM(var[c]) + eps), weight ? weight + c : weight,
+              bias ? bias + c : bias, inner, total, chunk);
 }
 
-// parts = sums of the chunks
-extern "C" __global__ void __launch_bounds__(THREADS)
+// parts = sums of the chunks, of v = weight dy where the weight differs within a channel, else of
+// dy
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     batch_norm_sums(const SCALAR* __restrict__ dy, const SCALAR* __restrict__ x,
+                    const PARAM* __restrict__ weight, int groups, int share,
                     const ACCUM* __restrict__ mean, ACCUM* __restrict__ parts, long long channels,
                     unsigned inner, unsigned total, unsigned chunk) {
     Place place(channels, inner);
     Sums own = {};
-    ACCUM center = place.exists() ? mean[place.channel] : 0;
-    place.each(total, chunk, [&](long long at) {
+    bool differs = weight && share != inner;
+    ACCUM center = 0;
+    if (place.exists()) {
+        center = mean[place.channel];
+        weight = of_row(weight, place.channel, inner, groups, share);
+    }
+    place.each(total, chunk, [&](long long at, unsigned j) {
         Pack slope = pack(dy + at), in = pack(x + at);
+        Vector scale(differs ? weight : nullptr, j, share, 1);
 #pragma unroll
-        for (int i = 0; i < WIDTH; ++i)
-            own.add({ACCUM(slope.v[i]), ACCUM(slope.v[i]) * (ACCUM(in.v[i]) - center)});
+        for (int i = 0; i < WIDTH; ++i) {
+            ACCUM v = ACCUM(slope.v[i]) * scale.v[i];
+            own.add({v, v * (ACCUM(in.v[i]) - center)});
+        }
     });
     place.keep(place.sum_of_threads(own), parts);
 }
 
-// With r = 1 / sqrt(var + eps) and all sums over the channel:
-// dx = weight r (dy - sum(dy) / n - (x - mean) r^2 sum(dy (x - mean)) / n),
-// dw = r sum(dy (x - mean)), db = sum(dy)
-extern "C" __global__ void __launch_bounds__(THREADS)
+// With r = 1 / sqrt(var + eps) and all sums over the channel, n of them:
+// dx = r (v - sum(v) / n - (x - mean) r^2 sum(v (x - mean)) / n); where the weight is the
+// channel's, it is a factor of all, and dw = r sum(dy (x - mean)), db = sum(dy).
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     batch_norm_backward(const SCALAR* __restrict__ dy, const SCALAR* __restrict__ x,
                         const ACCUM* __restrict__ parts, const PARAM* __restrict__ weight,
-                        const ACCUM* __restrict__ mean, const ACCUM* __restrict__ var,
-                        SCALAR* __restrict__ dx, ACCUM* __restrict__ dw, ACCUM* __restrict__ db,
-                        ACCUM eps, long long channels, unsigned inner, unsigned total,
-                        unsigned chunk) {
+                        int groups, int share, const ACCUM* __restrict__ mean,
+                        const ACCUM* __restrict__ var, SCALAR* __restrict__ dx,
+                        ACCUM* __restrict__ dw, ACCUM* __restrict__ db, ACCUM eps,
+                        long long channels, unsigned inner, unsigned total, unsigned chunk) {
     Place place(channels, inner);
     Sums all = place.sum_of_blocks<Sums>(parts);
     if (!place.exists()) return;
     long long c = place.channel;
-    ACCUM r = rsqrt(var[c] + eps), center = mean[c], scale = of(weight, c, 1) * r;
-    if (place.speaks()) {
+    ACCUM r = rsqrt(var[c] + eps), center = mean[c], factor = r;
+    bool differs = weight && share != inner;
+    if (dw && place.speaks()) {
         dw[c] = all.product * r;
         db[c] = all.dy;
     }
+    weight = of_row(weight, c, inner, groups, share);
+    if (weight && !differs) factor *= ACCUM(*weight);
     ACCUM shift = all.dy / total, slope = all.product * r * r / total;
-    place.each(total, chunk, [&](long long at) {
+    place.each(total, chunk, [&](long long at, unsigned j) {
         Pack in = pack(x + at), out = pack(dy + at);
+        Vector scale(differs ? weight : nullptr, j, share, 1);
 #pragma unroll
         for (int i = 0; i < WIDTH; ++i) {
-            ACCUM apart = ACCUM(in.v[i]) - center;
-            out.v[i] = SCALAR((ACCUM(out.v[i]) - shift - apart * slope) * scale);
+            ACCUM v = ACCUM(out.v[i]) * scale.v[i], apart = ACCUM(in.v[i]) - center;
+            out.v[i] = SCALAR((v - shift - apart * slope) * factor);
         }
         pack(dx + at) = out;
     });

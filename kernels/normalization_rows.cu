@@ -8,7 +8,8 @@
 //
 // A row has the threads of one y of the block: 32 for a short one, or the block's 256. With `keep`
 // they hold it in shared memory, each thread the elements that it will want again, so that no
-// barrier is needed; longer rows are read again. Grid: (rows / rows of a block).
+// barrier is needed; without, they read it again. (Rows longer than that go to normalization.cu.)
+// Grid: (rows / rows of a block).
 //
 // dw and db are sums over rows, and have kernels of their own. Where these give several parts,
 // another one adds them up, in order: no atomics, same input, same bits.
@@ -38,34 +39,6 @@ __device__ ACCUM sum_of_row(ACCUM part) {
     for (int i = 0; i < blockDim.x / LANES; ++i) part += warps[i];
     return part;
 }
-
-// What weight or bias has for a row; null where there is none.
-__device__ const PARAM* of_row(const PARAM* vector, int row, int size, int groups, int share) {
-    return vector ? vector + row % groups * (size / share) : nullptr;
-}
-
-// WIDTH elements of it, for those from j on of the row; without it, all the same.
-struct Vector {
-    ACCUM v[WIDTH];
-
-    __device__ Vector(const PARAM* vector, int j, int share, ACCUM otherwise) {
-        struct alignas(sizeof(PARAM) * WIDTH) Params {
-            PARAM v[WIDTH];
-        } params;
-        if (vector && share == 1) {
-            params = *reinterpret_cast<const Params*>(vector + j);
-        } else if (vector) {  // WIDTH divides share
-            PARAM one = vector[j / share];
-#pragma unroll
-            for (int i = 0; i < WIDTH; ++i) params.v[i] = one;
-        }
-#pragma unroll
-        for (int i = 0; i < WIDTH; ++i) v[i] = vector ? ACCUM(params.v[i]) : otherwise;
-    }
-};
-
-// 4 blocks to a multiprocessor: for the sake of 8 the compiler would spill registers.
-constexpr int BLOCKS = 4;
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     layer_norm_forward(const SCALAR* __restrict__ x, const PARAM* __restrict__ weight,
@@ -158,7 +131,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 
 // parts (splits, 2, size) for one group and shares of 1: over a chunk of rows, of each column
 // sum(dy (x - mean) r) and sum(dy). Grid: (size / (LANES * WIDTH), splits), 32 times 8 threads.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     layer_norm_weight(const SCALAR* __restrict__ dy, const SCALAR* __restrict__ x,
                       const ACCUM* __restrict__ mean, const ACCUM* __restrict__ var,
                       ACCUM* __restrict__ parts, ACCUM eps, long long rows, int size,
@@ -194,7 +167,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 
 // parts (rows / groups, 2, groups, size / share): the same sums over each share of each row, which
 // has the threads of one y of the block. Grid: (shares / shares of a block).
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     group_norm_weight(const SCALAR* __restrict__ dy, const SCALAR* __restrict__ x,
                       const ACCUM* __restrict__ mean, const ACCUM* __restrict__ var,
                       ACCUM* __restrict__ parts, ACCUM eps, int shares, int share, int row_shares,
@@ -219,7 +192,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 }
 
 // sums = the sum over splits of parts (splits, count)
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     normalization_weight_sum(const ACCUM* __restrict__ parts, ACCUM* __restrict__ sums,
                              long long count, int splits) {
     long long i = blockIdx.x * (long long)THREADS + threadIdx.x;

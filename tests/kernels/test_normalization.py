@@ -265,13 +265,35 @@ def test_long_misaligned_and_strided_rows(cuda: Any, offset: int):
         w = normal(cuda, "float32", shape[1], seed=2)
         for a, d in ((x, dy), (x[:, ::-1], dy[:, ::-1])):
             forward = a, w, w, 1, 1e-3
-            got, expected = cuda.layer_norm(*forward), Reference.layer_norm(cuda, *forward)
+            with launcher.recorded() as names:
+                got = cuda.layer_norm(*forward)
+            assert names == (FORWARD if shape[1] > 10240 else ["layer_norm_forward"])
+            expected = Reference.layer_norm(cuda, *forward)
             same(cuda, got, expected, 2e-5, f"forward of {shape}")
             args = d, a, w, *expected[1:], 1, 1e-3, w.shape
             got, expected = (
                 f(*args) for f in (cuda.layer_norm_input, _bound(cuda, "layer_norm_input"))
             )
             same(cuda, got, expected, 5e-5, f"backward of {shape}")
+
+
+@pytest.mark.parametrize("pixels", [3600, 3601])
+@pytest.mark.parametrize("affine", [True, False])
+def test_several_blocks_share_a_long_row(cuda: Any, pixels: int, affine: bool):
+    x, dy = (normal(cuda, "float32", 2, 2, 3, pixels, seed=s) for s in range(2))
+    w, b = (normal(cuda, "float32", 2, 3, 1, seed=s) if affine else None for s in (2, 3))
+    with launcher.recorded() as names:
+        got = cuda.layer_norm(x, w, b, 2, 1e-3)
+    assert names == FORWARD
+    expected = Reference.layer_norm(cuda, x, w, b, 2, 1e-3)
+    same(cuda, got, expected, 2e-5, "forward")
+    args = dy, x, w, *expected[1:], 2, 1e-3, None if w is None else w.shape
+    with launcher.recorded() as names:
+        got = cuda.layer_norm_input(*args)
+    assert names[:2] == BACKWARD
+    expected = Reference.layer_norm_input(cuda, *args)
+    n = 3 if affine else 1
+    same(cuda, got[:n], expected[:n], 1e-4, "backward")
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0)])

@@ -51,7 +51,8 @@ class DeviceNormalization(NormalizationPrimitives):
         launch("batch_norm_moments", x, parts)
         unbiased = launch.total / max(1, launch.total - 1)
         running = running_mean, running_var, momentum, unbiased
-        launch("batch_norm_forward", x, parts, weight, bias, y, mean, var, *running, eps)
+        vectors = weight, bias, *launch.shares
+        launch("batch_norm_forward", x, parts, *vectors, y, mean, var, *running, eps)
         return y, mean, var
 
     def batch_norm_input(
@@ -65,8 +66,9 @@ class DeviceNormalization(NormalizationPrimitives):
         launch = _Channels(param, x, dy, dx)
         dw, db = launch.vectors(xp, 2)
         parts = launch.parts(xp, 2)
-        launch("batch_norm_sums", dy, x, mean, parts)
-        launch("batch_norm_backward", dy, x, parts, weight, mean, var, dx, dw, db, eps)
+        launch("batch_norm_sums", dy, x, weight, *launch.shares, mean, parts)
+        vectors = weight, *launch.shares, mean, var
+        launch("batch_norm_backward", dy, x, parts, *vectors, dx, dw, db, eps)
         return dx, dw, db
 
     def batch_norm_eval(
@@ -94,7 +96,14 @@ class DeviceNormalization(NormalizationPrimitives):
         launch = _Rows(param, dims, shares, x, y, weight, bias)
         shape = (*x.shape[:lead], *(1,) * dims)
         mean, var = (xp.empty(shape, _ACCUM[x.dtype.name]) for _ in range(2))
-        launch("layer_norm_forward", 1, x, weight, bias, y, mean, var, eps)
+        if not launch.long:
+            launch("layer_norm_forward", 1, x, weight, bias, y, mean, var, eps)
+            return y, mean, var
+        channels = launch.as_channels(x, y, weight, bias)
+        parts = channels.parts(xp, 3)
+        channels("batch_norm_moments", x, parts)
+        vectors, running = (weight, bias, *shares), (None, None, 0, 1)
+        channels("batch_norm_forward", x, parts, *vectors, y, mean, var, *running, eps)
         return y, mean, var
 
     def layer_norm_input(
@@ -115,7 +124,14 @@ class DeviceNormalization(NormalizationPrimitives):
         xp, x, dy = self.xp, self.xp.ascontiguousarray(x), self.xp.ascontiguousarray(dy)
         dx = xp.empty_like(x)
         launch = _Rows(param, dims, shares, x, dy, dx, weight)
-        launch("layer_norm_backward", 2, dy, x, weight, mean, var, dx, eps)
+        if launch.long:
+            channels = launch.as_channels(x, dy, dx, weight)
+            parts = channels.parts(xp, 2)
+            channels("batch_norm_sums", dy, x, weight, *shares, mean, parts)
+            vectors = weight, *shares, mean, var
+            channels("batch_norm_backward", dy, x, parts, *vectors, dx, None, None, eps)
+        else:
+            launch("layer_norm_backward", 2, dy, x, weight, mean, var, dx, eps)
         if affine is None:
             return dx, None, None
         dw, db = launch.sums(xp, affine, dy, x, mean, var, eps)
@@ -125,11 +141,14 @@ class DeviceNormalization(NormalizationPrimitives):
 class _Channels:
     """A grid over the channels of ``x`` (outer, channels, inner); called, it launches."""
 
-    def __init__(self, param: str, x: Any, *others: Any) -> None:
+    def __init__(
+        self, param: str, x: Any, *others: Any, shares: tuple[int, int] | None = None
+    ) -> None:
         self.channels = x.shape[1]
         self.total = x.size // self.channels  # elements of a channel
         inner = self.total // x.shape[0]
-        wide = _wide(inner, x, *others)
+        self.shares = shares or (self.channels, inner)  # as in _shares
+        wide = _wide(inner if self.shares[1] == 1 else self.shares[1], x, *others)
         self.build = {"SCALAR": x.dtype, "PARAM": param, "WIDTH": wide}
         columns = _LANES if inner == 1 else 1
         across, threads = ceil_div(self.channels, columns), _THREADS // columns
@@ -169,6 +188,12 @@ class _Rows:
         self.wide = _wide(self.size if self.plain else self.share, x, *others)
         self.build = {"SCALAR": x.dtype, "PARAM": param, "WIDTH": self.wide}
         self.bytes = x.dtype.itemsize
+        self.long = self.size * self.bytes > _SHARED  # rows that no block can keep
+
+    def as_channels(self, x: Any, *others: Any) -> _Channels:
+        """The grid over rows that several blocks share."""
+        rows = x.reshape(1, self.rows, self.size)
+        return _Channels(self.build["PARAM"], rows, *others, shares=(self.groups, self.share))
 
     def kernel(self, name: str) -> Any:
         return ROWS(name, **self.build)
@@ -247,9 +272,9 @@ def _shares(x: Any, dims: int, *shapes: tuple[int, ...]) -> tuple[int, int] | No
 def _param(x: Any, lines: int, *vectors: Any) -> str | None:
     """The one dtype of the vectors given; None where the kernels do not cover ``x`` and them.
 
-    ``lines``: how many channels or rows there are, whose elements they count in 32 bits.
+    ``lines``: how many channels or rows there are. They and their elements are counted in 32 bits.
     """
-    if x.dtype.name not in _ACCUM or not 0 < x.size <= 2**30 * lines:
+    if x.dtype.name not in _ACCUM or not 0 < x.size <= 2**30 * lines or lines >= 2**31:
         return None
     given = [v for v in vectors if v is not None]
     names = {v.dtype.name for v in given} or {_ACCUM[x.dtype.name]}
