@@ -316,6 +316,17 @@ def test_an_index_out_of_range_is_told_after_the_replay():
     assert found.sum().item() == 6
 
 
+def test_an_error_from_before_the_capture_is_not_lost():
+    s, g, x = gpunn.cuda.Stream(), CUDAGraph(), gpunn.ones(4, 3, device="cuda")
+    with gpunn.cuda.stream(s):
+        F.embedding(gpunn.tensor([5], device="cuda"), x)
+        g.capture_begin()
+        _ = x + 1
+        g.capture_end()
+        with pytest.raises(IndexError, match="embedding got 5"):
+            s.synchronize()
+
+
 def test_constants_made_meanwhile(cuda: Backend):
     from gpunn.backends.device.graphs import constant
 

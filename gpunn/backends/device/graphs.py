@@ -60,7 +60,7 @@ class Capture:
             raise RuntimeError("a CUDA graph is being captured already; end that capture first")
         self._stream, self._seed, self._offset = stream, seed, offset
         self._record = indices.record_of(cupy.cuda.runtime.getDevice(), stream)
-        self._record.stream = None
+        self._reported_by, self._record.stream = self._record.stream, None  # until the end
         self._state = cupy.zeros(6, numpy.uint64)  # random.py has the words
         self._allocator = cupy.cuda.using_allocator(self.pool.allocator())
         self._allocator.__enter__()
@@ -76,7 +76,7 @@ class Capture:
         active.capture = None
         self._allocator.__exit__(None, None, None)
         self._checks = self._record.stream is not None
-        self._record.stream = None
+        self._record.stream = self._reported_by
         self.graph = self._stream.end_capture()
 
     def state(self, seed: int, offset: int) -> tuple[int, int]:
