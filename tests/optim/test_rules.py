@@ -149,6 +149,8 @@ def test_trains_as_pytorch(name: str, options: dict[str, Any], dtype: str, devic
 @pytest.mark.parametrize(("name", "options"), CASES, ids=label)
 def test_state_goes_to_pytorch_and_back(name: str, options: dict[str, Any]):
     torch = pytest.importorskip("torch")
+    # PyTorch keeps ASGD's and NAdam's numbers in float32, and in the parameters' dtype once loaded.
+    tolerance = 1e-7 if name in ("ASGD", "NAdam") else 1e-12
     a, b = parameters(gpunn, "float64"), parameters(torch, "float64")
     ours = getattr(optim, name)(a, **options)
     theirs = getattr(torch.optim, name)(b, **options)
@@ -158,12 +160,12 @@ def test_state_goes_to_pytorch_and_back(name: str, options: dict[str, Any]):
         p.data[...] = q.detach().numpy()
     train(gpunn, ours, a, range(7, 13))
     train(torch, theirs, b, range(7, 13))
-    check_params(a, b, 1e-12)
+    check_params(a, b, tolerance)
     fresh = getattr(torch.optim, name)(b)
     fresh.load_state_dict(to_torch(torch, ours.state_dict()))
     train(gpunn, ours, a, range(13, 20))
     train(torch, fresh, b, range(13, 20))
-    check_params(a, b, 1e-12)
+    check_params(a, b, tolerance)
 
 
 @pytest.mark.parametrize(("name", "options"), CASES, ids=label)
