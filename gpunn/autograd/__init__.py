@@ -1,5 +1,6 @@
 """The tape: ``Function``, gradients of what it recorded, and switches for recording."""
 
+from gpunn.autograd import functional
 from gpunn.autograd.engine import backward, grad
 from gpunn.autograd.function import Function
 from gpunn.autograd.grad_mode import (
@@ -19,6 +20,7 @@ __all__ = [
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "functional",
     "grad",
     "gradcheck",
     "gradgradcheck",

@@ -101,6 +101,22 @@ def grad(
     return tuple(gradients)
 
 
+def partial(
+    outputs: Sequence[Tensor],
+    inputs: Sequence[Variable],
+    grad_outputs: Sequence[Tensor],
+    create_graph: bool,
+) -> list[Tensor | None]:
+    """The gradients by ``inputs`` that are told apart: a way that leads to one of them through
+    another is not followed, and their hooks are not called. Keeps the graph."""
+    walk = _Walk(create_graph, inputs)
+    walk.ends = {x._grad_fn for x in inputs if x._grad_fn is not None}
+    with walk:
+        walk.run(_roots(outputs, grad_outputs), True)
+    found = [walk.captured.get(_key(x)) for x in inputs]
+    return [None if f is None else f[0] for f in found]
+
+
 class _Walk:
     """One pass over the graph; use it as a context manager, which sets the grad mode.
 
@@ -119,6 +135,7 @@ class _Walk:
         self.wanted = None if wanted is None else {_key(x) for x in wanted}
         self.captured: dict[Any, Gradient] = {}
         self.useful: set[Function] | None = None
+        self.ends: set[Function] | None = None  # where `partial` stops
 
     def __enter__(self) -> None:
         self._quiet = quiet()
@@ -147,13 +164,18 @@ class _Walk:
         for key, (leaf, arrived) in self.leaves.items():
             if leaf.grad_fn is not None:
                 raise RuntimeError("leaf variable has been moved into the graph interior")
-            if leaf._hooks:
+            if leaf._hooks and self.ends is None:
                 arrived = _hooked(leaf._hooks, arrived)
                 self.leaves[key] = leaf, arrived
             if self.wanted is not None:
                 self.captured[key] = arrived
 
     def _visit(self, node: Function, found: list[Gradient | None], keep_graph: bool) -> None:
+        if self.ends is not None and node in self.ends:
+            for nr, arrived in enumerate(found):
+                if arrived is not None:
+                    self.captured[id(node), nr] = arrived[0], False
+            return
         dys: list[Tensor | None] = []
         for nr, arrived in enumerate(found):
             if arrived is None:
@@ -235,7 +257,7 @@ class _Walk:
         stack = [edge[0] for edge in roots if not isinstance(edge, Variable)]
         while stack:
             node = stack.pop()
-            if node not in reached:
+            if node not in reached and (self.ends is None or node not in self.ends):
                 reached.add(node)
                 stack.extend(e[0] for e in node.edges if isinstance(e, tuple))
         useful: set[Function] = set()

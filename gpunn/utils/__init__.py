@@ -1,5 +1,5 @@
-"""PyTorch's name for what stands beside the framework: ``gpunn.utils.data`` is `gpunn.data`."""
+"""PyTorch's names for what stands beside the framework: ``utils.data``, ``utils.checkpoint``."""
 
-from gpunn.utils import data
+from gpunn.utils import checkpoint, data
 
-__all__ = ["data"]
+__all__ = ["checkpoint", "data"]
