@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ _WIDTHS = {"float16": 8, "bfloat16": 8, "float32": 4, "float64": 2}  # 16 bytes
 SOFTMAX = Source(
     "softmax.cu", *(builds(SCALAR=(scalar,), WIDTH=(1, w)) for scalar, w in _WIDTHS.items())
 )
-_SHARED = 40 * 1024  # bytes of a block; with what the kernels declare, below what any GPU has
+_SHARED = 40 * 1024  # bytes of a block; with the kernels' own 4 KB less than any GPU grants unasked
 _TILE = 4608  # elements of a tile of several planes, at most
 
 
@@ -23,22 +24,22 @@ class DeviceSoftmax(SoftmaxPrimitives):
     """One kernel each, which moves every element once each way."""
 
     def softmax(self, x: Any, axis: int) -> Any:
-        if not _covered(x):
+        if not _covered(axis, x):
             return super().softmax(x, axis)
         return self._along("softmax_forward", axis, x)
 
     def softmax_input(self, dy: Any, y: Any, axis: int) -> Any:
-        if not _covered(dy, y):
+        if not _covered(axis, dy, y):
             return super().softmax_input(dy, y, axis)
         return self._along("softmax_backward", axis, dy, y)
 
     def log_softmax(self, x: Any, axis: int) -> Any:
-        if not _covered(x):
+        if not _covered(axis, x):
             return super().log_softmax(x, axis)
         return self._along("log_softmax_forward", axis, x)
 
     def log_softmax_input(self, dy: Any, y: Any, axis: int) -> Any:
-        if not _covered(dy, y):
+        if not _covered(axis, dy, y):
             return super().log_softmax_input(dy, y, axis)
         return self._along("log_softmax_backward", axis, dy, y)
 
@@ -55,7 +56,7 @@ class DeviceSoftmax(SoftmaxPrimitives):
         axis: int,
         gradient: bool,
     ) -> tuple[Any, Any]:
-        if not _covered(x) or (weight is not None and weight.dtype != x.dtype):
+        if not _covered(axis, x) or (weight is not None and weight.dtype != x.dtype):
             rest = weight, ignore, mean, smoothing, axis, gradient
             return super().cross_entropy(x, classes, *rest)
         xp, x = self.xp, self.xp.ascontiguousarray(x)
@@ -75,7 +76,7 @@ class DeviceSoftmax(SoftmaxPrimitives):
         return loss if scale is None else loss * scale, dx
 
     def rescaled(self, dx: Any, dy: Any) -> Any:
-        if not _covered(dx) or dy.dtype != dx.dtype or not dx.flags.c_contiguous:
+        if not _covered(dx.ndim, dx) or dy.dtype != dx.dtype or not dx.flags.c_contiguous:
             return super().rescaled(dx, dy)
         wide = width(_WIDTHS[dx.dtype.name], dx, dy)
         kernel = SOFTMAX("cross_entropy_backward", SCALAR=dx.dtype, WIDTH=wide)
@@ -89,10 +90,11 @@ class DeviceSoftmax(SoftmaxPrimitives):
         return result
 
 
-def _covered(*arrays: Any) -> bool:
+def _covered(axis: int, *arrays: Any) -> bool:
     first = arrays[0]
     same = all(a.shape == first.shape and a.dtype == first.dtype for a in arrays)
-    return same and first.dtype.name in _WIDTHS and first.size > 0
+    counted = math.prod(first.shape[axis:]) < 2**31  # the kernels count a plane in an int
+    return same and first.dtype.name in _WIDTHS and first.size > 0 and counted
 
 
 def _launch(name: str, axis: int, inputs: tuple[Any, ...], arguments: tuple[Any, ...]) -> None:
@@ -122,6 +124,7 @@ def _launch(name: str, axis: int, inputs: tuple[Any, ...], arguments: tuple[Any,
         kernel((grid,), (threads,), *arguments, size, inner, abreast, keep, shared=shared)
 
 
+@functools.lru_cache(256)
 def _tile(outer: int, size: int, inner: int, sector: int) -> tuple[int, int, int]:
     """How many planes a block has, how many threads, and how many of them work on a line."""
     plane = size * inner
