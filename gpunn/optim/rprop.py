@@ -32,7 +32,7 @@ class Rprop(PerParameter):
     ) -> None:
         defaults = {
             "lr": lr, "etas": etas, "step_sizes": step_sizes, "foreach": foreach,
-            "maximize": maximize, "capturable": capturable, "differentiable": differentiable,
+            "maximize": maximize, "differentiable": differentiable, "capturable": capturable,
         }  # fmt: skip
         check_options(defaults)
         if not 0 < etas[0] < 1 < etas[1]:
