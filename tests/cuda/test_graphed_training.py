@@ -168,3 +168,19 @@ def test_parameters_that_no_kernel_steps_cannot_be_captured():
         graph(CUDAGraph()),
     ):
         optimizer.step()
+
+
+@pytest.mark.parametrize("name", ["Adagrad", "Adamax", "NAdam", "RAdam", "Adadelta", "ASGD"])
+def test_other_optimizers_are_refused(name: str):
+    """Their steps would be captured with the numbers of one step, and be wrong in silence."""
+    weight = gpunn.ones(2, device="cuda", requires_grad=True)
+    weight.grad = gpunn.ones(2, device="cuda")
+    optimizer = getattr(optim, name)([weight])
+    optimizer.step()
+    steps = [s["step"].item() for s in optimizer.state.values()]
+    with (
+        pytest.raises(RuntimeError, match="this optimizer's step cannot be captured in a CUDA gra"),
+        graph(CUDAGraph()),
+    ):
+        optimizer.step()
+    assert [s["step"].item() for s in optimizer.state.values()] == steps

@@ -93,7 +93,7 @@ class DeviceArray(ArrayPrimitives):
     def before_replays(self, function: Callable[[], None]) -> None:
         capture = capturing()
         if capture is not None:
-            capture.rehearsals.append(function)
+            capture.rehearse(function)
 
     def copy(self, array: Any) -> Any:
         with self.beside(array):

@@ -41,8 +41,9 @@ class Capture:
         self.pool = memory.Pool() if pool is None else pool
         self.graph: Any = None
         self.drawn = False
-        self.rehearsals: list[Callable[[], None]] = []
+        self._rehearsals: list[Callable[[], None]] = []
         self.numbers: list[_Numbers] = []
+        self._renewed = 0  # of these, how many belong to a rehearsal
         self.kept: list[Any] = []
 
     def begin(self, seed: int, offset: int) -> None:
@@ -102,11 +103,24 @@ class Capture:
         if self._checks:
             self._record.stream = stream.ptr
 
+    def rehearse(self, function: Callable[[], None]) -> None:
+        """Call ``function`` before each replay, to renew the numbers captured since the last one.
+
+        Raises RuntimeError if there are none: what was captured would stay as it is.
+        """
+        if self._renewed == len(self.numbers):
+            raise RuntimeError(
+                "this optimizer's step cannot be captured in a CUDA graph: it has no kernel whose "
+                "numbers a replay could renew (SGD, Adam, AdamW and RMSprop have)"
+            )
+        self._renewed = len(self.numbers)
+        self._rehearsals.append(function)
+
     def _rehearse(self) -> None:
         """Have Python count and compute as for the captured work, and renew its numbers."""
         active.numbers = iter(self.numbers)
         try:
-            for function in self.rehearsals:
+            for function in self._rehearsals:
                 function()
         finally:
             active.numbers = None

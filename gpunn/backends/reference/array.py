@@ -87,7 +87,8 @@ class ArrayPrimitives:
         """Call ``function`` before each replay of the CUDA graph that captures, if one does.
 
         It shall do what Python does for the work captured last, such as count; kernels that take
-        numbers by `renewable` then find the new ones, and are not launched by it.
+        numbers by `renewable` then find the new ones, and are not launched by it. RuntimeError if
+        no kernel does.
         """
 
     def copy(self, array: Any) -> Any:
