@@ -3,8 +3,8 @@
 //   y = scale * x + kept     where the half of the stream that belongs to x is >= threshold,
 //   y = 0 * x + dropped      elsewhere (so that NaN and infinity stay seen)
 //
-// Plain dropout has kept = dropped = -0, which changes no number; alpha dropout shifts. Both are
-// linear in x: the gradient is the same kernel, of dy and without shifts, and draws the mask anew.
+// Plain dropout has kept = dropped = -0, which changes no number; alpha dropout shifts by them. The
+// gradient of both is the same kernel, of dy and without shifts, which draws the mask anew.
 //
 // Layout: x, y (n), contiguous.
 //   dropout           half i of the stream belongs to element i
