@@ -118,19 +118,24 @@ _KEPT = 64
 
 def _table(group: list[tuple[Any, ...]]) -> _Table:
     """The table of the arrays, on the current device; the last ones made are kept."""
-    where = cupy.cuda.runtime.getDevice(), cupy.cuda.get_current_stream().ptr
     rows = tuple(
         (*(0 if a is None else a.data.ptr for a in arrays), arrays[0].size) for arrays in group
     )
-    key = (where, rows)
+    if capturing():
+        return _made(rows)  # the graph keeps it
+    key = cupy.cuda.runtime.getDevice(), cupy.cuda.get_current_stream().ptr, rows
     found = _tables.get(key)
     if found is None:
-        blocks = [ceil_div(row[-1], _CHUNK) for row in rows]
-        first = numpy.cumsum([0, *blocks])[:-1]
-        table = numpy.concatenate([numpy.array(rows, "i8"), first[:, None]], 1)
-        owners = numpy.repeat(numpy.arange(len(rows), dtype="i4"), blocks)
-        found = _tables[key] = _Table(constant(table), constant(owners))
+        found = _tables[key] = _made(rows)
         if len(_tables) > _KEPT:
             _tables.popitem(last=False)
     _tables.move_to_end(key)
     return found
+
+
+def _made(rows: tuple[tuple[int, ...], ...]) -> _Table:
+    blocks = [ceil_div(row[-1], _CHUNK) for row in rows]
+    first = numpy.cumsum([0, *blocks])[:-1]
+    table = numpy.concatenate([numpy.array(rows, "i8"), first[:, None]], 1)
+    owners = numpy.repeat(numpy.arange(len(rows), dtype="i4"), blocks)
+    return _Table(constant(table), constant(owners))
