@@ -9,10 +9,10 @@ import numpy
 
 from gpunn.autograd.variable import Array, Variable, wrap
 from gpunn.backends import type2backend
+from gpunn.ops.arithmetic import Where
 from gpunn.ops.calling import extended
 from gpunn.ops.common import Number, as_tensor_like, broadcast_shapes, canonical_dim, local, xp_of
 from gpunn.ops.indexing import Index, IndexPut, _is_mask
-from gpunn.ops.pointwise import Masked, logical_not
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -157,10 +157,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
             "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
             f"{filler.data.ndim} dimension(s)."
         )
-    shape = numpy.broadcast_shapes(input.data.shape, mask.data.shape)
-    mask = mask.expand(*shape)
-    kept = Masked.apply(input.expand(*shape), logical_not(mask))
-    return IndexPut.apply(kept, filler, (mask.data,), False)
+    return Where.apply(mask, filler.to(input.dtype), input)
 
 
 @extended

@@ -148,3 +148,24 @@ def test_a_training_step_copies_nothing_but_what_is_asked_for():
         assert not found, str(found)
         loss.item()
     assert [t.kind for t in found] == ["device to host"] * 2  # the record of indices, the loss
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda x: x.masked_fill(x > 1, 0.0),
+        lambda x: F.scaled_dot_product_attention(x[None], x[None], x[None], is_causal=True),
+        lambda x: F.dropout(F.gelu(F.layer_norm(x, (4,)))),
+        lambda x: F.binary_cross_entropy(x.sigmoid(), (x > 1).float()),
+        lambda x: F.max_pool2d(F.conv2d(x[None, None], x[None, None, :2, :2]), 2),
+        lambda x: x.std() + x.norm() + x.max(1)[0].sum() + x.argmax(1).sum() % 3,
+        lambda x: F.batch_norm(x, None, None, training=True).sort(1)[0],
+    ],
+)
+@pytest.mark.usefixtures("cuda")
+def test_what_needs_no_answer_does_not_wait(work: Callable[[Any], Any]):
+    x = gpunn.arange(12.0, device="cuda").reshape(3, 4).requires_grad_()
+    work(x).sum().backward()
+    with gpunn.cuda.transfers() as found:
+        work(x).sum().backward()
+    assert not found, str(found)
