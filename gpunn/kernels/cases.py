@@ -82,6 +82,11 @@ def _columns(x: Tensor, n: int) -> Tensor:
     return gpunn.arange(x.shape[0] * n, device=x.device).reshape(x.shape[0], n) * 5 % x.shape[0]
 
 
+def _rounded(x: Tensor) -> Tensor:
+    """Whole numbers, many of them equal, with the gradient of ``x``."""
+    return x + (x.detach().round() - x.detach())
+
+
 def family(file: str) -> str:
     """The family of a file's kernels: ``conv2d_weight.cu`` belongs to conv2d."""
     return file.removesuffix(".cu").partition("_")[0]
@@ -112,6 +117,7 @@ CASES: dict[str, tuple[Case, ...]] = {
             lambda x: F.max_pool2d(x, (3, 2), 2, 1, dilation=(2, 1), ceil_mode=True),
             *(2, 3, 12, 13),
         ),
+        _of_one("max_pool2d of equals", lambda x: F.max_pool2d(_rounded(x), 3), 2, 9, 9),
         _of_one("max_pool1d", lambda x: F.max_pool1d(x, 3, 2), 2, 3, 17),
         _of_one("avg_pool2d 2", lambda x: F.avg_pool2d(x, 2), 2, 3, 8, 10),
         _of_one(
