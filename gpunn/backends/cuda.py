@@ -19,7 +19,8 @@ class Precision:
     - ``"tf32"``: on tensor cores (compute capability 8.0 and later), which see the first 11 of a
       factor's 24 significant bits; sums stay float32;
     - ``"tf32x3"``: on tensor cores, each factor as the sum of two such numbers: as exact as float32
-      to some units in the last place. Matrix products are then made in float32.
+      to some units in the last place, though an infinity may give NaN. Matrix products are then
+      made in float32.
     """
 
     def __init__(self, name: str, value: str) -> None:
