@@ -28,7 +28,7 @@ _SHARED = 40 * 1024  # bytes of a block; with what the kernels declare, below wh
 
 
 class DeviceNormalization(NormalizationPrimitives):
-    """Batch norm in two kernels each way, layer norm in one forward and two or three backward."""
+    """Batch norm in two kernels each way; layer norm in one, and more for its weight's gradient."""
 
     def batch_norm(
         self,
@@ -134,7 +134,7 @@ class DeviceNormalization(NormalizationPrimitives):
             launch("layer_norm_backward", 2, dy, x, weight, mean, var, dx, eps)
         if affine is None:
             return dx, None, None
-        dw, db = launch.sums(xp, affine, dy, x, mean, var, eps)
+        dw, db = launch.sums(xp, affine, (dy, x, mean, var), eps)
         return dx, dw, db
 
 
@@ -212,11 +212,10 @@ class _Rows:
         numbers = 1 / self.size, self.rows, self.size, self.groups, self.share, keep
         self.kernel(name)((grid,), block, *arguments, *numbers, shared=shared if keep else 0)
 
-    def sums(self, xp: Any, affine: tuple[int, ...], *arguments: Any) -> Any:
-        """dw and db of that shape; the arguments are dy, x, mean, var and eps."""
-        dy, x, mean, var, eps = arguments
+    def sums(self, xp: Any, affine: tuple[int, ...], inputs: tuple[Any, ...], eps: float) -> Any:
+        """dw and db of that shape; the inputs are dy, x, mean and var."""
         made = self._of_columns if self.plain else self._of_shares
-        parts = made(xp, affine, dy, x, mean, var, eps)
+        parts = made(xp, affine, inputs, eps)
         if len(parts) == 1:
             return parts[0]
         sums = xp.empty_like(parts[0])
@@ -225,28 +224,24 @@ class _Rows:
         kernel((blocks,), (_THREADS,), parts, sums, sums.size, len(parts))
         return sums
 
-    def _of_columns(
-        self, xp: Any, affine: tuple[int, ...], dy: Any, x: Any, mean: Any, var: Any, eps: float
-    ) -> Any:
+    def _of_columns(self, xp: Any, affine: tuple[int, ...], inputs: Any, eps: float) -> Any:
+        """The sums of each column, in parts of some rows."""
         down = _THREADS // _LANES
         across = ceil_div(self.size, _LANES * self.wide)
         splits = min(ceil_div(_BLOCKS, across), ceil_div(self.rows, down * _ELEMENTS))
         chunk = ceil_div(ceil_div(self.rows, splits), down) * down
-        parts = xp.empty((ceil_div(self.rows, chunk), 2, *affine), mean.dtype)
+        parts = xp.empty((ceil_div(self.rows, chunk), 2, *affine), inputs[-1].dtype)
         grid, numbers = (across, len(parts)), (self.rows, self.size, chunk)
-        self.kernel("layer_norm_weight")(
-            grid, (_LANES, down), dy, x, mean, var, parts, eps, *numbers
-        )
+        self.kernel("layer_norm_weight")(grid, (_LANES, down), *inputs, parts, eps, *numbers)
         return parts
 
-    def _of_shares(
-        self, xp: Any, affine: tuple[int, ...], dy: Any, x: Any, mean: Any, var: Any, eps: float
-    ) -> Any:
+    def _of_shares(self, xp: Any, affine: tuple[int, ...], inputs: Any, eps: float) -> Any:
+        """The sums of each share, in parts of an image, after which the weights repeat."""
         block, of_row = self.block(self.share), self.size // self.share
         shares, of_image = self.rows * of_row, self.groups * of_row
-        parts = xp.empty((shares // of_image, 2, *affine), mean.dtype)
+        parts = xp.empty((shares // of_image, 2, *affine), inputs[-1].dtype)
         grid, numbers = ceil_div(shares, block[1]), (shares, self.share, of_row, of_image)
-        self.kernel("group_norm_weight")((grid,), block, dy, x, mean, var, parts, eps, *numbers)
+        self.kernel("group_norm_weight")((grid,), block, *inputs, parts, eps, *numbers)
         return parts
 
 
