@@ -28,9 +28,9 @@ def test_every_family_has_cases() -> None:
     assert sorted(CASES) == FAMILIES
 
 
-def mine(folder: Path, old: str, new: str) -> Path:
-    """The file of dropout, with a change."""
-    text = (sources.folder() / "dropout.cu").read_text()
+def mine(folder: Path, file: str, old: str = "", new: str = "") -> Path:
+    """A copy of gpunn's, with a change."""
+    text = (sources.folder() / file).read_text()
     assert old in text
     path = folder / "mine.cu"
     path.write_text(text.replace(old, new))
@@ -39,10 +39,25 @@ def mine(folder: Path, old: str, new: str) -> Path:
 
 def test_a_sound_copy_passes_the_check(cuda: Any, tmp_path: Path) -> None:
     said: list[str] = []
-    check(mine(tmp_path, "", ""), said.append)
+    check(mine(tmp_path, "dropout.cu"), said.append)
     names = [name for name, (file, _) in sources.catalogue().items() if file == "dropout.cu"]
     for name in names:
         assert any(line.startswith(f"{name}: ") and "agree with the CPU" in line for line in said)
+    assert sources.replacements == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("value > best ||", "value >= best ||", "max_pool2d of equals, .* gradient of input 0"),
+        ("SCALAR* __restrict__ dx", "ACCUM* __restrict__ dx", "parameters in mine.cu differ from"),
+    ],
+)
+def test_a_defective_copy_fails_the_check(
+    cuda: Any, tmp_path: Path, old: str, new: str, fault: str
+) -> None:
+    with pytest.raises((AssertionError, TypeError), match=fault):
+        check(mine(tmp_path, "pooling.cu", old, new), [].append)
     assert sources.replacements == {}
 
 
