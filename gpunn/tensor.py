@@ -11,19 +11,17 @@ from typing import Any
 
 import numpy
 
-from gpunn import random
 from gpunn.autograd import engine
 from gpunn.autograd.grad_mode import no_grad, state
-from gpunn.autograd.variable import Array, Variable, recording, wrap
+from gpunn.autograd.variable import Variable, recording, wrap
 from gpunn.backends import backend_of, type2backend
 from gpunn.device import device as Device
+from gpunn.draws import Draws
 from gpunn.dtype import (
-    FLOATING,
     as_dtype,
     bfloat16,
     bool_,
     can_cast,
-    finfo,
     float16,
     float32,
     float64,
@@ -34,7 +32,7 @@ from gpunn.dtype import (
     int64,
     uint8,
 )
-from gpunn.methods import Methods, Operand
+from gpunn.methods import Operand
 from gpunn.ops import (
     arithmetic,
     comparison,
@@ -49,7 +47,7 @@ from gpunn.ops.common import as_tensor_like, dtype_of, local
 from gpunn.values import rebuild
 
 
-class Tensor(Methods):
+class Tensor(Draws):
     """An n-dimensional array on a device, whose operations are recorded for ``backward``.
 
     Make one with ``gpunn.tensor``, ``zeros``, ``rand``, ``from_numpy``...; ``data`` is the NumPy or
@@ -88,6 +86,37 @@ class Tensor(Methods):
                 f"Got {self._data.ndim}-D tensor."
             )
         return products.transposed(self)
+
+    mH = mT  # noqa: N815  (of real numbers)
+
+    @property
+    def H(self) -> Tensor:  # noqa: N802
+        """A matrix with rows and columns exchanged."""
+        if self._data.ndim not in (0, 2):
+            raise RuntimeError(
+                "tensor.H is only supported on matrices (2-D tensors). "
+                f"Got {self._data.ndim}-D tensor."
+            )
+        return self.T
+
+    def adjoint(self) -> Tensor:
+        """The last two dimensions exchanged, a view."""
+        return self.mT
+
+    @property
+    def real(self) -> Tensor:
+        """This tensor."""
+        return self
+
+    def new(self, *args: Any) -> Tensor:
+        """As ``new_tensor`` of a sequence, or ``new_empty`` of sizes."""
+        if args and not builtins.all(isinstance(a, builtins.int) for a in args):
+            return self.new_tensor(*args)
+        return self.new_empty(*(args or (0,)))
+
+    def share_memory_(self) -> Tensor:
+        """This tensor: memory is shared with other processes where the data loader needs it."""
+        return self
 
     def __iter__(self) -> Iterator[Tensor]:
         if not self._data.ndim:
@@ -278,102 +307,6 @@ class Tensor(Methods):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         indexing.setitem(self, index, value)
-
-    # Random values in place -----------------------------------------------------------------
-
-    def _draw(self, draw: Callable[..., Array], blocks: int, generator: Any, *args: Any) -> Tensor:
-        seed, offset = (generator or random.default_generator).reserve(blocks)
-        backend = type2backend[type(self._data)]
-        with backend.on(self.device):
-            return self._write(conversion.Overwrite.apply, wrap(draw(seed, offset, *args)))
-
-    def uniform_(
-        self,
-        from_: float = 0,
-        to: float = 1,
-        *,
-        generator: random.Generator | None = None,
-        **kwargs: float,
-    ) -> Tensor:
-        """Uniform in [from, to)."""
-        low = kwargs.pop("from", from_)
-        if low > to:
-            raise RuntimeError(
-                f"uniform_ expects to return a [from, to) range, but found from={low} > to={to}"
-            )
-        backend, (size, kind) = type2backend[type(self._data)], (self._data.shape, self._data.dtype)
-
-        def draw(seed: int, offset: int) -> Array:
-            return backend.uniform(seed, offset, size, kind) * (to - low) + low
-
-        return self._draw(draw, backend.random_blocks(self._data.size, kind), generator)
-
-    def normal_(
-        self, mean: float = 0, std: float = 1, *, generator: random.Generator | None = None
-    ) -> Tensor:
-        """Normal with ``mean`` and standard deviation ``std``."""
-        if std < 0:
-            raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
-        backend, (size, kind) = type2backend[type(self._data)], (self._data.shape, self._data.dtype)
-
-        def draw(seed: int, offset: int) -> Array:
-            return backend.normal(seed, offset, size, kind) * std + mean
-
-        blocks = backend.random_blocks(self._data.size + self._data.size % 2, kind)
-        return self._draw(draw, blocks, generator)
-
-    def bernoulli_(self, p: float = 0.5, *, generator: random.Generator | None = None) -> Tensor:
-        """1 with probability ``p``, else 0."""
-        if not 0 <= p <= 1:
-            raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
-        backend, size = type2backend[type(self._data)], self._data.shape
-
-        def draw(seed: int, offset: int) -> Array:
-            return backend.uniform(seed, offset, size, numpy.dtype("float32")) < p
-
-        return self._draw(
-            draw, backend.random_blocks(self._data.size, numpy.dtype("float32")), generator
-        )
-
-    def exponential_(
-        self, lambd: float = 1, *, generator: random.Generator | None = None
-    ) -> Tensor:
-        """Exponentially distributed waiting times of rate ``lambd``."""
-        if lambd <= 0:
-            raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
-        if self._data.dtype.kind not in FLOATING:
-            raise NotImplementedError(
-                "Exponential distribution is a continuous probability distribution. dtype must be "
-                f"a floating point but you specified {self.dtype.name}"
-            )
-        backend, size = type2backend[type(self._data)], self._data.shape
-        wide = numpy.dtype("float64")
-
-        def draw(seed: int, offset: int) -> Array:
-            return -backend.xp.log1p(-backend.uniform(seed, offset, size, wide)) / lambd
-
-        return self._draw(draw, backend.random_blocks(self._data.size, wide), generator)
-
-    def random_(self, *bounds: int, generator: random.Generator | None = None) -> Tensor:
-        """Integers: ``random_()`` below the largest the dtype counts to, ``random_(to)`` in
-        [0, to), ``random_(from, to)`` in [from, to)."""
-        kind = self._data.dtype
-        # Floats count exactly to 2 ** (digits of the mantissa).
-        limit = builtins.int(2 / finfo(self.dtype).eps) + 1 if kind.kind in FLOATING else None
-        if limit is None:
-            limit = 2 if kind.kind == "b" else min(numpy.iinfo(kind).max, 2**63 - 2) + 1
-        low, high = (0, *bounds, limit)[:2] if len(bounds) < 2 else bounds
-        if high <= low:
-            raise RuntimeError(
-                f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
-            )
-        backend, size = type2backend[type(self._data)], self._data.size
-        shape = self._data.shape
-
-        def draw(seed: int, offset: int) -> Array:
-            return backend.integers(seed, offset, low, high, size).reshape(shape)
-
-        return self._draw(draw, -(-size // 4), generator)
 
     # New tensors like this one --------------------------------------------------------------
 

@@ -55,6 +55,9 @@ class Values(Variable):
 
     # What it is -----------------------------------------------------------------------------
 
+    # Kinds of tensors that PyTorch has besides.
+    is_sparse = is_quantized = is_meta = is_mkldnn = is_nested = is_mps = is_xpu = False
+
     @property
     def shape(self) -> Size:
         """The sizes of the dimensions."""

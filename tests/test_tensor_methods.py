@@ -107,10 +107,22 @@ def test_questions():
             x.T[2, 1:].storage_offset(),
             t.conj(x),
             t.real(x) is x,
+            x.real is x,
+            x.is_sparse,
+            x.is_quantized,
+            x.is_meta,
+            x.H,
+            x.mH,
+            x.adjoint(),
+            x.new([1.5, 2]),
+            tuple(x.new(2, 3).shape),
+            tuple(x.new().shape),
+            x.share_memory_() is x,
         ]
 
     same(scenario)
     same(lambda t: t.ones(2).is_nonzero())
+    same(lambda t: t.ones(2).H)
 
 
 def test_exponential(device: str):
