@@ -1,20 +1,19 @@
 // Convolution in two dimensions, forward and to its input: an implicit matrix product.
 //
-//   y[n, m, p, q] = bias[m] + sum over c, r, s of weight[m, c, r, s] * x[n, c, row(p, r), column(q,
-//   s)]
+//   y[n, m, p, q] = bias[m] + sum over c, r, s of w[m, c, r, s] * x[n, c, row(p, r), column(q, s)]
 //
 // where row(p, r) = p * stride + origin + r * step, and x is 0 outside. A row of the product is an
 // output channel m, a column is a pixel (n, p, q), and the sum runs over k = (c, r, s). No columns
 // are written to memory (im2col): each thread gathers what its pixel sees into shared memory.
+// S. Chetlur et al., "cuDNN: efficient primitives for deep learning", 2014.
 //
 // To the input it is the same sum: inputs of one remainder modulo the stride see the same taps of
 // the filter, a whole number of outputs apart. So dx is stride_h * stride_w convolutions of dy with
-// stride 1, which multiply only what is there. There, c is an output channel and m an input
-// channel.
+// stride 1, which multiply only what is there; c is then an output channel and m an input channel.
 //
 // Arrays, contiguous: x (N, groups * C, H, W); bias (groups * M) or null; y (N, groups * M, P, Q),
-// or every y_column-th column of every so manieth row of a larger one. `packed` holds the weights
-// in the order in which blocks take them, `taps` what conv2d.cuh says of each k.
+// or those rows and columns of a larger one that y_first, y_row and y_column tell. `packed` holds
+// the weights in the order in which blocks take them, `taps` what conv2d.cuh says of each k.
 //
 // Launch: conv2d_pack, then blocks of THREADS in a grid of (tiles of m * tiles of pixels, groups).
 // Tiles of m come first: blocks that read the same x run together. STAGES * STAGE words of shared
@@ -22,8 +21,7 @@
 //
 // Bytes: y is written once, in whole sectors (16-bit: halves of them; dx of a stride above 1: by
 // phases, whose elements alternate). x is gathered once for each tap and each BM channels of y; the
-// least is once, and caches make most of it so: above some ten channels the arithmetic takes
-// longer.
+// least is once, and caches make most of it so. From some ten channels on arithmetic takes longer.
 //
 // A turn of the loop, one tile of k, in machine code (and as much to the input):
 //
@@ -62,8 +60,8 @@ extern "C" __global__ void __launch_bounds__(256)
                 unsigned int* __restrict__ taps, const Conv conv) {
     __shared__ SCALAR filters[32][TENSOR ? 40 : 33];  // lanes meet in no bank
     const int columns = (conv.rows + BM - 1) / BM * BM, depth = (conv.tiles + STAGES) * DEPTH;
-    const int first_m = blockIdx.x % (columns / 32) * 32,
-              first_k = blockIdx.x / (columns / 32) * 32;
+    const int first_m = blockIdx.x % (columns / 32) * 32;
+    const int first_k = blockIdx.x / (columns / 32) * 32;
     const int area = conv.h.taps * conv.w.taps;
     for (int i = threadIdx.x; i < 1024; i += 256) {
         const int m = first_m + i / 32, k = first_k + i % 32, c = k / area;
