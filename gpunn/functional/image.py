@@ -9,7 +9,7 @@ import numpy
 
 from gpunn.functional.arguments import per_dimension
 from gpunn.functional.pad import pad
-from gpunn.ops.common import need_tensor, xp_of
+from gpunn.ops.common import constant, need_tensor
 from gpunn.ops.gathering import index_add
 from gpunn.ops.indexing import Index
 from gpunn.ops.shape import permute, reshape
@@ -114,7 +114,7 @@ def unfold(
         )
     n, c = x.data.shape[:2]
     wide = pad(x, (p[1], p[1], p[0], p[0])).reshape(n, c, size[0] * size[1])
-    places = xp_of(x).asarray(_places(size, k, d, s, counts))
+    places = constant(x, _places(size, k, d, s, counts))
     patches = Index.apply(wide, (slice(None), slice(None), places))
     columns = patches.reshape(n, c * k[0] * k[1], counts[0] * counts[1])
     return columns if len(shape) == 4 else columns.squeeze(0)
@@ -160,7 +160,7 @@ def fold(
     c = rows // each
     places = _places(size, k, d, s, counts)
     flat = x.new_zeros(n * c, size[0] * size[1])
-    index = type(x)(xp_of(x).asarray(places.reshape(-1)))
+    index = type(x)(constant(x, places.reshape(-1)))
     whole = index_add(flat, 1, index, x.reshape(n * c, places.size))
     image = whole.reshape(n, c, *size)[:, :, p[0] : size[0] - p[0], p[1] : size[1] - p[1]]
     return image if len(shape) == 3 else image.squeeze(0)

@@ -13,7 +13,7 @@ from gpunn.autograd.variable import wrap
 from gpunn.functional.arguments import ntuple
 from gpunn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from gpunn.ops.arithmetic import clamp, where
-from gpunn.ops.common import need_tensor, xp_of
+from gpunn.ops.common import constant, need_tensor, xp_of
 from gpunn.ops.indexing import Index
 from gpunn.ops.matmul import matmul
 from gpunn.ops.pointwise import abs, floor, round
@@ -141,13 +141,13 @@ def _cubic(t: Any) -> list[Any]:
 
 def _sampled(x: Tensor, dim: int, places: Any, weights: Any) -> Tensor:
     """Along ``dim`` Σ weights[k] x[places[k]]."""
-    xp, lead = xp_of(x), (slice(None),) * dim
+    lead = (slice(None),) * dim
     if weights is None:
-        return Index.apply(x, (*lead, xp.asarray(places[0])))
+        return Index.apply(x, (*lead, constant(x, places[0])))
     total: Any = None
     for place, weight in zip(places, weights, strict=True):
         column = weight.astype(x.data.dtype).reshape(-1, *(1,) * (x.data.ndim - dim - 1))
-        part = Index.apply(x, (*lead, xp.asarray(place))) * wrap(xp.asarray(column))
+        part = Index.apply(x, (*lead, constant(x, place))) * wrap(constant(x, column))
         total = part if total is None else total + part
     return total
 
@@ -181,7 +181,7 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
         axes.append(line if align_corners else line * (m - 1) / m)
     mesh = numpy.meshgrid(*axes, indexing="ij")[::-1]  # x first
     points = numpy.stack([*mesh, numpy.ones_like(mesh[0])], -1).reshape(-1, n + 1)
-    base = wrap(xp_of(theta).asarray(points.astype(theta.data.dtype)))
+    base = wrap(constant(theta, points.astype(theta.data.dtype)))
     return matmul(base, theta.transpose(1, 2)).reshape(size[0], *size[2:], n)
 
 

@@ -115,6 +115,13 @@ def local(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
+def constant(x: Tensor, values: numpy.ndarray[Any, Any]) -> Array:
+    """A host array's values where ``x`` lies; a CUDA graph may capture what reads them."""
+    backend = type2backend[type(x.data)]
+    with backend.beside(x.data):
+        return backend.constant(values)
+
+
 def check_all(
     operation: str,
     x: Tensor,

@@ -12,7 +12,7 @@ import numpy
 from gpunn.autograd.variable import Variable, wrap
 from gpunn.dtype import int64
 from gpunn.ops.calling import extended
-from gpunn.ops.common import broadcast_shapes, canonical_dim, need_tensor, result_type, xp_of
+from gpunn.ops.common import broadcast_shapes, canonical_dim, constant, need_tensor, result_type
 from gpunn.ops.gathering import nonzero
 from gpunn.ops.indexing import Index, IndexPut
 from gpunn.ops.joining import cat, flip, narrow, select, stack
@@ -227,7 +227,7 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
     if not r:
         return input.new_empty(0)
     places = numpy.array(list(choose(range(input.data.size), r)), numpy.int64).reshape(-1, r)
-    return Index.apply(input, (xp_of(input).asarray(places),))
+    return Index.apply(input, (constant(input, places),))
 
 
 def as_strided(
@@ -254,7 +254,7 @@ def as_strided(
     places = numpy.full((), start, numpy.int64)
     for n, s in zip(size, stride, strict=True):
         places = places[..., None] + numpy.arange(n) * s
-    return Index.apply(reshape(input, -1), (xp_of(input).asarray(places),))
+    return Index.apply(reshape(input, -1), (constant(input, places),))
 
 
 def argwhere(input: Tensor) -> Tensor:

@@ -340,3 +340,23 @@ def test_constants_made_meanwhile(cuda: Backend):
     assert y.tolist() == [1.0, 2.0, 3.0]
     assert len(others) == 20
     assert cuda.to_numpy(constant(values)).tolist() == [7.0] * 3
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"),
+        lambda x: F.interpolate(x, (3, 5)),
+        lambda x: F.unfold(x, 2),
+    ],
+)
+def test_tables_made_on_the_host_are_no_part_of_the_capture(work: Any):
+    x, g = gpunn.arange(24.0, device="cuda").reshape(1, 1, 4, 6), CUDAGraph()
+    work(x)
+    with graph(g):
+        y = work(x)
+    x.copy_(gpunn.rand(1, 1, 4, 6))
+    others = [gpunn.full((24,), float(n), device="cuda") for n in range(9)]
+    g.replay()
+    np.testing.assert_allclose(y.cpu().numpy(), work(x.cpu()).numpy(), rtol=1e-5)
+    assert len(others) == 9

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import cupy
 import numpy
 
-from gpunn.backends.device import memory, pinned
+from gpunn.backends.device import graphs, memory, pinned
 from gpunn.backends.device.capturing import capturing, refuse
 from gpunn.backends.device.indices import Reading, report
 from gpunn.backends.reference.array import ArrayPrimitives
@@ -69,6 +69,9 @@ class DeviceArray(ArrayPrimitives):
 
     def pinned_copy(self, array: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
         return pinned.copy(array)
+
+    def constant(self, array: numpy.ndarray[Any, Any]) -> Any:
+        return graphs.constant(array)
 
     def from_other_device(self, array: Any) -> Any:
         # CuPy copies on the current device's stream: it has to wait for what made the array, and

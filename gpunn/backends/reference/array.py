@@ -61,6 +61,10 @@ class ArrayPrimitives:
         """A copy in page-locked host memory, which only a device's backend can make."""
         raise NotImplementedError(f"the {self.name} backend has no page-locked memory")
 
+    def constant(self, array: numpy.ndarray[Any, Any]) -> Any:
+        """As ``from_numpy``, of values that never change, also while a CUDA graph captures."""
+        return self.from_numpy(array)
+
     def from_other_device(self, array: Any) -> Any:
         """An array of this backend on its current device."""
         return array
