@@ -15,11 +15,11 @@ import gpunn
 # Families that compute outside of primitives, whose array code must be CuPy's too.
 NAMES = """
     atleast_3d column_stack diag diag_embed dstack hstack meshgrid repeat_interleave trace
-    tril_indices vstack
-    aminmax bincount bucketize corrcoef cov cummax cummin cumulative_trapezoid diff dist histc isin
-    kthvalue logcumsumexp mode msort nanmean nanmedian nanquantile nansum quantile renorm searchsorted
-    index_copy index_reduce masked_scatter scatter scatter_reduce std_mean trapezoid unique unique_consecutive addcdiv addcmul lerp
-    addbmm addmv addr baddbmm cdist cross einsum inner kron tensordot
+    tril_indices vstack aminmax bincount bucketize corrcoef cov cummax cummin
+    cumulative_trapezoid diff dist histc isin kthvalue logcumsumexp mode msort nanmean
+    nanmedian nanquantile nansum quantile renorm searchsorted index_copy index_reduce
+    masked_scatter scatter scatter_reduce std_mean trapezoid unique unique_consecutive
+    addcdiv addcmul lerp addbmm addmv addr baddbmm cdist cross einsum inner kron tensordot
 """.split()  # noqa: SIM905
 SOME = 3  # calls of each name: a simulated device takes its time
 
