@@ -132,6 +132,7 @@ from gpunn.linalg import (
     pinverse,
     slogdet,
 )
+from gpunn.missing import refuse_others as _refuse_others
 from gpunn.ops.arithmetic import (
     add,
     atan2,
@@ -936,3 +937,5 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+_refuse_others(globals())

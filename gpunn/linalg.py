@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpunn.dtype import FLOATING, dtype, finfo
+from gpunn.missing import refuse_others as _refuse_others
 from gpunn.ops import reduction
 from gpunn.ops.arithmetic import where
 from gpunn.ops.calling import extended
@@ -58,6 +59,8 @@ __all__ = [
     "vecdot",
     "vector_norm",
 ]
+
+_refuse_others(globals())
 
 Order = float | str | None
 

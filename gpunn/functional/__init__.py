@@ -88,6 +88,7 @@ from gpunn.functional.pooling import (
     max_pool3d,
 )
 from gpunn.functional.resample import affine_grid, grid_sample, interpolate
+from gpunn.missing import refuse_others as _refuse_others
 from gpunn.ops.pointwise import sigmoid, tanh
 
 __all__ = [
@@ -187,3 +188,5 @@ __all__ = [
     "triplet_margin_with_distance_loss",
     "unfold",
 ]
+
+_refuse_others(globals())

@@ -1,5 +1,6 @@
 """Layers as modules, which hold parameters and call ``gpunn.functional``."""
 
+from gpunn.missing import refuse_others as _refuse_others
 from gpunn.nn import functional, init, utils
 from gpunn.nn.activation import (
     ELU,
@@ -261,3 +262,5 @@ __all__ = [
     "init",
     "utils",
 ]
+
+_refuse_others(globals())

@@ -1,5 +1,6 @@
 """Optimizers and learning-rate schedules."""
 
+from gpunn.missing import refuse_others as _refuse_others
 from gpunn.optim import lr_scheduler
 from gpunn.optim.adam import Adam, AdamW
 from gpunn.optim.adaptive import Adadelta, Adagrad, Adamax, NAdam, RAdam
@@ -23,3 +24,5 @@ __all__ = [
     "SGD",
     "lr_scheduler",
 ]
+
+_refuse_others(globals())
