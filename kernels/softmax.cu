@@ -107,15 +107,14 @@ struct MakeLogSoftmax {
 
 struct CrossEntropy {
     ACCUM shift, share, even, hard;  // q_k = even + hard (k == target)
-    ACCUM rest;                      // of the loss, beside that of hard
-    ACCUM weight;
+    ACCUM rest, slope;               // the loss is rest - slope y_target
     int target;
     SCALAR* loss;
 
     __device__ ACCUM operator()(ACCUM below, int k) const {
         const ACCUM y = below - shift, p = exp(y) - even;
         if (k != target) return share * p;
-        *loss = SCALAR(rest - weight * hard * y);
+        *loss = SCALAR(rest - slope * y);
         return share * (p - hard);
     }
 };
@@ -138,7 +137,8 @@ struct MakeCrossEntropy {
         const ACCUM w = !there ? 0 : weight ? ACCUM(weight[k]) : ACCUM(1);
         const ACCUM shift = log(sum), share = there && scale ? w * ACCUM(*scale) : w;
         const ACCUM rest = even() ? w * (smoothing * shift - each * flat) : ACCUM(0);
-        return {shift, share, each, 1 - smoothing, rest, w, there ? int(k) : -1, loss + line};
+        const ACCUM hard = 1 - smoothing;
+        return {shift, share, each, hard, rest, w * hard, there ? int(k) : -1, loss + line};
     }
 };
 
@@ -223,8 +223,10 @@ __device__ void forward_tile(const SCALAR* x, SCALAR* y, long long outer, int si
         ACCUM* own = all + (tile.begin - tile.start) + at;
         const int lane = threadIdx.x % team;
         ACCUM top = LOWEST, sum = 0, flat = 0;
+#pragma unroll MOST_TURNS
         for (int k = lane; k < length; k += team) top = fmax(top, own[k * inner]);
         top = Team{1, team}.reduced(top, Max());
+#pragma unroll MOST_TURNS
         for (int k = lane; k < length; k += team) {
             const ACCUM below = own[k * inner] - top, e = exp(below);
             sum += e;
@@ -355,58 +357,58 @@ __device__ void backward_far(const SCALAR* __restrict__ dy, const SCALAR* __rest
 
 // The kernels -------------------------------------------------------------------------------------
 
-extern "C" __global__ void __launch_bounds__(MOST_THREADS)
+extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2)
     softmax_forward_tile(const SCALAR* __restrict__ x, SCALAR* __restrict__ y, long long outer,
                          int size, int inner, int planes, int team) {
     forward_tile(x, y, outer, size, inner, planes, team, MakeSoftmax());
 }
 
-extern "C" __global__ void __launch_bounds__(MOST_THREADS)
+extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2)
     log_softmax_forward_tile(const SCALAR* __restrict__ x, SCALAR* __restrict__ y, long long outer,
                              int size, int inner, int planes, int team) {
     forward_tile(x, y, outer, size, inner, planes, team, MakeLogSoftmax());
 }
 
-extern "C" __global__ void __launch_bounds__(MOST_THREADS)
+extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2)
     softmax_backward_tile(const SCALAR* __restrict__ dy, const SCALAR* __restrict__ y,
                           SCALAR* __restrict__ dx, long long outer, int size, int inner, int planes,
                           int team) {
     backward_tile<false>(dy, y, dx, outer, size, inner, planes, team);
 }
 
-extern "C" __global__ void __launch_bounds__(MOST_THREADS)
+extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2)
     log_softmax_backward_tile(const SCALAR* __restrict__ dy, const SCALAR* __restrict__ y,
                               SCALAR* __restrict__ dx, long long outer, int size, int inner,
                               int planes, int team) {
     backward_tile<true>(dy, y, dx, outer, size, inner, planes, team);
 }
 
-extern "C" __global__ void __launch_bounds__(MOST_THREADS)
+extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2)
     softmax_forward_far(const SCALAR* __restrict__ x, SCALAR* __restrict__ y, int size, int inner,
                         int width, bool keep) {
     forward_far(x, y, size, inner, width, keep, MakeSoftmax());
 }
 
-extern "C" __global__ void __launch_bounds__(MOST_THREADS)
+extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2)
     log_softmax_forward_far(const SCALAR* __restrict__ x, SCALAR* __restrict__ y, int size,
                             int inner, int width, bool keep) {
     forward_far(x, y, size, inner, width, keep, MakeLogSoftmax());
 }
 
-extern "C" __global__ void __launch_bounds__(MOST_THREADS)
+extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2)
     softmax_backward_far(const SCALAR* __restrict__ dy, const SCALAR* __restrict__ y,
                          SCALAR* __restrict__ dx, int size, int inner, int width, bool keep) {
     backward_far<false>(dy, y, dx, size, inner, width, keep);
 }
 
-extern "C" __global__ void __launch_bounds__(MOST_THREADS)
+extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2)
     log_softmax_backward_far(const SCALAR* __restrict__ dy, const SCALAR* __restrict__ y,
                              SCALAR* __restrict__ dx, int size, int inner, int width, bool keep) {
     backward_far<true>(dy, y, dx, size, inner, width, keep);
 }
 
 // dx may be null.
-extern "C" __global__ void __launch_bounds__(MOST_THREADS)
+extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2)
     cross_entropy_tile(const SCALAR* __restrict__ x, const long long* __restrict__ target,
                        const SCALAR* __restrict__ weight, const SCALAR* __restrict__ scale,
                        SCALAR* __restrict__ loss, SCALAR* __restrict__ dx, long long ignore,
@@ -416,7 +418,7 @@ extern "C" __global__ void __launch_bounds__(MOST_THREADS)
                  MakeCrossEntropy{target, weight, scale, loss, ignore, smoothing, each, size});
 }
 
-extern "C" __global__ void __launch_bounds__(MOST_THREADS)
+extern "C" __global__ void __launch_bounds__(MOST_THREADS, 2)
     cross_entropy_far(const SCALAR* __restrict__ x, const long long* __restrict__ target,
                       const SCALAR* __restrict__ weight, const SCALAR* __restrict__ scale,
                       SCALAR* __restrict__ loss, SCALAR* __restrict__ dx, long long ignore,
