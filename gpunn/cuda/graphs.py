@@ -58,8 +58,8 @@ class CUDAGraph:
         if self._ready:
             raise RuntimeError("This CUDAGraph instance already owns a captured graph: reset() it")
         capture = _device("graphs").Capture(pool)
-        self._offset = default_generator._offset
-        capture.begin(default_generator._seed, self._offset)
+        self._place = default_generator._seed, default_generator._offset
+        capture.begin(*self._place)
         self._capture = capture
         random.captured = default_generator
 
@@ -68,9 +68,11 @@ class CUDAGraph:
         if self._capture is None or self._ready:
             raise RuntimeError("capture_end() called, but this CUDAGraph is not capturing")
         random.captured = None
-        # Nothing was drawn yet: each replay takes its numbers off the stream.
-        self._blocks = default_generator._offset - self._offset
-        default_generator._offset = self._offset
+        seed, offset = self._place
+        if default_generator._seed == seed:  # else the capture is lost, or has drawn nothing
+            # Nothing was drawn yet: each replay takes its numbers off the stream.
+            self._blocks = default_generator._offset - offset
+            default_generator._offset = offset
         try:
             self._capture.end()
         except BaseException:

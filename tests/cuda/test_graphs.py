@@ -224,7 +224,24 @@ def test_a_graph_without_draws_takes_no_numbers():
 def test_other_streams_of_random_numbers_are_refused(draw: Any, text: str):
     with pytest.raises(RuntimeError, match=text), graph(CUDAGraph()):
         draw()
-    assert gpunn.rand(3, device="cuda").shape == (3,)
+    seed, offset = gpunn.initial_seed(), gpunn.random.default_generator._offset
+    drawn = gpunn.rand(3, device="cuda")
+    gpunn.manual_seed(seed)
+    gpunn.random.default_generator.reserve(offset)
+    assert gpunn.equal(gpunn.rand(3, device="cuda"), drawn)
+
+
+def test_seeded_anew_without_a_draw():
+    x, g = gpunn.ones(3, device="cuda"), CUDAGraph()
+    gpunn.rand(100)
+    with graph(g):
+        y = x + 1
+        gpunn.manual_seed(8)
+    g.replay()
+    assert y.sum().item() == 6
+    drawn = gpunn.rand(3)
+    gpunn.manual_seed(8)
+    assert gpunn.equal(gpunn.rand(3), drawn)
 
 
 # What cannot be captured -------------------------------------------------------------------------
