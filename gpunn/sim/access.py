@@ -12,6 +12,7 @@ from gpunn.sim.values import Array
 
 _SPACES = ("global", "shared", "local", "param", "const")
 _WINDOWS = {0: "global", 1: "shared", 2: "local", 3: "param"}
+_STRONG = frozenset(("volatile", "relaxed", "acquire", "release", "acq_rel"))
 _SHIFT = {1: 0, 2: 1, 4: 2, 8: 3, 16: 4}
 
 
@@ -22,6 +23,11 @@ def space_of(instruction: Instruction, named: str = "") -> str:
         if name in _SPACES:
             return "local" if name == "param" and named == "local" else name
     return named or "generic"
+
+
+def strong(instruction: Instruction) -> bool:
+    """Whether accesses by other blocks may come at any time: volatile ones, and C++'s atomics."""
+    return not _STRONG.isdisjoint(instruction.opcode)
 
 
 def access(
@@ -173,7 +179,8 @@ def _races(
         return
     races, blocks = b.device.races, b.block_of[b.pick]
     found = races.access(
-        index >> 2, max(size // 4, 1), blocks, write, atomic, size < 4, same if write else None
+        *(index >> 2, max(size // 4, 1), blocks, write, atomic or strong(i), size < 4),
+        same if write else None,
     )
     if found is not None:
         _global_race(b, i, where, found)
@@ -261,7 +268,7 @@ def store_rows(b: Batch, i: Instruction, space: str, where: Array, size: int, ro
         found = b.races.collisions(element * size, size, b.lanes, lost)
         if found is not None:
             shared_race(b, i, where, found)
-    else:
+    elif not strong(i):
         found = b.device.races.collisions(element * size >> 2, b.block_of[b.pick], lost)
         if found is not None:
             _global_race(b, i, where, found)

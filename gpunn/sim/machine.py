@@ -214,11 +214,13 @@ class Batch:
 
     def run(self) -> None:
         """Run all lanes to their end."""
-        self.spins = 0
+        self.spins, last = 0, -1
         while True:
             if self.ready:
                 hurry = self.spins >= PATIENCE
-                key = max(self.ready) if hurry else min(self.ready)
+                key = min(self.ready)
+                if hurry:  # each of the others in its turn: one of them is waited for
+                    key = last = min((k for k in self.ready if k > last), default=key)
                 self.spins = 0
                 self._follow(key, self.ready.pop(key), hurry)
             elif self.parked:

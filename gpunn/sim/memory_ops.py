@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gpunn.sim.access import OFFSET, access, by_window, load_rows, space_of, store_rows
+from gpunn.sim.access import OFFSET, access, by_window, load_rows, space_of, store_rows, strong
 from gpunn.sim.machine import Batch
 from gpunn.sim.operands import Reader, Writer, address, items, reader, unsupported, writer
 from gpunn.sim.program import Step
@@ -25,11 +25,11 @@ def load(i: Instruction) -> Step:
     size, space = SIZES[type], space_of(i, named)
     writers = [writer(r, type) for r in registers]
     dtype, total = PLAIN[type], SIZES[type] * len(registers)
-    acquire = "acquire" in i.opcode or "volatile" in i.opcode
+    acquires = strong(i)
 
     def run(b: Batch) -> None:
         where = at(b)
-        if acquire and b.check_races and space in ("global", "generic"):
+        if acquires and b.check_races and space in ("global", "generic"):
             b.device.races.synchronise(b.blocks())
         for start in range(0, total, 16):
             part = min(total - start, 16)
@@ -51,10 +51,11 @@ def store(i: Instruction) -> Step:
     at, named = address(i.operands[0])
     size, space = SIZES[type], space_of(i, named)
     readers = [reader(r, f"b{8 * SIZES[type]}") for r in registers]
-    total = size * len(registers)
+    total, releases = size * len(registers), strong(i)
 
     def run(b: Batch) -> None:
         where = at(b)
+        _release(b, i)
         for start in range(0, total, 16):
             part = min(total - start, 16)
             mine = readers[start // size : (start + part) // size]
@@ -63,8 +64,16 @@ def store(i: Instruction) -> Step:
                 values[:, q] = read(b)
             rows = values.view(f"u{min(part, 8)}")
             store_rows(b, i, space, where + start if start else where, part, rows)
+        if releases and b.check_races and space in ("global", "generic"):
+            b.device.races.synchronise(b.blocks())
 
     return Step(i, run)
+
+
+def _release(b: Batch, i: Instruction) -> None:
+    """A release is a fence and an access."""
+    if "release" in i.opcode or "acq_rel" in i.opcode:
+        b.device.races.fence(b.blocks())
 
 
 # Atomics.
@@ -117,6 +126,7 @@ def atomic(i: Instruction) -> Step:
 
     def run(b: Batch) -> None:
         where = at(b)
+        _release(b, i)
         parts = by_window(b, where) if space == "generic" else [(space, None)]
         out = np.zeros(b.count, f"u{size}")
         for part, chosen in parts:

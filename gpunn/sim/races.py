@@ -127,11 +127,11 @@ def _same_warp(old: Array, tag: Array) -> Array:
 
 
 def _merge(old: Array, tag: Array) -> Array:
-    """One reader's tag for two readers."""
-    several = np.where(
-        _same_warp(old, tag), tag & ~_LANE_BITS | _MANY_LANES, tag & _EPOCH_BITS | _MANY_WARPS
-    )
-    return np.where(((old ^ tag) & _WHO_BITS) == 0, tag, several)
+    """One reader's tag for two: the new one's where a warp barrier puts it after the old."""
+    within = _same_warp(old, tag)
+    several = np.where(within, tag & ~_LANE_BITS | _MANY_LANES, tag & _EPOCH_BITS | _MANY_WARPS)
+    alone = (((old ^ tag) & _WHO_BITS) == 0) | (within & (_sync(old) < _sync(tag)))
+    return np.where(alone, tag, several)
 
 
 _NONE, _PARTIAL, _ATOMIC = np.uint32(0), np.uint32(1), np.uint32(2)
@@ -210,9 +210,9 @@ class GlobalRaces:
         also = self._other(old, tag, False, False)
         if np.count_nonzero(also):
             also &= ~self._ordered(old, blocks)
-        # A word once read whole stays so.
-        whole = (old >= np.uint32(self.first << 2)) & ((old & _PARTIAL) == 0)
-        flags = np.where(whole, _NONE, _PARTIAL if partial else _NONE)
+        # A word once read whole, or plainly, stays so.
+        mine = (_ATOMIC if atomic else _NONE) | (_PARTIAL if partial else _NONE)
+        flags = np.where(old >= np.uint32(self.first << 2), old & mine, mine)
         many = np.uint32(self.many << 2) | flags
         self.reader[word] = np.where(also, many, tag | flags)
         late = self._other(self.reader.take(word), tag, False, False)

@@ -50,6 +50,38 @@ extern "C" __global__ void histogram(const int* x, int* bins, int n) {
   if (threadIdx.x < 16) atomicAdd(&bins[threadIdx.x], mine[threadIdx.x]);
 }
 """
+STEPS = """
+extern "C" __global__ void steps(const float* x, float* y) {
+  __shared__ float s[64];
+  int t = threadIdx.x;
+  s[t] = x[t];
+  s[t + 32] = 0;
+  __syncwarp();
+  for (int o = 16; o > 0; o >>= 1) {
+    float v = s[t + o];
+    __syncwarp();  // read
+    s[t] += v;
+    __syncwarp();  // written
+  }
+  if (t == 0) *y = s[0];
+}
+"""
+LOOKBACK = """
+extern "C" __global__ void lookback(const int* x, int* y, volatile int* flag, int* part) {
+  int b = blockIdx.x;
+  if (threadIdx.x > 0) return;
+  int sum = x[b];
+  if (b > 0) {
+    while (flag[b - 1] == 0);
+    __threadfence();
+    sum += part[b - 1];
+  }
+  part[b] = sum;
+  __threadfence();
+  flag[b] = 1;
+  y[b] = sum;
+}
+"""
 LAST_BLOCK = """
 extern "C" __global__ void last(const float* x, float* part, unsigned* count, float* out) {
   __shared__ bool final;
@@ -151,6 +183,8 @@ KERNELS = {
     "stack": Sound(STACK, "stack", (1,), (32,), (np.arange(32, dtype="i4") % 8, F[:32])),
     "loop": Sound(LOOP, "loop", (1,), (32,), (np.ones(1, "i4"), np.zeros(32, "i4"))),
     "named": Sound(NAMED, "named", (1,), (64,), (F[:32], F[:32])),
+    "steps": Sound(STEPS, "steps", (1,), (32,), (F[:32], F[:1])),
+    "lookback": Sound(LOOKBACK, "lookback", (9,), (32,), (*(np.arange(9, dtype="i4") for _ in range(2)), np.zeros(9, "i4"), np.zeros(9, "i4"))),
     "lock": Sound(LOCK, "lock", (1,), (8,), (np.zeros(1, "i4"), np.zeros(1, "i4"))),
     "half": Sound(HALF, "half_tile", (1,), (64,), (np.arange(64, dtype="u2"), np.zeros(64, "u2"))),
     "sgemm": Sound(SGEMM, "sgemm", (1, 2), (256,), (*(np.int32(v) for v in (128, 64, 16)), F[: 128 * 16], F[: 16 * 64], F)),
@@ -205,6 +239,8 @@ MUTANTS = {
         ("reduce", "if (lane == 0) part[warp] = s;", "if (threadIdx.x == 0) part[warp] = s;", "uninitialised 4-byte load", "? part[lane]"),
     ],
     "shared-memory race": [
+        ("steps", "    __syncwarp();  // read\n", "", "shared-memory race", "s[t] += v"),
+        ("steps", "    __syncwarp();  // written\n", "", "shared-memory race", "s[t + o]"),
         ("reverse", "  __syncthreads();\n", "", "shared-memory race", "y[i] = tile"),
         ("sgemm", "    __syncthreads();  // loaded\n", "", "shared-memory race", "float4 "),
         ("sgemm", "    __syncthreads();  // used\n", "", "shared-memory race", "As[c][r] = a.x"),
@@ -220,6 +256,8 @@ MUTANTS = {
         ("pipeline", "fetch(tile + 2)", "fetch(tile + 3)", "shared-memory race", "cp.async.cg"),
     ],
     "race between blocks": [
+        ("lookback", "  __threadfence();\n  flag", "  flag", "race between blocks", "part[b - 1]"),
+        ("lookback", "volatile int* flag", "int* flag", "race between blocks", "flag[b"),
         ("reduce", "atomicAdd(out, s)", "*out += s", "race between blocks", "*out += s"),
         ("copy", "y[i] = v", "y[threadIdx.x] = v", "race between blocks", "y[threadIdx.x]"),
         ("last", "    __threadfence();\n", "", "race between blocks", "s += part[i]"),
