@@ -15,6 +15,7 @@ from gpunn import (
     optim,
     random,
     serialization,
+    testing,
     utils,
 )
 from gpunn.amp import (
@@ -903,6 +904,7 @@ __all__ = [
     "tensor",
     "tensor_split",
     "tensordot",
+    "testing",
     "threshold",
     "tile",
     "topk",
