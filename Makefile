@@ -5,6 +5,7 @@
 #   make lint    every static check                 make format    let the formatters mend
 #   make docs    the documentation, into docs/_build/html
 #   make bench   the benchmarks                     make dist      sdist and wheel, into dist/
+#   make gpu     tests and benchmarks of CUDA, on a machine with a GPU   (make gpu CUDA=cuda12)
 #   make clean   remove what the jobs made
 
 SHELL := /bin/sh
@@ -14,7 +15,7 @@ PYTHONS = $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 pyt
 CUDA_SOURCES = $(wildcard kernels/*.cu kernels/*.cuh)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench dist clean
+.PHONY: help demo test lint format docs bench gpu dist clean
 .DELETE_ON_ERROR:
 
 help:
@@ -45,6 +46,12 @@ docs: $(VENV)/.docs
 bench: $(VENV)/.bench
 	$(BIN)/python -m pytest bench --benchmark-group-by=func,param:case \
 	    --benchmark-columns=min,median,ops $(ARGS)
+
+CUDA = cuda13# the driver's: cuda13 or cuda12
+gpu: $(VENV)/.test $(VENV)/.bench $(VENV)/.$(CUDA)
+	$(BIN)/python -m pytest tests/kernels tests/cuda $(ARGS)
+	$(BIN)/python -m pytest bench -k "cuda or launcher" --benchmark-group-by=func,param:case \
+	    --benchmark-columns=min,median,ops --benchmark-json=gpu.json $(ARGS)
 
 dist: $(VENV)/.dist
 	$(BIN)/python -m build
