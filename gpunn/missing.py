@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import importlib
 from typing import Any
 
 # PyTorch's names whose equivalent has another.
@@ -56,5 +56,6 @@ def _hint(name: str, known: list[str]) -> str:
     lacking = next((what for part, what in _NEVER.items() if part in name), None)
     if lacking is not None:
         return f": gpunn has no {lacking}"
-    near = difflib.get_close_matches(name, known, 1, 0.75)
+    difflib = importlib.import_module("difflib")  # for the few who ask
+    near: list[str] = difflib.get_close_matches(name, known, 1, 0.75)
     return f"; did you mean {near[0]}?" if near else ""
