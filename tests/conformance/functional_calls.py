@@ -6,14 +6,9 @@ from typing import Any
 
 import numpy as np
 from conformance.calls import Call, DType, call
-from conformance.tensor_calls import F16, F32, F64, I64, array, strided, unary
+from conformance.inputs import F16, F32, F64, I64, Table, array, strided, unary
 
-CALLS: dict[str, list[Call]] = {}
-
-
-def _add(names: str, calls: list[Call]) -> None:
-    for name in names.split():
-        CALLS.setdefault(name, []).extend(calls)
+CALLS = Table()
 
 
 def _curve(**options: Any) -> list[Call]:
@@ -23,16 +18,18 @@ def _curve(**options: Any) -> list[Call]:
     return [*finite, call(array(5, dtype=I64), **options)]
 
 
-_add("relu relu6 hardtanh leaky_relu elu selu celu gelu silu mish softplus logsigmoid", _curve())
-_add("hardsigmoid hardswish hardshrink softshrink tanhshrink softsign sigmoid tanh", _curve())
-_add("leaky_relu", _curve(negative_slope=0.3))
-_add("elu celu", _curve(alpha=0.75) + _curve(alpha=-0.75)[:3] + _curve(alpha=0)[:2])
-_add("gelu", _curve(approximate="tanh") + _curve(approximate="odd")[:1])
-_add("softplus", _curve(beta=2, threshold=3))
-_add("hardtanh", _curve(min_val=-0.5, max_val=2))
-_add("hardshrink softshrink", _curve(lambd=1.5) + _curve(lambd=-1)[:2] + _curve(lambd=0)[:2])
-_add("threshold", _curve(threshold=0.5, value=2.0))
-_add(
+CALLS.add(
+    "relu relu6 hardtanh leaky_relu elu selu celu gelu silu mish softplus logsigmoid", _curve()
+)
+CALLS.add("hardsigmoid hardswish hardshrink softshrink tanhshrink softsign sigmoid tanh", _curve())
+CALLS.add("leaky_relu", _curve(negative_slope=0.3))
+CALLS.add("elu celu", _curve(alpha=0.75) + _curve(alpha=-0.75)[:3] + _curve(alpha=0)[:2])
+CALLS.add("gelu", _curve(approximate="tanh") + _curve(approximate="odd")[:1])
+CALLS.add("softplus", _curve(beta=2, threshold=3))
+CALLS.add("hardtanh", _curve(min_val=-0.5, max_val=2))
+CALLS.add("hardshrink softshrink", _curve(lambd=1.5) + _curve(lambd=-1)[:2] + _curve(lambd=0)[:2])
+CALLS.add("threshold", _curve(threshold=0.5, value=2.0))
+CALLS.add(
     "glu",
     [
         call(array(3, 4)),
@@ -42,8 +39,10 @@ _add(
         call(strided(2, 6)),
     ],
 )
-_add("glu", [call(array(0, 4)), call(array(2, 4, dtype=F32), -1), call(array(2, 4, dtype=F16))])
-_add(
+CALLS.add(
+    "glu", [call(array(0, 4)), call(array(2, 4, dtype=F32), -1), call(array(2, 4, dtype=F16))]
+)
+CALLS.add(
     "prelu",
     [
         call(array(3, 4), array(1)),
@@ -59,7 +58,7 @@ _add(
         call(array(3, 4), array(2, 2)),
     ],
 )
-_add(
+CALLS.add(
     "softmax softmin log_softmax",
     [
         *(call(array(3, 4, dtype=d), dim=1) for d in (F64, F32, F16)),
@@ -72,7 +71,7 @@ _add(
         call(np.array([[np.inf, 1.0], [-np.inf, -np.inf]], F32), dim=1),
     ],
 )
-_add(
+CALLS.add(
     "rrelu",
     [
         call(array(3, 4)),
@@ -82,7 +81,7 @@ _add(
         call(array()),
     ],
 )
-_add("rrelu", [call(array(3, 4), 0.5, 0.4), call(array(3, 4, dtype=F32))])
+CALLS.add("rrelu", [call(array(3, 4), 0.5, 0.4), call(array(3, 4, dtype=F32))])
 
 SIGNS = np.sign(array(3, 4, seed=5))
 X, T = array(3, 4), array(3, 4, seed=1)
@@ -97,8 +96,8 @@ def _losses(*more: Any, options: tuple[dict[str, Any], ...] = ({},)) -> list[Cal
 
 
 _PAIR = ({"size_average": False}, {"reduce": False})
-_add("mse_loss l1_loss smooth_l1_loss", _losses(X, T, options=_PAIR))
-_add(
+CALLS.add("mse_loss l1_loss smooth_l1_loss", _losses(X, T, options=_PAIR))
+CALLS.add(
     "mse_loss l1_loss smooth_l1_loss huber_loss",
     [
         call(strided(3, 4), T),
@@ -107,17 +106,17 @@ _add(
         call(X, array(4)),
     ],
 )
-_add("hinge_embedding_loss", _losses(X, SIGNS, options=_PAIR))
-_add("soft_margin_loss", _losses(X, SIGNS, options=_PAIR))
-_add(
+CALLS.add("hinge_embedding_loss", _losses(X, SIGNS, options=_PAIR))
+CALLS.add("soft_margin_loss", _losses(X, SIGNS, options=_PAIR))
+CALLS.add(
     "soft_margin_loss",
     [call(X.astype(F32), SIGNS.astype(F32), reduction=r) for r in ("none", "sum")],
 )
-_add("hinge_embedding_loss", _losses(X, SIGNS, options=({"margin": 0.3},)))
-_add("margin_ranking_loss", _losses(X, T, SIGNS, options=({"margin": 0.5}, *_PAIR)))
-_add("margin_ranking_loss", [call(X, T, SIGNS[0]), call(array(0), array(0), array(0))])
-_add("cosine_embedding_loss", _losses(X, T, SIGNS[:, 0], options=({"margin": 0.2},)))
-_add(
+CALLS.add("hinge_embedding_loss", _losses(X, SIGNS, options=({"margin": 0.3},)))
+CALLS.add("margin_ranking_loss", _losses(X, T, SIGNS, options=({"margin": 0.5}, *_PAIR)))
+CALLS.add("margin_ranking_loss", [call(X, T, SIGNS[0]), call(array(0), array(0), array(0))])
+CALLS.add("cosine_embedding_loss", _losses(X, T, SIGNS[:, 0], options=({"margin": 0.2},)))
+CALLS.add(
     "cosine_embedding_loss",
     [
         call(array(4), array(4, seed=1), np.array(1.0)),
@@ -126,8 +125,8 @@ _add(
     ],
 )
 CLASSES = np.array([2, 0, 3])
-_add("multi_margin_loss", _losses(X, CLASSES, options=({"p": 2}, {"margin": 0.4})))
-_add(
+CALLS.add("multi_margin_loss", _losses(X, CLASSES, options=({"p": 2}, {"margin": 0.4})))
+CALLS.add(
     "multi_margin_loss",
     [
         call(X, CLASSES, weight=array(4, low=0.1)),
@@ -137,32 +136,32 @@ _add(
     ],
 )
 LABELS = np.array([[1, 3, -1, 0], [-1, 0, 0, 0], [0, 1, 2, 3]])
-_add("multilabel_margin_loss", _losses(X, LABELS))
-_add("multilabel_margin_loss", [call(array(4), LABELS[0]), call(X, CLASSES)])
-_add("multilabel_soft_margin_loss", _losses(X, (T > 0).astype(F64)))
-_add("multilabel_soft_margin_loss", [call(X, (T > 0).astype(F64), weight=array(4, low=0.1))])
+CALLS.add("multilabel_margin_loss", _losses(X, LABELS))
+CALLS.add("multilabel_margin_loss", [call(array(4), LABELS[0]), call(X, CLASSES)])
+CALLS.add("multilabel_soft_margin_loss", _losses(X, (T > 0).astype(F64)))
+CALLS.add("multilabel_soft_margin_loss", [call(X, (T > 0).astype(F64), weight=array(4, low=0.1))])
 N3 = array(3, 4, seed=2)
-_add(
+CALLS.add(
     "triplet_margin_loss", _losses(X, T, N3, options=({"swap": True}, {"p": 1.0}, {"margin": 3.0}))
 )
-_add(
+CALLS.add(
     "triplet_margin_loss",
     [call(X, T, N3, margin=0), call(array(4), array(4, seed=1), array(4, seed=2))],
 )
-_add(
+CALLS.add(
     "triplet_margin_with_distance_loss",
     _losses(X, T, N3, options=({"swap": True}, {"margin": 2.0})),
 )
-_add("triplet_margin_with_distance_loss", [call(X, T, array(4))])
+CALLS.add("triplet_margin_with_distance_loss", [call(X, T, array(4))])
 COUNTS = np.floor(array(3, 4, low=0, high=5))
-_add("poisson_nll_loss", _losses(X, COUNTS + 1, options=({"full": True}, *_PAIR)))
-_add(
+CALLS.add("poisson_nll_loss", _losses(X, COUNTS + 1, options=({"full": True}, *_PAIR)))
+CALLS.add(
     "poisson_nll_loss",
     [call(array(3, 4, low=0.1), COUNTS + 1, log_input=False, full=f) for f in (True, False)],
 )
 VAR = array(3, 4, low=0.1, seed=3)
-_add("gaussian_nll_loss", _losses(X, T, VAR, options=({"full": True}, {"eps": 0.5})))
-_add(
+CALLS.add("gaussian_nll_loss", _losses(X, T, VAR, options=({"full": True}, {"eps": 0.5})))
+CALLS.add(
     "gaussian_nll_loss",
     [
         call(X, T, VAR[:, 0].copy()),
@@ -175,8 +174,8 @@ _add(
 LOGS = array(6, 2, 4, low=-3, high=0)
 LOGS = LOGS - np.log(np.exp(LOGS).sum(-1, keepdims=True))
 SPELT = np.array([[1, 1, 3], [2, 3, 1]])
-_add("ctc_loss", _losses(LOGS, SPELT, np.array([6, 5]), np.array([3, 2])))
-_add(
+CALLS.add("ctc_loss", _losses(LOGS, SPELT, np.array([6, 5]), np.array([3, 2])))
+CALLS.add(
     "ctc_loss",
     [
         call(LOGS, np.array([1, 1, 3, 2, 3]), np.array([6, 5]), np.array([3, 2])),
@@ -190,7 +189,7 @@ _add(
         call(LOGS, SPELT, (6, 5), (3, 2), blank=7),
     ],
 )
-_add(
+CALLS.add(
     "pairwise_distance",
     [
         call(X, T),
@@ -205,7 +204,7 @@ _add(
         call(X.astype(F32), T.astype(F32)),
     ],
 )
-_add(
+CALLS.add(
     "cosine_similarity",
     [
         call(X, T),
@@ -220,7 +219,7 @@ _add(
         call(array(3, 4, dtype=I64), array(3, 4, dtype=I64)),
     ],
 )
-_add(
+CALLS.add(
     "normalize",
     [
         call(X),
@@ -235,7 +234,7 @@ _add(
         call(array(4)),
     ],
 )
-_add(
+CALLS.add(
     "pdist",
     [
         call(X),
@@ -246,4 +245,4 @@ _add(
         call(X, -1.0),
     ],
 )
-_add("pdist", [call(strided(5, 3)), call(X.astype(F32)), call(X, 3.0)])
+CALLS.add("pdist", [call(strided(5, 3)), call(X.astype(F32)), call(X, 3.0)])

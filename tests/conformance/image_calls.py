@@ -5,15 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from conformance.calls import Call, call
-from conformance.tensor_calls import F16, F32, I64, array, strided
+from conformance.calls import call
+from conformance.inputs import F16, F32, I64, Table, array, strided
 
-CALLS: dict[str, list[Call]] = {}
-
-
-def _add(names: str, calls: list[Call]) -> None:
-    for name in names.split():
-        CALLS.setdefault(name, []).extend(calls)
+CALLS = Table()
 
 
 def _images(*sizes: int) -> list[Any]:
@@ -21,24 +16,26 @@ def _images(*sizes: int) -> list[Any]:
     return [array(*sizes), strided(*sizes), array(*sizes, dtype=F32), array(*sizes, dtype=I64)]
 
 
-_add("pixel_shuffle", [call(x, 2) for x in [*_images(2, 8, 3, 2), array(8, 1, 1)]])
-_add(
+CALLS.add("pixel_shuffle", [call(x, 2) for x in [*_images(2, 8, 3, 2), array(8, 1, 1)]])
+CALLS.add(
     "pixel_shuffle", [call(array(1, 6, 2, 2), 2), call(array(4, 2), 2), call(array(1, 4, 2, 2), 0)]
 )
-_add(
+CALLS.add(
     "pixel_unshuffle",
     [call(x, 2) for x in [*_images(2, 3, 4, 6), array(1, 2, 2)]],
 )
-_add(
+CALLS.add(
     "pixel_unshuffle",
     [call(array(1, 1, 3, 2), 2), call(array(1, 1, 2, 3), 2), call(array(2, 2), 2)],
 )
-_add(
+CALLS.add(
     "channel_shuffle", [call(x, 2) for x in [*_images(2, 4, 3, 2), array(1, 6, 2), array(0, 4, 1)]]
 )
-_add("channel_shuffle", [call(array(1, 5, 2), 2), call(array(4, 4), 2), call(array(1, 4, 2), 0)])
+CALLS.add(
+    "channel_shuffle", [call(array(1, 5, 2), 2), call(array(4, 4), 2), call(array(1, 4, 2), 0)]
+)
 X = array(2, 3, 6, 7)
-_add(
+CALLS.add(
     "unfold",
     [
         call(X, 2),
@@ -54,7 +51,7 @@ _add(
         call(array(1, 2, 4, 4, dtype=F16), 2),
     ],
 )
-_add(
+CALLS.add(
     "fold",
     [
         call(array(2, 12, 9), 4, 2),
@@ -79,7 +76,7 @@ MODES = {
 for n, modes in MODES.items():
     x = array(2, 3, *(5, 6, 4)[:n])
     for mode in modes:
-        _add(
+        CALLS.add(
             "interpolate",
             [
                 call(x, size=(7, 9, 3)[:n], mode=mode),
@@ -93,8 +90,10 @@ for n, modes in MODES.items():
             ],
         )
         if mode not in ("nearest", "nearest-exact", "area"):
-            _add("interpolate", [call(x, size=s, mode=mode, align_corners=True) for s in (7, 3, 1)])
-_add(
+            CALLS.add(
+                "interpolate", [call(x, size=s, mode=mode, align_corners=True) for s in (7, 3, 1)]
+            )
+CALLS.add(
     "interpolate",
     [
         call(X),
@@ -112,12 +111,12 @@ _add(
 GRID = array(2, 4, 5, 2, low=-1.3, high=1.3, seed=1)
 for mode in ("bilinear", "nearest", "bicubic"):
     for padding in ("zeros", "border", "reflection"):
-        _add("grid_sample", [call(X, GRID, mode, padding, a) for a in (True, False)])
+        CALLS.add("grid_sample", [call(X, GRID, mode, padding, a) for a in (True, False)])
 CUBE, POINTS = array(2, 3, 4, 3, 5), array(2, 2, 3, 2, 3, low=-1.3, high=1.3, seed=2)
 for mode in ("bilinear", "nearest"):
     for padding in ("zeros", "border", "reflection"):
-        _add("grid_sample", [call(CUBE, POINTS, mode, padding, align_corners=False)])
-_add(
+        CALLS.add("grid_sample", [call(CUBE, POINTS, mode, padding, align_corners=False)])
+CALLS.add(
     "grid_sample",
     [
         call(strided(2, 3, 6, 7), GRID),
@@ -132,9 +131,11 @@ _add(
     ],
 )
 THETA = array(2, 2, 3)
-_add("affine_grid", [call(THETA, (2, 3, 4, 5), align_corners=a) for a in (True, False, None)])
-_add("affine_grid", [call(array(2, 3, 4), (2, 1, 3, 4, 5), align_corners=a) for a in (True, False)])
-_add(
+CALLS.add("affine_grid", [call(THETA, (2, 3, 4, 5), align_corners=a) for a in (True, False, None)])
+CALLS.add(
+    "affine_grid", [call(array(2, 3, 4), (2, 1, 3, 4, 5), align_corners=a) for a in (True, False)]
+)
+CALLS.add(
     "affine_grid",
     [
         call(THETA.astype(F32), (2, 3, 1, 5), align_corners=False),
@@ -145,7 +146,7 @@ _add(
         call(THETA, (2, 3, 0, 5)),
     ],
 )
-_add(
+CALLS.add(
     "adaptive_avg_pool3d adaptive_max_pool3d",
     [
         call(CUBE, 2),

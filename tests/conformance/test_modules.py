@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conformance.tensor_calls import array
+from conformance.inputs import array
 
 import gpunn
 

@@ -1,0 +1,170 @@
+"""Calls for the reductions of ``torch``, and for what orders, counts and searches."""
+
+from __future__ import annotations
+
+import numpy as np
+from conformance.calls import Call, DType, call
+from conformance.inputs import (
+    F16,
+    F32,
+    F64,
+    I32,
+    I64,
+    SPECIAL,
+    Table,
+    X,
+    array,
+    distinct,
+    reduced,
+    shaped,
+    strided,
+)
+
+CALLS = Table()
+# Reductions and order
+CALLS.add("sum mean nansum nanmean amax amin all any count_nonzero logsumexp", reduced())
+CALLS.add("sum", [call(X, dtype=DType(F32)), call(array(3, dtype=I32), dtype=DType(F64))])
+CALLS.add("prod argmax argmin", reduced(several=False))
+CALLS.add("std var std_mean var_mean", reduced()[:19])
+CALLS.add("std var", [*reduced(correction=0)[:10], call(X, 0, unbiased=False), call(array(1))])
+CALLS.add("max min median nanmedian", [call(x) for x in (X, array(), array(3, 0), SPECIAL)])
+CALLS.add(
+    "max min median nanmedian mode",
+    [c for c in reduced(several=False) if len(c.args) + len(c.kwargs) > 1],
+)
+CALLS.add("max min", [call(X, array(5)), call(array(4, dtype=I64), array(4))])
+CALLS.add(
+    "aminmax",
+    [call(X), call(X, dim=0), call(X, dim=1, keepdim=True), call(array()), call(array(0))],
+)
+CALLS.add(
+    "aminmax", [call(distinct(3, 4, dtype=d)) for d in (F32, F16, I64, "uint8")] + [call(SPECIAL)]
+)
+CALLS.add("kthvalue", [Call((c.args[0], 1, *c.args[1:]), c.kwargs) for c in reduced(several=False)])
+CALLS.add(
+    "kthvalue", [call(distinct(3, 4), 3), call(distinct(3, 4), 5), call(distinct(3, 4), 2, 0)]
+)
+CALLS.add(
+    "cumsum cumprod cummax cummin logcumsumexp",
+    [
+        *(call(distinct(3, 4, dtype=d), 1) for d in (F64, F32, F16, I64, "uint8")),
+        *(call(array(3, 4), d) for d in (0, -2, 2)),
+        call(strided(3, 4), 0),
+        call(array(), 0),
+        call(array(0, 3), 0),
+        call(array(3, 4, dtype="bool"), 0),
+        call(SPECIAL, 0),
+    ],
+)
+CALLS.add(
+    "sort argsort msort",
+    [
+        *(call(distinct(3, 4, dtype=d)) for d in (F64, F32, F16, I64, "uint8")),
+        call(strided(3, 4)),
+        call(array()),
+        call(array(0, 3)),
+        call(SPECIAL),
+    ],
+)
+CALLS.add(
+    "sort argsort", [call(distinct(3, 4), d) for d in (0, -1, 2)] + [call(X, 0, descending=True)]
+)
+CALLS.add("sort argsort", [call(array(9, dtype=I64), stable=True, descending=True)])
+CALLS.add("topk", [call(distinct(3, 6, dtype=d), 2) for d in (F64, F32, F16, I64)])
+CALLS.add(
+    "topk", [call(distinct(3, 6), 2, 0), call(X, 2, largest=False), call(X, 9), call(array(), 1)]
+)
+CALLS.add("topk", [call(strided(3, 6), 3, -1, sorted=True), call(array(0, 4), 2)])
+CALLS.add("norm", reduced()[:5] + reduced(p=1)[:5] + reduced(p=float("inf"))[:3] + reduced(p=3)[:3])
+CALLS.add("dist", [call(X, array(5)), call(X, X, 1), call(X, X + 1, 3), call(array(), array())])
+CALLS.add(
+    "quantile nanquantile",
+    [
+        call(distinct(3, 4), 0.4),
+        call(distinct(3, 4), 0.4, 1),
+        call(distinct(3, 4), np.array([0.1, 0.9]), 0),
+        call(distinct(3, 4), 0.3, dim=-1, keepdim=True),
+        *(
+            call(distinct(3, 4), 0.3, 1, interpolation=i)
+            for i in ("lower", "higher", "nearest", "midpoint")
+        ),
+        call(SPECIAL[:2], 0.5),
+        call(array(3, dtype=I64), 0.5),
+    ],
+)
+CALLS.add("diff", [*shaped((), (1, 0), (2,))[:24], call(X, prepend=array(4, 1)), call(X, 0)])
+CALLS.add(
+    "trapezoid trapz cumulative_trapezoid",
+    [
+        call(X),
+        call(X, array(5)),
+        call(X, dx=0.5),
+        call(X, dim=0),
+        call(array(1)),
+        call(array(0)),
+        call(array(4, dtype=F32)),
+        call(strided(3, 4)),
+        call(X, array(4, 5, seed=1)),
+        call(array(4, dtype=I64)),
+    ],
+)
+CALLS.add(
+    "histc", [call(X, 5), call(X, 5, -1, 1), call(array(0), 3), call(array(4, dtype=F32), 10)]
+)
+CALLS.add(
+    "bincount",
+    [
+        call(np.array([0, 3, 3, 1])),
+        call(np.array([0, 3]), minlength=6),
+        call(np.array([], I64)),
+        call(np.array([0, 3, 3]), array(3, dtype=F32)),
+        call(np.array([-1])),
+        call(np.array([[1]])),
+        call(array(3)),
+    ],
+)
+EDGES = np.array([-1.0, 0.0, 0.5, 2.0])
+CALLS.add(
+    "bucketize",
+    [call(X, EDGES), call(X, EDGES, right=True), call(array(), EDGES), call(array(0), EDGES)],
+)
+CALLS.add(
+    "bucketize", [call(X, EDGES, out_int32=True), call(strided(2, 3), EDGES), call(0.3, EDGES)]
+)
+CALLS.add(
+    "searchsorted", [call(EDGES, X), call(EDGES, X, right=True), call(EDGES, X, side="right")]
+)
+CALLS.add(
+    "searchsorted",
+    [call(np.sort(array(2, 5)), array(2, 3)), call(EDGES, 0.3), call(EDGES, array(0))],
+)
+INTS = np.array([3, 1, 3, 2, 2, 2])
+CALLS.add(
+    "unique",
+    [
+        call(INTS),
+        call(INTS, return_inverse=True, return_counts=True),
+        call(array(0)),
+        call(array()),
+    ],
+)
+CALLS.add(
+    "unique",
+    [call(INTS.reshape(2, 3)), call(np.array([[1, 2], [1, 2], [0, 1]]), dim=0), call(SPECIAL[:4])],
+)
+CALLS.add(
+    "unique_consecutive",
+    [call(INTS), call(INTS, return_inverse=True, return_counts=True), call(array(0))],
+)
+CALLS.add("unique_consecutive", [call(INTS.reshape(2, 3)), call(np.array([[1, 2], [1, 2]]), dim=0)])
+CALLS.add(
+    "cov corrcoef",
+    [call(array(3, 5)), call(array(5)), call(strided(3, 5)), call(array(2, 4, dtype=F32))],
+)
+CALLS.add(
+    "cov", [call(array(3, 5), correction=0), call(array(3, 5), fweights=np.array([1, 2, 1, 1, 3]))]
+)
+CALLS.add(
+    "renorm",
+    [call(array(3, 4), 2, 0, 1.0), call(array(3, 4), 1, 1, 0.5), call(array(3, 4, 2), 2, -1, 1)],
+)
