@@ -107,6 +107,28 @@ def test_wherever_the_host_waits(wait: Callable[[Tensor], Any]):
         wait(gpunn.ones(3, device="cuda"))
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda x, i: x.t()[i[0]],
+        lambda x, i: F.embedding(i, x.t()),
+        lambda x, i: x.gather(1, i),
+        lambda x, i: x.scatter(1, i, 1.0),
+        lambda x, i: x.index_select(1, i[0]),
+        lambda x, i: x.index_fill(1, i[0], 1.0),
+    ],
+)
+@pytest.mark.usefixtures("cuda")
+def test_where_there_is_nothing_to_index_the_error_comes_at_once(use: Callable[..., Any]):
+    said: list[str] = []
+    for device in ("cpu", "cuda"):
+        with pytest.raises((IndexError, RuntimeError)) as raised:
+            use(gpunn.zeros(2, 0, device=device), gpunn.zeros(1, 1, dtype=gpunn.int64, device=device))
+        said.append(str(raised.value))
+    assert said[0] == said[1]
+    gpunn.cuda.synchronize()
+
+
 @pytest.mark.usefixtures("cuda")
 def test_the_first_error_is_told():
     F.embedding(on_device([0, 4]), table())

@@ -78,7 +78,7 @@ class Reading:
         self._fetched: list[Record] = []
         if _records:
             index, stream = cupy.cuda.runtime.getDevice(), cupy.cuda.get_current_stream().ptr
-            for record in _records.values():
+            for record in list(_records.values()):  # threads may add some
                 if record.stream == stream and record.index == index:
                     record.fetch()
                     self._fetched.append(record)
@@ -112,7 +112,8 @@ class DeviceIndices(IndexPrimitives):
         error: type[Exception] = IndexError,
         ignored: int | None = None,
     ) -> None:
-        if type(index) is numpy.ndarray:
+        # Where there is nothing to index, the operation has no element to go on with.
+        if type(index) is numpy.ndarray or (low >= high and index.size):
             super().check_indices(operation, index, low, high, text, error, ignored)
             return
         if not index.size:
