@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,6 @@ import gpunn.functional as F
 import gpunn.sim
 from gpunn.backends import type2backend
 from gpunn.backends.reference.dropout import DropoutPrimitives as Reference
-from gpunn.sim.profile import SECTOR, Profile
 
 launcher = pytest.importorskip("gpunn.backends.launcher")
 CPU = type2backend[np.ndarray]
@@ -121,17 +120,6 @@ def test_forward_and_backward_as_on_the_cpu(name: str):
     dropped = results[0][1] == 0
     assert (dropped == (results[1][1] == 0)).all()
     assert 0.3 < dropped.mean() < 0.5
-
-
-@pytest.fixture
-def moved() -> Iterator[Callable[[str], int]]:
-    """Bytes that a kernel has moved."""
-    if gpunn.sim.has_gpu():
-        pytest.skip("bytes are counted on the simulator")
-    device = gpunn.sim.install(profile=True)
-    device.profile = Profile()
-    yield lambda name: SECTOR * sum(c.sectors for c in device.profile.kernel(name).lines.values())
-    gpunn.sim.install()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ from checks import compare
 import gpunn
 import gpunn.sim
 from gpunn.backends.reference.normalization import NormalizationPrimitives as Reference
-from gpunn.sim.profile import SECTOR, Profile
 
 launcher = pytest.importorskip("gpunn.backends.launcher")
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5, "float16": 2e-3, "bfloat16": 2e-2}
@@ -386,17 +385,6 @@ def test_instance_norm_takes_the_kernels_too():
 
 
 # Bytes ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def moved(cuda: Any) -> Iterator[Callable[[str], int]]:
-    """How many bytes a kernel has moved to and from global memory, in whole sectors."""
-    if not gpunn.sim.installed():
-        pytest.skip("the simulator counts, a GPU does not")
-    device = gpunn.sim.install(profile=True)
-    device.profile = Profile()
-    yield lambda name: SECTOR * sum(c.sectors for c in device.profile.kernel(name).lines.values())
-    gpunn.sim.install()
 
 
 @pytest.mark.parametrize("shape", [(8, 4, 32, 32), (2048, 64)])

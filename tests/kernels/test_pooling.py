@@ -17,7 +17,6 @@ import gpunn.sim
 from gpunn.backends.base import Backend
 from gpunn.backends.reference.pooling import PoolingPrimitives
 from gpunn.backends.reference.window import output_size
-from gpunn.sim.profile import SECTOR, Profile
 
 pooling = pytest.importorskip("gpunn.backends.device.pooling")
 recorded = pytest.importorskip("gpunn.backends.launcher").recorded
@@ -284,17 +283,6 @@ def test_same_bits_every_time(cuda: Any) -> None:
     args = (13, 11), *window[:3], True, None
     first = cuda.avg_pool_input(x, *args).tobytes()
     assert all(cuda.avg_pool_input(x, *args).tobytes() == first for _ in range(3))
-
-
-@pytest.fixture
-def moved(cuda: Any) -> Iterator[Callable[[str], int]]:
-    """How many bytes a kernel has moved to and from global memory, in whole sectors."""
-    if not gpunn.sim.installed():
-        pytest.skip("the simulator counts, a GPU does not")
-    device = gpunn.sim.install(profile=True)
-    device.profile = Profile()
-    yield lambda name: SECTOR * sum(c.sectors for c in device.profile.kernel(name).lines.values())
-    gpunn.sim.install()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ import gpunn
 import gpunn.sim
 from gpunn.backends import machine_code, sources, type2backend
 from gpunn.backends.reference.random import KEPT_BITS
-from gpunn.sim.profile import SECTOR, Profile
 
 launcher = pytest.importorskip("gpunn.backends.launcher")
 CPU = type2backend[np.ndarray]
@@ -158,23 +157,11 @@ def test_public_functions_as_on_the_cpu(name: str):
 # Bytes ------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def moved(cuda: Any) -> Iterator[Callable[[str], int]]:
-    """How many bytes a kernel has moved to and from global memory, in whole sectors."""
-    if not gpunn.sim.installed():
-        pytest.skip("the simulator counts, a GPU does not")
-    device = gpunn.sim.install(profile=True)
-    device.profile = Profile()
-    yield lambda name: SECTOR * sum(c.sectors for c in device.profile.kernel(name).lines.values())
-    gpunn.sim.install()
-
-
 def test_bytes_per_number(cuda: Any, moved: Callable[[str], int]):
     n = 20480
     drawn = {
         "random_words": cuda.random_words(1, 2, n),
         "random_integers": cuda.integers(1, 2, 0, 9, n),
-        "keep_mask": cuda.keep_mask(1, 2, (n,), 0.3),
         "uniform": cuda.uniform(1, 2, (n,), np.dtype("f4")),
         "normal": cuda.normal(1, 2, (n,), np.dtype("f2")),
     }

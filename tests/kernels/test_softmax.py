@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ import gpunn
 import gpunn.functional as F
 import gpunn.sim
 from gpunn.backends.reference.softmax import SoftmaxPrimitives as Reference
-from gpunn.sim.profile import SECTOR, Profile
 
 launcher = pytest.importorskip("gpunn.backends.launcher")
 TOLERANCE = {"float64": 1e-13, "float32": 1e-5, "float16": 2e-3, "bfloat16": 2e-2}
@@ -301,17 +300,6 @@ def test_no_gradient_is_made_where_none_is_wanted(cuda: Any, moved: Callable[[st
 
 
 # Bytes ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def moved(cuda: Any) -> Iterator[Callable[[str], int]]:
-    """How many bytes a kernel has moved to and from global memory, in whole sectors."""
-    if not gpunn.sim.installed():
-        pytest.skip("the simulator counts, a GPU does not")
-    device = gpunn.sim.install(profile=True)
-    device.profile = Profile()
-    yield lambda name: SECTOR * sum(c.sectors for c in device.profile.kernel(name).lines.values())
-    gpunn.sim.install()
 
 
 @pytest.mark.parametrize(("shape", "dtype", "form"), [
