@@ -77,8 +77,7 @@ class Source(SourceFile):
             )
         path, text, listed = sources.folder() / self.name, self.text, self.kernels
         if name in sources.replacements:
-            path = sources.replacements[name]
-            text = path.read_text()
+            path, text = sources.replacements[name]
             listed = signatures(text)
         flags = (*sources.options(build.macros), f"-I{path.parent}")
         # The compiler's messages and the simulator's reports shall name the file.

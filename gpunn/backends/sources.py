@@ -143,7 +143,15 @@ def _shown(macros: Macros) -> str:
 
 # Replacements -------------------------------------------------------------------------------
 
-replacements: dict[str, Path] = {}  # a kernel's name -> the file that stands in for its own
+
+class Replacement(NamedTuple):
+    """A file that stands in for a kernel's own, as it was when it was named."""
+
+    path: Path
+    text: str
+
+
+replacements: dict[str, Replacement] = {}  # by the kernel's name
 
 
 class override:  # noqa: N801
@@ -159,7 +167,8 @@ class override:  # noqa: N801
             raise KeyError(f"there is no kernel {kernel!r}; there are: {', '.join(sorted(known))}")
         ours = known[kernel][1]
         self.kernel, self.path = kernel, Path(path).resolve()
-        theirs = signatures(self.path.read_text()).get(kernel)
+        text = self.path.read_text()
+        theirs = signatures(text).get(kernel)
         if theirs is None:
             raise TypeError(
                 f'{self.path.name} has no kernel {kernel!r}; declare it as extern "C" __global__ '
@@ -171,7 +180,7 @@ class override:  # noqa: N801
                 f"  received: ({_listed(theirs)})\n  expected: ({_listed(ours)})"
             )
         self._before = replacements.get(kernel)
-        replacements[kernel] = self.path
+        replacements[kernel] = Replacement(self.path, text)
 
     def restore(self) -> None:
         """Launch again what was launched before."""

@@ -250,6 +250,10 @@ def test_a_kernel_is_overridden_and_restored(cuda: Any, source: Any, tmp_path: P
     with sources.override("scale", mine):
         assert launched() == 2
     assert launched() == 1
+    mine.write_text(mine.read_text().replace("ACCUM(1)", "ACCUM(5)"))  # worked on further
+    with sources.override("scale", mine):
+        assert launched() == 6
+    assert launched() == 1
 
 
 def test_an_override_must_have_the_signature(place: Path, tmp_path: Path) -> None:
