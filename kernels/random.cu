@@ -4,9 +4,8 @@
 //   uniform          the top BITS bits of the word, as many as SCALAR holds, / 2^BITS: in [0, 1)
 //   normal           from each pair of words a pair of numbers: see box_muller.cuh
 //   random_integers  word i modulo range, + low
-//   keep_mask        whether half i is >= threshold
 //
-// Numbers of 64 bits take a word each; narrower ones, and the mask, a half.
+// Numbers of 64 bits take a word each; narrower ones a half.
 //
 // Layout: y (n). Launch: 256 threads a block, a thread for every block of the stream, which gives
 // 4 numbers of 64 bits or 8 narrower ones. Bytes per number: its own, the least possible.
@@ -93,15 +92,6 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     Numbers<long long> numbers;
 #pragma unroll
     for (int i = 0; i < 4; i++) numbers.v[i] = (long long)(words.v[i] % range + low);
-    store(y, n, numbers);
-}
-
-extern "C" __global__ void __launch_bounds__(THREADS)
-    keep_mask(bool* __restrict__ y, long long n, Stream stream, unsigned threshold) {
-    const Words words = philox(stream, own_block<bool>());
-    Numbers<bool> numbers;
-#pragma unroll
-    for (int i = 0; i < 8; i++) numbers.v[i] = words.half(i) >= threshold;
     store(y, n, numbers);
 }
 

@@ -12,8 +12,6 @@ from typing import Any
 import gpunn
 import gpunn.nn.functional as F
 from gpunn import optim
-from gpunn.autograd.variable import wrap
-from gpunn.backends import type2backend
 from gpunn.tensor import Tensor
 
 Shape = tuple[int, ...]
@@ -67,10 +65,6 @@ def _steps(make: Callable[[list[Tensor]], Any]) -> Callable[..., Tensor]:
         return gpunn.cat([p.detach().reshape(-1) for p in parameters])
 
     return run
-
-
-def _kept(x: Tensor) -> Tensor:
-    return wrap(type2backend[type(x.data)].keep_mask(7, 3, x.shape, 0.3))
 
 
 def _classes(x: Tensor, classes: int, ignored: bool = False) -> Tensor:
@@ -136,7 +130,6 @@ CASES: dict[str, tuple[Case, ...]] = {
     "random": (
         _drawn("rand", lambda x: gpunn.rand(*x.shape, dtype=x.dtype, device=x.device), 7, 301),
         _drawn("randn", lambda x: gpunn.randn(*x.shape, dtype=x.dtype, device=x.device), 7, 301),
-        _drawn("keep_mask", _kept, 7, 301),
         _drawn("randint", lambda x: gpunn.randint(0, 1000, x.shape, device=x.device), 1001),
         _drawn("randperm", lambda x: gpunn.randperm(len(x), device=x.device), 1001),
     ),

@@ -57,10 +57,6 @@ class DeviceRandom(RandomPrimitives):
         args = high - low, low
         return self._drawn("random_integers", seed, offset, (n,), self.xp.int64, *args)
 
-    def keep_mask(self, seed: int, offset: int, shape: tuple[int, ...], p: float) -> Any:
-        threshold = self.keep_threshold(p)
-        return self._drawn("keep_mask", seed, offset, shape, self.xp.bool_, threshold)
-
     def _drawn(
         self, name: str, seed: int, offset: int, shape: tuple[int, ...], dtype: Any, *args: Any
     ) -> Any:
