@@ -99,7 +99,7 @@ def _let_go() -> None:
 def used_by(array: Any, stream: Any) -> None:
     """Give the memory out again only after the work that ``stream`` has when the array is freed."""
     block = getattr(array.data.mem, "_owner", None)
-    if isinstance(block, _Block):
+    if isinstance(block, _Block) and stream not in block.streams:
         block.streams = (*block.streams, stream)
 
 
