@@ -123,7 +123,10 @@ def test_where_there_is_nothing_to_index_the_error_comes_at_once(use: Callable[.
     said: list[str] = []
     for device in ("cpu", "cuda"):
         with pytest.raises((IndexError, RuntimeError)) as raised:
-            use(gpunn.zeros(2, 0, device=device), gpunn.zeros(1, 1, dtype=gpunn.int64, device=device))
+            use(
+                gpunn.zeros(2, 0, device=device),
+                gpunn.zeros(1, 1, dtype=gpunn.int64, device=device),
+            )
         said.append(str(raised.value))
     assert said[0] == said[1]
     gpunn.cuda.synchronize()
