@@ -13,62 +13,14 @@
 // target, loss (outer, inner); weight (size) and scale, a number: where null, 1. Sums are kept in
 // ACCUM, in an order that depends on nothing but size and inner.
 //
-// Launch: two forms of each kernel, 32 to 512 threads a block.
-//   _tile  A block has some whole planes (size, inner), which are one piece of memory, in shared
-//          memory: copied there and back by Packs, whatever the shape. `team` neighbouring threads
-//          work on a line: a power of 2 up to 32, or the block.
-//   _far   For larger planes. A block has `width` neighbouring lines, a power of 2 up to 32: thread
-//          t works on line t % width, from element t / width on, on every (threads / width)-th.
-//          With `keep` it keeps them in shared memory meanwhile; else it reads them twice.
+// Launch: each kernel has the two forms of lines.cuh, 32 to 512 threads a block. A _far one has a
+// flag `keep`: whether it keeps its lines in shared memory meanwhile; else it reads them twice.
 //
 // Bytes per element in float32, the least possible: forward 4 + 4, backward 8 + 4, cross-entropy
 // 4 + 4 for both ways together. Without `keep`: forward 8 + 4, backward at most 16 + 4.
-#include "pack.cuh"
-
-#define MOST_THREADS 512
-#define SECTOR int(32 / sizeof(SCALAR))          // elements in the unit in which memory is moved
-#define MOST_TURNS (sizeof(ACCUM) == 8 ? 1 : 4)  // of a loop interleaved; more would spill
+#include "lines.cuh"
 
 extern __shared__ __align__(16) unsigned char shared[];
-
-// Sums over lines ---------------------------------------------------------------------------------
-
-struct Add {
-    __device__ ACCUM operator()(ACCUM a, ACCUM b) const { return a + b; }
-};
-
-struct Max {
-    __device__ ACCUM operator()(ACCUM a, ACCUM b) const { return fmax(a, b); }
-};
-
-// Room for a number of each thread.
-__device__ __forceinline__ ACCUM* scratch() {
-    __shared__ ACCUM parts[MOST_THREADS];
-    return parts;
-}
-
-// The threads of a line: `count` of them, whose numbers are `step` apart.
-struct Team {
-    int step, count;
-
-    // What op makes of all their values, for each of them: within each warp by a butterfly, then of
-    // the warps in order.
-    template <class Op>
-    __device__ ACCUM reduced(ACCUM value, Op op) const {
-        const int span = step * count;
-        for (int lanes = min(span, 32) / 2; lanes >= step; lanes /= 2)
-            value = op(value, __shfl_xor_sync(~0u, value, lanes));
-        if (span <= 32) return value;
-        ACCUM* parts = scratch();
-        __syncthreads();  // those of the reduction before are read
-        parts[threadIdx.x] = value;
-        __syncthreads();
-        value = parts[threadIdx.x % 32];
-#pragma unroll 1
-        for (int i = threadIdx.x % 32 + 32; i < blockDim.x; i += 32) value = op(value, parts[i]);
-        return value;
-    }
-};
 
 // No number is less. Unlike -inf it can be subtracted from -inf.
 #define LOWEST ACCUM(sizeof(ACCUM) == 8 ? -1.7976931348623157e308 : -3.4028234663852886e38)
@@ -144,73 +96,6 @@ struct MakeCrossEntropy {
 
 // Tiles -------------------------------------------------------------------------------------------
 
-struct alignas(sizeof(ACCUM) * WIDTH < 16 ? sizeof(ACCUM) * WIDTH : 16) Wide {
-    ACCUM v[WIDTH];
-};
-
-// The planes of a block, as they lie in memory. In shared memory element i stands at i - start, so
-// that whole Packs stay whole.
-struct Tile {
-    long long begin, end, start;
-
-    __device__ Tile(long long begin, long long end)
-        : begin(begin), end(end), start(begin - begin % SECTOR) {}
-
-    __device__ void fetch(const SCALAR* __restrict__ x, ACCUM* tile) const {
-        const int first = begin - start, last = end - start;
-#pragma unroll 4
-        for (int i = threadIdx.x * WIDTH; i < last; i += blockDim.x * WIDTH) {
-            const Pack pack = load(x + start, i, first, last);
-            Wide wide;
-#pragma unroll
-            for (int j = 0; j < WIDTH; j++) wide.v[j] = ACCUM(pack.v[j]);
-            *reinterpret_cast<Wide*>(tile + i) = wide;
-        }
-    }
-
-    __device__ void write(SCALAR* __restrict__ y, const ACCUM* tile) const {
-        const int first = begin - start, last = end - start;
-#pragma unroll 4
-        for (int i = threadIdx.x * WIDTH; i < last; i += blockDim.x * WIDTH) {
-            const Wide wide = *reinterpret_cast<const Wide*>(tile + i);
-            Pack pack;
-#pragma unroll
-            for (int j = 0; j < WIDTH; j++) pack.v[j] = SCALAR(wide.v[j]);
-            store(y + start, i, first, last, pack);
-        }
-    }
-};
-
-// The lines of a block's planes, and the threads that work on each.
-struct Lines {
-    long long first;  // of the planes
-    int planes, size, inner, team;
-
-    __device__ Lines(long long outer, int size, int inner, int planes, int team)
-        : first((long long)blockIdx.x * planes),
-          planes(min((long long)planes, outer - first)),
-          size(size),
-          inner(inner),
-          team(team) {}
-
-    __device__ Tile tile() const {
-        const long long plane = size * inner;
-        return {first * plane, (first + planes) * plane};
-    }
-
-    // work(line, at, length), where element k of the line stands at + k * inner elements into the
-    // tile. All threads take as many turns; in idle ones length is 0.
-    template <class Work>
-    __device__ void each(Work work) const {
-        const int count = planes * inner, own = threadIdx.x / team;
-        for (int turn = 0; turn < count; turn += blockDim.x / team) {
-            const int line = min(turn + own, count - 1);
-            const int at = inner == 1 ? line * size : line / inner * size * inner + line % inner;
-            work(first * inner + line, at, turn + own < count ? size : 0);
-        }
-    }
-};
-
 template <class Make>
 __device__ void forward_tile(const SCALAR* x, SCALAR* y, long long outer, int size, int inner,
                              int planes, int team, Make make) {
@@ -279,31 +164,6 @@ __device__ void backward_tile(const SCALAR* dy, const SCALAR* y, SCALAR* dx, lon
 }
 
 // Far lines ---------------------------------------------------------------------------------------
-
-// The line of this thread, and which of its elements are this thread's.
-struct Far {
-    int width, size, inner, column;
-    long long plane;
-
-    __device__ Far(int size, int inner, int width) : width(width), size(size), inner(inner) {
-        const int groups = (inner + width - 1) / width;
-        plane = blockIdx.x / groups;
-        column = blockIdx.x % groups * width + threadIdx.x % width;
-    }
-
-    __device__ Team team() const { return {width, int(blockDim.x) / width}; }
-    __device__ long long line() const { return plane * inner + min(column, inner - 1); }
-
-    // work(k, i, slot): x[i] is element k of the line; the slot in shared memory is this thread's.
-    template <int TURNS = MOST_TURNS, class Work>
-    __device__ void each(Work work) const {
-        const int step = blockDim.x / width, length = column < inner ? size : 0;
-        int slot = threadIdx.x;
-#pragma unroll TURNS
-        for (int k = threadIdx.x / width; k < length; k += step, slot += blockDim.x)
-            work(k, (plane * size + k) * inner + column, slot);
-    }
-};
 
 template <class Make>
 __device__ void forward_far(const SCALAR* __restrict__ x, SCALAR* __restrict__ y, int size,
