@@ -17,7 +17,8 @@
 #include "scalar.cuh"
 
 #define THREADS 256
-#define BATCH 4  // elements that a thread asks for at a time
+#define BATCH 4                // elements that a thread asks for at a time
+#define NOTHING (ACCUM)(-0.f)  // added, it changes no number; 0 would make 0 of -0
 
 // What a thread adds up: a chunk of rows, for one column (o, k).
 struct Share {
@@ -55,7 +56,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     source += s.source, target += s.target, parts += (long long)s.chunk * columns + s.column;
     long long row = rows[s.begin];
     bool starts = s.begin == 0 || rows[s.begin - 1] != row;  // the run, in this chunk
-    ACCUM sum = 0;
+    ACCUM sum = NOTHING;
     for (int i = s.begin; i < s.end; i += BATCH) {
         long long next[BATCH];
         ACCUM value[BATCH];
@@ -73,7 +74,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                     add(target[row * inner], sum);
                 else
                     parts[0] = sum;
-                row = next[b], starts = true, sum = 0;
+                row = next[b], starts = true, sum = NOTHING;
             }
             sum += value[b];
         }

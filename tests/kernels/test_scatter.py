@@ -80,6 +80,13 @@ def test_runs(index: Any, cuda: Any) -> None:
     added(cuda, TWO, draw(2000, 2), index, draw(len(index), 2))
 
 
+@pytest.mark.parametrize("n", [1, 100])
+def test_the_sign_of_zero_stays(n: int, cuda: Any) -> None:
+    got = cuda.from_numpy(np.full(2, -0.0))
+    cuda.index_add(got, cuda.from_numpy(np.ones(n, "i8")), cuda.from_numpy(np.full(n, -0.0)))
+    assert np.signbit(to_host(cuda, got)).all()
+
+
 # target, index, source
 PLACES: dict[str, Callable[[], Any]] = {
     "a matrix of rows": lambda: (draw(9, 4), RNG.integers(0, 9, (3, 5)), draw(3, 5, 4)),
