@@ -66,6 +66,8 @@ def access(
     if np.count_nonzero(outside):
         _outside(b, i, space, where, size, write, outside)
     element = index >> _SHIFT[size]
+    if space == "const" and not memory.written(element, size):
+        _states(b, i, space, where, memory, element, size, True, atomic)
     if space in ("local", "param", "const"):
         if space == "local" and not write and b.check_written and not memory.written(element, size):
             _unwritten(b, i, space, where, memory, element, size)

@@ -92,6 +92,7 @@ def serve(cupy: Any) -> None:
     array.sort, array.partition = sort, partition
     array.argsort = argsort
     array.argpartition = lambda a, kth, axis=-1, **_: argsort(a, axis)
+    cupy.asfortranarray = lambda a, dtype=None: cupy.asarray(a, dtype, order="F")
     _serve_random(cupy, served)
     for name in cupy.fft.__all__:
         if hasattr(np.fft, name) and "freq" not in name and "shift" not in name:

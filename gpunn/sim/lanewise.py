@@ -141,8 +141,6 @@ def _rounded(
         if base in ("div", "rcp", "sqrt"):
             raise unsupported(i, "directed rounding of a double")
         function = _exactly(_EXACT64[base], mode, np.dtype("f8"))
-    elif fused and type[0] in "fb" and type not in ("f32", "f64") and type in _NARROW:
-        function = _fma_narrow
     elif mode != "rn" and base in _EXACT and type in _NARROW:
         raise unsupported(i, "rounding mode")
     saturate, relu = "sat" in i.opcode, "relu" in i.opcode
@@ -152,10 +150,6 @@ def _rounded(
 
 
 _NARROW = ("f16", "bf16", "f16x2", "bf16x2")
-
-
-def _fma_narrow(a: Array, b: Array, c: Array) -> Array:
-    return a.astype("f8") * b + c
 
 
 def _exactly(

@@ -102,7 +102,7 @@ class Batch:
         return value if len(value) == 1 else value[self.pick]
 
     def _special(self, name: str) -> Array:
-        base, _, axis = name[1:].partition(".")
+        base, _, axis = name.lstrip("%").partition(".")
         if axis in ("x", "y", "z") and base in ("tid", "ntid", "ctaid", "nctaid"):
             i = "xyz".index(axis)
             shape = self.block_shape if base in ("tid", "ntid") else self.grid_shape
@@ -117,7 +117,6 @@ class Batch:
             "warpid": lambda: self.thread_of // WARP,
             "nwarpid": lambda: np.array([self.per // WARP]),
             "WARP_SZ": lambda: np.array([WARP]),
-            "ARP_SZ": lambda: np.array([WARP]),
             "smid": lambda: np.array([0]),
             "nsmid": lambda: np.array([1]),
             "gridid": lambda: np.array([self.device.launches]),

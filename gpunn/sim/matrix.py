@@ -27,8 +27,17 @@ _G, _Q = _LANE >> 2, _LANE & 3
 Place = tuple[Array, Array]  # rows and columns of one element of each lane
 
 
-def _whole(b: Batch) -> Array:
-    return ALL_LANES
+def _step(i: Instruction, run: Callable[[Batch], None]) -> Step:
+    """A step for whole warps: a lane that has ended, or that the block lacks, is missed."""
+
+    def together(b: Batch) -> None:
+        part = b.lanes[:0] if b.whole else b.lanes[b.warp_bits(b.lanes)[b.pick] != ALL_LANES]
+        if len(part):
+            detail = "all 32 lanes must run it: some have ended, or the block ends within the warp"
+            raise b.fail(i, "absent lanes", "matrix operation with absent lanes", part, detail)
+        run(b)
+
+    return Step(i, together, members=lambda _: ALL_LANES)
 
 
 def _a(r: int, h: int, wide: bool) -> Place:
@@ -123,7 +132,7 @@ def multiply(i: Instruction) -> Step:
     def run(b: Batch) -> None:
         write_d(b, read_a(b) @ read_b(b) + read_c(b))
 
-    return Step(i, run, members=_whole)
+    return _step(i, run)
 
 
 def load_matrix(i: Instruction) -> Step:
@@ -146,7 +155,7 @@ def load_matrix(i: Instruction) -> Step:
             low, high = tile[:, :, ::2].astype("u4"), tile[:, :, 1::2].astype("u4")
             write(b, np.ascontiguousarray(low | high << np.uint32(16)).ravel())
 
-    return Step(i, run, members=_whole)
+    return _step(i, run)
 
 
 # wmma: the layout of a fragment is the hardware's own; here 16 x 16 tiles are halves of mma's.
@@ -217,7 +226,7 @@ def matrix(i: Instruction) -> Step:
         for r, write in enumerate(writers):
             write(b, halves[r])
 
-    return Step(i, run, members=_whole)
+    return _step(i, run)
 
 
 def _wide_multiply(i: Instruction) -> Step:
@@ -234,4 +243,4 @@ def _wide_multiply(i: Instruction) -> Step:
     def run(b: Batch) -> None:
         write_d(b, read_a(b) @ read_b(b) + read_c(b))
 
-    return Step(i, run, members=_whole)
+    return _step(i, run)

@@ -1,7 +1,7 @@
 """What each lane-wise PTX instruction computes: one table, from opcode to signature and function.
 
 A signature names the types of results and operands: ``t`` the instruction's type, ``f`` the type
-before it (``set.lt.u32.f32``), ``w`` twice as wide, ``u`` 32-bit unsigned, ``p`` predicate, ``c``
+before it (``slct.u32.f32``), ``w`` twice as wide, ``u`` 32-bit unsigned, ``p`` predicate, ``c``
 the carry flag. The functions get and return arrays of values; an instruction that mixes lanes,
 touches memory or moves the program counter is in ``gpunn.sim.instructions``.
 """
@@ -194,6 +194,14 @@ def _sad(a: Array, b: Array, c: Array) -> Array:
     return np.where(a > b, a - b, b - a) + c
 
 
+def _dot4(a: Array, b: Array, c: Array) -> Array:
+    """Four products of bytes, each operand's as its type says."""
+    bytes_of_a, bytes_of_b = (
+        np.ascontiguousarray(x).view(f"{x.dtype.kind}1").reshape(-1, 4).astype("i4") for x in (a, b)
+    )
+    return (bytes_of_a * bytes_of_b).sum(1, dtype="i4").view(c.dtype) + c
+
+
 def _in_double(f: Callable[[Array], Array]) -> Callable[[Array], Array]:
     return lambda a: f(a.astype("f8")).astype(a.dtype)
 
@@ -286,10 +294,11 @@ TABLE: dict[str, Op] = {
     "mad.lo": Op("t=ttt", lambda a, b, c: a * b + c),
     "mad.hi": Op("t=ttt", lambda a, b, c: _multiply_high(a, b) + c),
     "mad.wide": Op("w=ttw", lambda a, b, c: _multiply_wide(a, b) + c),
-    "fma": Op("t=ttt", lambda a, b, c: (a.astype("f8") * b + c).astype(a.dtype)),
+    "fma": Op("t=ttt", lambda a, b, c: a.astype("f8") * b + c),
     "div": Op("t=tt", _divide),
     "rem": Op("t=tt", _remainder),
     "sad": Op("t=ttt", _sad),
+    "dp4a": Op("t=ftt", _dot4),
     "abs": Op("t=t", np.abs),
     "neg": Op("t=t", _negate),
     "min": Op("t=tt", _smaller),
@@ -344,7 +353,6 @@ TABLE: dict[str, Op] = {
     "bfi": Op("t=ttuu", _insert_bits),
     # moves and choices
     "mov": Op("t=t", lambda a: a),
-    "cvta": Op("t=t", lambda a: a),
     "selp": Op("t=ttp", lambda a, b, p: np.where(p, a, b)),
     "slct": Op("f=fft", lambda a, b, c: np.where(c >= 0, a, b)),
     **{f"testp.{k}": Op("p=t", _test(k)) for k in ("finite", "infinite", "number", "notanumber")},

@@ -57,6 +57,7 @@ SWEEP = {
     "arange": lambda xp, x: xp.arange(3, 40, 4) + 1,
     "full": lambda xp, x: xp.full((3, 4), 2.5) + xp.ones(4),
     "eye": lambda xp, x: xp.eye(4, 5),
+    "asfortranarray": lambda xp, x: xp.asfortranarray(x[0]).ravel("K"),
     "linspace": lambda xp, x: xp.linspace(0, 1, 7),
     "arithmetic": lambda xp, x: (x * 2 - 1) / (x * x + 1),
     "floor division": lambda xp, x: (x * 10) // 3,
@@ -359,6 +360,17 @@ def test_handles_and_pointers_of_nothing():
     runtime.free(pointer)
     with pytest.raises(runtime.CUDARuntimeError, match="which is not an allocation's start"):
         runtime.free(pointer)
+
+
+def test_constants_have_bounds():
+    code = r"""
+__constant__ float table[4];
+extern "C" __global__ void pick(float* y, int i) { y[0] = table[i]; }
+"""
+    kernel, y = cupy.RawKernel(code, "pick"), cupy.zeros(1, "f4")
+    kernel((1,), (1,), (y, np.int32(3)))
+    with pytest.raises(Exception, match="past the end of the const variable table"):
+        kernel((1,), (1,), (y, np.int32(4)))
 
 
 def test_variables_that_hold_addresses():

@@ -274,6 +274,7 @@ MUTANTS = {
         ("warp", "v += __shfl", "if (lane < 16) v += __shfl", "absent", "__shfl_xor_sync"),
         ("warp", "v += __shfl_xor_sync(0xffffffffu, v, 16)", "if (lane & 1) v += __shfl_xor_sync(0xaaaaaaaau, v, 1)", "shuffle from an absent lane", "__shfl"),
         ("warp", "unsigned m = __ballot_sync(0xffffffffu, v > 0)", "unsigned m = 0; if (lane > 3) m = __ballot_sync(0xffffffffu, v > 0)", "absent lanes", "__ballot_sync"),
+        ("mma", "  const int lane", "  if (threadIdx.x > 15) return;\n  const int lane", "matrix operation with absent lanes", "ldmatrix.sync.aligned.m8n8.x4"),
         ("mma", "    asm volatile(\"ldmatrix.sync.aligned.m8n8.x2", "    if (lane > 1) asm volatile(\"ldmatrix.sync.aligned.m8n8.x2", "absent lanes", "ldmatrix.sync.aligned.m8n8.x2"),
     ],
     "cp.async": [
@@ -342,6 +343,11 @@ def test_the_report_in_full():
 def test_launches_over_the_limits(change: dict, message: str):
     with pytest.raises(Defect, match=message):
         launch(KERNELS["reverse"], REVERSE, **change)
+
+
+def test_matrix_operations_need_whole_warps():
+    with pytest.raises(Defect, match="matrix operation with absent lanes"):
+        launch(KERNELS["mma"], MMA_F16, block=(20,))
 
 
 def test_launch_bounds_are_a_limit():

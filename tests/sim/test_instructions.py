@@ -217,6 +217,15 @@ def test_funnel_shifts_permutations_and_tables():
         check(f"lop3.b32 %d, %a, %b, %c, {table};", ["b32"] * 3, "b32", exact(logic, 32, False))
 
 
+@pytest.mark.parametrize("types", list(itertools.product(["u32", "s32"], repeat=2)))
+def test_dot_products_of_bytes(types: tuple[str, str]):
+    def dot(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+        x, y = (v.view(v.dtype.kind + "1").reshape(64, 4).astype("i8") for v in (a, b))
+        return (x * y).sum(1) + c
+
+    check(f"dp4a.{'.'.join(types)} %d, %a, %b, %c;", [*types, types[1]], types[1], dot)
+
+
 def test_carries():
     line = (
         "{.reg .b32 %al,%ah,%bl,%bh,%rl,%rh;\nmov.b64 {%al,%ah}, %a; mov.b64 {%bl,%bh}, %b;\n"
