@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import c_char_p, c_int, c_size_t, c_uint, c_void_p
-from typing import Any
+from typing import Any, TypeVar
 
 from gpunn.sim.api import (
     INTS,
@@ -28,7 +28,7 @@ _MAX_DYNAMIC_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 _MACHINE_CODE = (b"\x7fELF", b"\x50\xed\x55\xba")  # how a cubin and a fatbin begin
 
 
-class _Loaded:
+class _Module:
     """A module whose variables have their place in a device's memory."""
 
     def __init__(self, text: str, owner: Device) -> None:
@@ -44,6 +44,7 @@ class _Function:
         self.program, self.owner = program, owner
 
 
+_Thing = TypeVar("_Thing", _Module, _Function)
 _objects: list[Any] = [None]  # modules and functions; their handles are indices
 
 
@@ -52,15 +53,16 @@ def _handle(thing: Any) -> int:
     return len(_objects) - 1
 
 
-def _find(handle: int) -> Any:
-    if not 0 < handle < len(_objects):
-        raise Failure(Code.INVALID_HANDLE, f"{handle:#x} is no module or function")
-    return _objects[handle]
+def _find(handle: int, kind: type[_Thing]) -> _Thing:
+    thing = _objects[handle] if 0 < handle < len(_objects) else None
+    if not isinstance(thing, kind):
+        raise Failure(Code.INVALID_HANDLE, f"{handle:#x} is no {kind.__name__[1:].lower()}")
+    return thing
 
 
 def parameters_of(function: int) -> tuple[str, list[Variable]]:
     """A kernel's name and parameters."""
-    kernel = _find(function).program.kernel
+    kernel = _find(function, _Function).program.kernel
     return kernel.name, kernel.parameters
 
 
@@ -78,12 +80,12 @@ def cuStreamGetCtx(stream: int, context: Any) -> None:
 def cuModuleLoadData(module: Any, image: int) -> None:
     if ctypes.string_at(image, 4) in _MACHINE_CODE:
         raise PtxError("machine code was given, but the simulator runs PTX: compile for compute_XX")
-    module[0] = _handle(_Loaded(ctypes.string_at(image).decode(), device()))
+    module[0] = _handle(_Module(ctypes.string_at(image).decode(), device()))
 
 
 @api(POINTERS, c_void_p, c_char_p)
 def cuModuleGetFunction(function: Any, module: int, name: bytes) -> None:
-    loaded: _Loaded = _find(module)
+    loaded = _find(module, _Module)
     key = name.decode()
     if key not in loaded.module.kernels:
         raise Failure(Code.NOT_FOUND, f"named symbol not found: {key}")
@@ -95,7 +97,7 @@ def cuModuleGetFunction(function: Any, module: int, name: bytes) -> None:
 
 @api(POINTERS, SIZES, c_void_p, c_char_p)
 def cuModuleGetGlobal_v2(pointer: Any, size: Any, module: int, name: bytes) -> None:
-    variable = _find(module).module.variables.get(name.decode())
+    variable = _find(module, _Module).module.variables.get(name.decode())
     if variable is None:
         raise Failure(Code.NOT_FOUND, f"named symbol not found: {name.decode()}")
     pointer[0] = variable.offset
@@ -105,7 +107,7 @@ def cuModuleGetGlobal_v2(pointer: Any, size: Any, module: int, name: bytes) -> N
 
 @api(INTS, c_int, c_void_p)
 def cuFuncGetAttribute(value: Any, attribute: int, function: int) -> None:
-    found: _Function = _find(function)
+    found = _find(function, _Function)
     kernel = found.program.kernel
     values = {
         0: min(MAX_THREADS, kernel.limits.get("maxntid", MAX_THREADS)),
@@ -121,7 +123,7 @@ def cuFuncGetAttribute(value: Any, attribute: int, function: int) -> None:
 
 @api(c_void_p, c_int, c_int)
 def cuFuncSetAttribute(function: int, attribute: int, value: int) -> None:
-    found: _Function = _find(function)
+    found = _find(function, _Function)
     if attribute != _MAX_DYNAMIC_SHARED:
         return
     kernel = found.program.kernel
@@ -146,7 +148,7 @@ def cuOccupancyMaxActiveBlocksPerMultiprocessor(
 def cuOccupancyMaxPotentialBlockSize(
     grid: Any, block: Any, function: int, _: int, dynamic: int, limit: int
 ) -> None:
-    most = _find(function).program.kernel.limits.get("maxntid", MAX_THREADS)
+    most = _find(function, _Function).program.kernel.limits.get("maxntid", MAX_THREADS)
     block[0] = min(most, limit or MAX_THREADS)
     grid[0] = 2048 // block[0]
 
@@ -154,7 +156,7 @@ def cuOccupancyMaxPotentialBlockSize(
 @api(c_void_p, *[c_uint] * 7, c_void_p, POINTERS, c_void_p)
 def cuLaunchKernel(function: int, *rest: Any) -> None:
     gx, gy, gz, bx, by, bz, dynamic, stream, pointers, _ = rest
-    found: _Function = _find(function)
+    found = _find(function, _Function)
     kernel = found.program.kernel
     if found.owner is not device():
         raise Failure(
