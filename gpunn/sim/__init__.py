@@ -100,9 +100,10 @@ def install(
     """Put a simulated device under CuPy, for the rest of this process.
 
     ``arch`` is its compute capability, and ``devices`` their number (1 unless told): these two
-    cannot change later, the rest can, by a second call. ``check`` looks for defects, ``profile``
-    counts, ``seed`` shuffles the order of blocks and warps, ``budget`` is the number of
-    instructions after which a kernel is said to hang, ``memory`` the bytes of each device.
+    cannot change later, the rest can, by a second call. ``check`` looks for races and for memory
+    that nobody wrote (addresses and barriers are always checked), ``profile`` counts, ``seed``
+    shuffles the order of blocks and warps, ``budget`` is the number of instructions after which a
+    kernel is said to hang, ``memory`` the bytes of each device.
 
     Raises RuntimeError where there can be no simulation, and where CuPy uses a GPU already.
     """
