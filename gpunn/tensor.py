@@ -237,6 +237,7 @@ class Tensor(Draws):
         """Every element set to 0."""
         return self.fill_(0)
 
+    @local
     def fill_diagonal_(self, fill_value: float, wrap: builtins.bool = False) -> Tensor:
         """The elements of equal indices set to ``fill_value``.
 
@@ -338,9 +339,12 @@ class Tensor(Draws):
     def new_tensor(self, data: Any, dtype: Any = None, device: Any = None) -> Tensor:
         """A tensor of ``data`` (numbers, sequences, arrays) with this one's dtype and device."""
         kind = self.dtype if dtype is None else as_dtype(dtype)
-        made = self._new("empty", (0,), kind, device)
-        host = numpy.asarray(data, kind.numpy).copy()
-        return wrap(type2backend[type(made._data)].from_numpy(host))
+        where = self.device if device is None else Device(device)
+        if isinstance(data, Tensor):
+            return data.detach().to(where, kind, copy=True)
+        backend = backend_of(where)
+        with backend.on(where):
+            return wrap(backend.from_numpy(numpy.asarray(data, kind.numpy).copy()))
 
     # Copies and casts -----------------------------------------------------------------------
 

@@ -69,7 +69,9 @@ class Ctc(Op):
             beta[t] = after
         both = alpha + beta - shown
         first = xp.where(frames[:, None] > 0, both[0], xp.where(place == 0, 0.0, minus_inf))
-        likelihood = xp.logaddexp.reduce(first, axis=1)
+        likelihood = first[:, 0]
+        for s in range(1, width):  # CuPy's logaddexp has no reduce
+            likelihood = xp.logaddexp(likelihood, first[:, s])
         likelihood = xp.where((frames == 0) & (lengths > 0), minus_inf, likelihood)
         if ctx.needs_input_grad[0]:
             posterior = xp.zeros(data.shape, data.dtype)
@@ -134,11 +136,11 @@ def ctc_loss(
     backend = type2backend[type(x.data)]
     with backend.on(x.device):
         plan = [backend.from_numpy(a) for a in (labels, frames, lengths)]
+        divisors = backend.from_numpy(numpy.maximum(lengths, 1))
         loss = Ctc.apply(x, *plan, zero_infinity)
     if zero_infinity:
         loss = Masked.apply(loss, loss.isfinite())
     if reduction == "mean":
-        divisors = backend.from_numpy(numpy.maximum(lengths, 1))
         loss = loss / type(log_probs)(divisors)
     return reduced(loss.squeeze(0) if single and reduction == "none" else loss, reduction)
 

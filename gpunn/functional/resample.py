@@ -13,7 +13,7 @@ from gpunn.autograd.variable import wrap
 from gpunn.functional.arguments import ntuple
 from gpunn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from gpunn.ops.arithmetic import clamp, where
-from gpunn.ops.common import constant, need_tensor, xp_of
+from gpunn.ops.common import constant, local, need_tensor, xp_of
 from gpunn.ops.indexing import Index
 from gpunn.ops.matmul import matmul
 from gpunn.ops.pointwise import abs, floor, round
@@ -293,6 +293,7 @@ def _inside(x: Tensor, size: int, padding: str, aligned: bool) -> Tensor:
     return clamp(x, 0, size - 1)
 
 
+@local
 def _look(x: Tensor, places: list[Tensor]) -> Tensor:
     """x at whole places (x first), 0 outside: (N, C, *out)."""
     xp, sizes = xp_of(x), x.data.shape[2:]

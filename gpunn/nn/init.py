@@ -8,6 +8,7 @@ import warnings
 from gpunn.autograd.grad_mode import no_grad
 from gpunn.autograd.variable import wrap
 from gpunn.backends import type2backend
+from gpunn.ops.common import local
 from gpunn.random import Generator
 from gpunn.sampling import rand
 from gpunn.tensor import Tensor
@@ -132,6 +133,7 @@ def normal_(
 
 
 @no_grad()
+@local
 def trunc_normal_(
     tensor: Tensor,
     mean: float = 0.0,
@@ -145,7 +147,7 @@ def trunc_normal_(
         warnings.warn(
             "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. "
             "The distribution of values may be incorrect.",
-            stacklevel=3,  # past no_grad's wrapper
+            stacklevel=4,  # past the wrappers of no_grad and local
         )
     # erf is 2Φ(x√2) - 1; in float64, for float32 has few steps in the tails.
     low, high = (math.erf((x - mean) / (std * math.sqrt(2))) for x in (a, b))

@@ -16,6 +16,7 @@ from gpunn.ops.common import (
     Number,
     Pointwise,
     float_array,
+    local,
     need_tensor,
     not_implemented,
     operands,
@@ -428,6 +429,7 @@ def minimum(input: Tensor, other: Tensor) -> Tensor:
 
 
 @extended
+@local
 def where(
     condition: Tensor, input: Tensor | Number | None = None, other: Tensor | Number | None = None
 ) -> Any:

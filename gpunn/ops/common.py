@@ -99,15 +99,20 @@ def also_named(name: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
 
 
 def local(function: Callable[P, R]) -> Callable[P, R]:
-    """Inside the function, the device of its first argument, a tensor, is the current one.
+    """Inside the function, the device of the first tensor among its arguments is the current one.
 
     For functions that make arrays, or look at them, outside of an `Op`.
     """
 
     @functools.wraps(function)
     def call(*args: P.args, **keywords: P.kwargs) -> R:
-        data: Array = getattr(args[0] if args else keywords.get("input"), "_data", None)
-        if data is None or type(data) is numpy.ndarray:
+        for given in (*args, *keywords.values()):
+            data: Array = getattr(given, "_data", None)
+            if data is not None:
+                break
+        else:
+            return function(*args, **keywords)
+        if type(data) is numpy.ndarray:
             return function(*args, **keywords)
         with type2backend[type(data)].beside(data):
             return function(*args, **keywords)

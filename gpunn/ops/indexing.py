@@ -169,7 +169,7 @@ def _split_index(x: Tensor, index: Any) -> tuple[tuple[Any, ...] | None, tuple[A
     if all(type(i) is int or i is None or i is Ellipsis for i in items):
         return items, None
     xp = xp_of(x)
-    parts = [_index_part(i, xp) for i in items]
+    parts = [_index_part(i, x) for i in items]
     used = sum(
         getattr(p, "ndim", 1) if _is_mask(p) else 1
         for p in parts
@@ -233,7 +233,7 @@ def _check_mask(x: Tensor, mask: Array, dim: int) -> None:
             )
 
 
-def _index_part(part: Any, xp: Any) -> Any:
+def _index_part(part: Any, x: Tensor) -> Any:
     """One item of an index: int, slice, None, ``...``, a bool, or an array of ints or bools."""
     if part is None or part is Ellipsis or _is_flag(part):
         return part
@@ -244,9 +244,16 @@ def _index_part(part: Any, xp: Any) -> Any:
             raise ValueError("step must be greater than zero")
         return slice(*ends)
     if isinstance(part, Variable):
+        place = type2backend[type(part._data)].device(part._data)
+        if place.type != "cpu" and place != x.device:
+            raise RuntimeError(
+                "indices should be either on cpu or on the same device as the indexed tensor "
+                f"({x.device}), but got one on {place}"
+            )
         part = part._data
     if issubclass(part.__class__, (int, numpy.integer)):
         return int(part)
+    xp = xp_of(x)
     if is_sequence(part):
         items = [i.data.item() if isinstance(i, Variable) else i for i in part]
         part = xp.asarray(items) if items else xp.zeros(0, numpy.int64)

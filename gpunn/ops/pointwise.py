@@ -288,10 +288,13 @@ class Polygamma(Op):
         data = float_array(x)
         wide = data.astype(accumulator(data.dtype), copy=False)
         backend = type2backend[type(data)]
-        y = backend.special("polygamma")(n, wide) if n else backend.special("psi")(wide)
+        xp = backend.xp
+        # CuPy's polygamma takes no number for n.
+        order = xp.full_like(wide, n)
+        y = backend.special("polygamma")(order, wide) if n else backend.special("psi")(wide)
         # At 0 the two sides disagree; PyTorch takes the side of the zero's sign.
         if not n:
-            y = backend.xp.where(wide == 0, -backend.xp.copysign(backend.xp.inf, wide), y)
+            y = xp.where(wide == 0, -xp.copysign(xp.inf, wide), y)
         return y.astype(data.dtype, copy=False)
 
     @staticmethod

@@ -318,6 +318,7 @@ def nanquantile(
     return _quantile("nanquantile", input, q, dim, keepdim, interpolation, True)
 
 
+@local
 def _quantile(
     name: str,
     input: Tensor,

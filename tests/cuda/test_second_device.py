@@ -38,6 +38,11 @@ def _clipped(x: Tensor) -> Tensor:
     return weight.grad
 
 
+def _twice(x: Tensor) -> Tensor:
+    (slope,) = gpunn.autograd.grad((x.abs() + 1).lgamma().sum(), x, create_graph=True)
+    return slope.square()
+
+
 def _image(x: Tensor) -> Tensor:
     return x.reshape(1, 1, 3, 4)
 
@@ -83,6 +88,20 @@ CASES: dict[str, Callable[[Tensor], Tensor]] = {
     ),
     "copies": lambda x: gpunn.empty(3, 4, device=x.device).copy_(x) + copy.deepcopy(x.detach()),
     "clipped gradient": _clipped,
+    "running": lambda x: x.cummax(1)[0] + x.cummin(0)[0],
+    "where it is": lambda x: x[gpunn.where(x > 0)],
+    "quantile": lambda x: x.quantile(0.3) + x.quantile(_like(x, [0.1, 0.5]), 1).sum(),
+    "search": lambda x: gpunn.searchsorted(x.detach()[0].sort()[0], x.detach()),
+    "grid": lambda x: F.grid_sample(
+        _image(x), gpunn.zeros(1, 2, 2, 2, device=x.device), align_corners=False
+    ),
+    "diagonal": lambda x: x.clone().fill_diagonal_(3.0) + x.t().clone().fill_diagonal_(2, True).t(),
+    "truncated": lambda x: gpunn.nn.init.trunc_normal_(gpunn.empty_like(x).detach()),
+    "new": lambda x: x.new_tensor([1.0]) + x.new([2.0]) + x.new_tensor(x.detach()),
+    "log-gamma twice": _twice,
+    "ctc": lambda x: F.ctc_loss(
+        x[:, None].log_softmax(-1), _like(x, [[1, 2]]), gpunn.tensor([3]), gpunn.tensor([2])
+    ),
 }
 
 
@@ -104,3 +123,10 @@ def test_as_on_the_cpu(cuda: Backend, name: str):
         found.append(y.detach().cpu().numpy())
     np.testing.assert_allclose(found[1], found[0], rtol=2e-3, atol=1e-5)
     assert gpunn.cuda.current_device() == 0
+
+
+def test_indices_on_another_device(cuda: Backend):
+    index = gpunn.tensor([0], device="cuda")
+    with pytest.raises(RuntimeError, match="indices should be either on cpu or on the same device"):
+        gpunn.ones(3)[index]
+    assert gpunn.arange(3.0, device="cuda")[gpunn.tensor([2])].tolist() == [2.0]
