@@ -20,8 +20,10 @@ from gpunn.backends import sources
 from gpunn.backends.signature import Parameter, signatures
 from gpunn.backends.sources import Build, SourceFile, builds
 
-__all__ = ["Kernel", "Source", "builds", "ceil_div", "recorded", "width"]
+__all__ = ["WIDTHS", "Kernel", "Source", "builds", "ceil_div", "recorded", "width"]
 
+# Elements in 16 bytes, the most that a thread loads or stores at once, of the floating dtypes.
+WIDTHS = {"float32": 4, "float64": 2, "float16": 8, "bfloat16": 8}
 _NULL = numpy.uint64(0)
 _current_device: Callable[[], int] = cupy.cuda.runtime.getDevice
 _record: list[str] | None = None

@@ -9,13 +9,12 @@ import math
 from typing import Any
 
 from gpunn.backends.device.random import stream
-from gpunn.backends.launcher import Source, builds, ceil_div, width
+from gpunn.backends.launcher import WIDTHS, Source, builds, ceil_div, width
 from gpunn.backends.reference.dropout import DropoutPrimitives, alpha_scale, alpha_shifts
 
-_WIDTHS = {"float16": 8, "bfloat16": 8, "float32": 4, "float64": 2}  # 16 bytes
 _NOTHING = -0.0  # added, it changes no number
 DROPOUT = Source(
-    "dropout.cu", *(builds(SCALAR=(scalar,), WIDTH=(1, w)) for scalar, w in _WIDTHS.items())
+    "dropout.cu", *(builds(SCALAR=(scalar,), WIDTH=(1, w)) for scalar, w in WIDTHS.items())
 )
 
 
@@ -23,12 +22,12 @@ class DeviceDropout(DropoutPrimitives):
     """One kernel for each: it reads x, and writes y."""
 
     def dropout(self, x: Any, seed: int, offset: int, p: float, dims: int, scale: float) -> Any:
-        if p == 1 or x.dtype.name not in _WIDTHS:
+        if p == 1 or x.dtype.name not in WIDTHS:
             return super().dropout(x, seed, offset, p, dims, scale)
         return self._affine(x, seed, offset, p, dims, scale, _NOTHING, _NOTHING)
 
     def alpha_dropout(self, x: Any, seed: int, offset: int, p: float, dims: int) -> Any:
-        if x.dtype.name not in _WIDTHS:
+        if x.dtype.name not in WIDTHS:
             return super().alpha_dropout(x, seed, offset, p, dims)
         return self._affine(x, seed, offset, p, dims, alpha_scale(p), *alpha_shifts(p))
 
@@ -46,7 +45,7 @@ class DeviceDropout(DropoutPrimitives):
         x = self.xp.ascontiguousarray(x)
         y = self.xp.empty_like(x)
         inner = math.prod(x.shape[dims:])
-        build = {"SCALAR": x.dtype, "WIDTH": width(_WIDTHS[x.dtype.name], x, y)}
+        build = {"SCALAR": x.dtype, "WIDTH": width(WIDTHS[x.dtype.name], x, y)}
         # The reference multiplies by a number of x's dtype.
         scale = float(x.dtype.type(scale))
         rest = stream(seed, offset), self.keep_threshold(p), scale, kept, dropped

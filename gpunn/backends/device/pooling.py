@@ -15,15 +15,13 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from gpunn.backends.launcher import Source, builds, ceil_div, width
+from gpunn.backends.launcher import WIDTHS, Source, builds, ceil_div, width
 from gpunn.backends.reference.pooling import PoolingPrimitives, Window
 from gpunn.backends.reference.window import Ints
 
-_WIDTHS = {"float32": 4, "float64": 2, "float16": 8, "bfloat16": 8}  # elements in 16 bytes
-
 POOLING = Source(
     "pooling.cu",
-    *(builds(SCALAR=(t,), WIDTH=(1, n), LANES=(1, 32)) for t, n in _WIDTHS.items()),
+    *(builds(SCALAR=(t,), WIDTH=(1, n), LANES=(1, 32)) for t, n in WIDTHS.items()),
 )
 
 _THREADS, _WARP = 256, 32
@@ -263,7 +261,7 @@ class Plan:
     def _cut(self, backward: bool, lanes: int, x: Any, y: Any, found: Any = None) -> Cut:
         each = x.itemsize + (0 if found is None else found.itemsize)
         band, room = self._band(backward, _TILE // each, _TILE // x.itemsize)
-        wide = width(_WIDTHS[x.dtype.name], x, y)
+        wide = width(WIDTHS[x.dtype.name], x, y)
         if not band or (found is not None and width(4, found) == 1):
             wide = 1
         build = {"SCALAR": x.dtype.name, "WIDTH": wide, "LANES": lanes}
@@ -305,7 +303,7 @@ class Plan:
 
 def _plan(x: Any, size: Ints, out: Ints, window: Window | None) -> Plan | None:
     """The plan for planes of ``size`` and ``out``; None where the kernels do not reach."""
-    if x.dtype.name not in _WIDTHS or len(size) > 2:
+    if x.dtype.name not in WIDTHS or len(size) > 2:
         return None
     return _planned(tuple(size), tuple(out), window)
 

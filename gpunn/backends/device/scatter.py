@@ -13,16 +13,10 @@ import numpy
 
 from gpunn.backends.launcher import Source, builds, ceil_div
 from gpunn.backends.reference.array import ArrayPrimitives
+from gpunn.dtype import accumulator
 
-_SUMS = {
-    "float32": numpy.float32,
-    "float64": numpy.float64,
-    "float16": numpy.float32,
-    "bfloat16": numpy.float32,
-    "int64": numpy.int64,
-}
-
-SCATTER = Source("scatter.cu", builds(SCALAR=tuple(_SUMS)))
+_COVERED = ("float32", "float64", "float16", "bfloat16", "int64")
+SCATTER = Source("scatter.cu", builds(SCALAR=_COVERED))
 
 _THREADS = 256
 _LEAST_CHUNK = 32
@@ -35,7 +29,7 @@ class DeviceScatter(ArrayPrimitives):
     def index_add(self, target: Any, index: Any, source: Any) -> None:
         place = _place(target, index)
         kind = target.dtype.name
-        if place is None or kind not in _SUMS or source.dtype != kind or place.rows.size > _MOST:
+        if place is None or kind not in _COVERED or source.dtype != kind or place.rows.size > _MOST:
             super().index_add(target, index, source)
             return
         rows, n, columns = place.rows, place.rows.size, place.outer * place.inner
@@ -47,7 +41,7 @@ class DeviceScatter(ArrayPrimitives):
         source = xp.ascontiguousarray(xp.broadcast_to(source, place.shape))
         chunk = max(_LEAST_CHUNK, 1 << math.isqrt(n).bit_length() - 1)  # near √n: as many as long
         chunks = ceil_div(n, chunk)
-        parts = xp.empty((2, chunks, columns), _SUMS[kind])
+        parts = xp.empty((2, chunks, columns), accumulator(target.dtype))
         across = min(1 << (columns - 1).bit_length(), _THREADS)
         block = across, _THREADS // across
         grid = (ceil_div(chunks, block[1]) * ceil_div(columns, across),)

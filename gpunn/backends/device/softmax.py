@@ -9,12 +9,11 @@ import functools
 import math
 from typing import Any, ClassVar
 
-from gpunn.backends.launcher import Source, builds, ceil_div, width
+from gpunn.backends.launcher import WIDTHS, Source, builds, ceil_div, width
 from gpunn.backends.reference.softmax import SoftmaxPrimitives
 
-_WIDTHS = {"float16": 8, "bfloat16": 8, "float32": 4, "float64": 2}  # 16 bytes
 SOFTMAX = Source(
-    "softmax.cu", *(builds(SCALAR=(scalar,), WIDTH=(1, w)) for scalar, w in _WIDTHS.items())
+    "softmax.cu", *(builds(SCALAR=(scalar,), WIDTH=(1, w)) for scalar, w in WIDTHS.items())
 )
 _SHARED = 40 * 1024  # bytes of a block; with the kernels' own 4 KB less than any GPU grants unasked
 _TILE = 4608  # elements of a tile of several planes, at most
@@ -78,7 +77,7 @@ class DeviceSoftmax(SoftmaxPrimitives):
     def rescaled(self, dx: Any, dy: Any) -> Any:
         if not _covered(dx.ndim, dx) or dy.dtype != dx.dtype or not dx.flags.c_contiguous:
             return super().rescaled(dx, dy)
-        wide = width(_WIDTHS[dx.dtype.name], dx, dy)
+        wide = width(WIDTHS[dx.dtype.name], dx, dy)
         kernel = SOFTMAX("cross_entropy_backward", SCALAR=dx.dtype, WIDTH=wide)
         kernel((ceil_div(dx.size, 2048),), (256,), dx, dx.size, dy)
         return dx
@@ -94,7 +93,7 @@ def _covered(axis: int, *arrays: Any) -> bool:
     first = arrays[0]
     same = all(a.shape == first.shape and a.dtype == first.dtype for a in arrays)
     counted = math.prod(first.shape[axis:]) < 2**31  # the kernels count a plane in an int
-    return same and first.dtype.name in _WIDTHS and first.size > 0 and counted
+    return same and first.dtype.name in WIDTHS and first.size > 0 and counted
 
 
 def _launch(name: str, axis: int, inputs: tuple[Any, ...], arguments: tuple[Any, ...]) -> None:
@@ -111,7 +110,7 @@ def _launch(name: str, axis: int, inputs: tuple[Any, ...], arguments: tuple[Any,
     if (plane + slack) * each <= _SHARED:
         planes, threads, team = _tile(outer, size, inner, sector)
         alike = [a for a in arguments if type(a) is type(x) and a.dtype == x.dtype]
-        wide = width(_WIDTHS[x.dtype.name], *alike)
+        wide = width(WIDTHS[x.dtype.name], *alike)
         kernel = SOFTMAX(name + "_tile", SCALAR=x.dtype, WIDTH=wide)
         grid, shared = ceil_div(outer, planes), (planes * plane + slack) * each
         kernel((grid,), (threads,), *arguments, outer, size, inner, planes, team, shared=shared)
