@@ -97,38 +97,9 @@ class Batch:
     def special(self, name: str) -> Array:
         """A special register for the current lanes."""
         if name not in self.specials:
-            self.specials[name] = self._special(name)
+            self.specials[name] = SPECIALS[name](self).astype("u4")
         value = self.specials[name]
         return value if len(value) == 1 else value[self.pick]
-
-    def _special(self, name: str) -> Array:
-        base, _, axis = name.lstrip("%").partition(".")
-        if axis in ("x", "y", "z") and base in ("tid", "ntid", "ctaid", "nctaid"):
-            i = "xyz".index(axis)
-            shape = self.block_shape if base in ("tid", "ntid") else self.grid_shape
-            if base[0] == "n":
-                return np.array([shape[i]], "u4")
-            index = self.thread_of if base == "tid" else self.block_of
-            return (index // int(np.prod(shape[:i])) % shape[i]).astype("u4")
-        in_warp = (self.lane % WARP).astype("u8")
-        one = np.uint64(1)
-        values: dict[str, Callable[[], Array]] = {
-            "laneid": lambda: in_warp,
-            "warpid": lambda: self.thread_of // WARP,
-            "nwarpid": lambda: np.array([self.per // WARP]),
-            "WARP_SZ": lambda: np.array([WARP]),
-            "smid": lambda: np.array([0]),
-            "nsmid": lambda: np.array([1]),
-            "gridid": lambda: np.array([self.device.launches]),
-            "lanemask_eq": lambda: one << in_warp,
-            "lanemask_lt": lambda: (one << in_warp) - one,
-            "lanemask_le": lambda: (one << in_warp + one) - one,
-            "lanemask_gt": lambda: ~((one << in_warp + one) - one),
-            "lanemask_ge": lambda: ~((one << in_warp) - one),
-            "dynamic_smem_size": lambda: np.array([self.dynamic]),
-            "total_smem_size": lambda: np.array([self.shared_limit]),
-        }
-        return values[base]().astype("u4")
 
     def enter(self, lanes: Array) -> None:
         """Make these lanes (sorted, not empty) the ones that instructions work on."""
@@ -373,6 +344,46 @@ class Batch:
             self.lanes[absent != 0],
             f"lanes {', '.join(map(str, names))} of the warp are named by the mask but not here",
         )
+
+
+def _index(name: str, axis: int) -> Callable[[Batch], Array]:
+    """``threadIdx``, ``blockIdx``, ``blockDim`` or ``gridDim`` along an axis."""
+
+    def value(b: Batch) -> Array:
+        shape = b.block_shape if name in ("tid", "ntid") else b.grid_shape
+        if name[0] == "n":
+            return np.array([shape[axis]])
+        index = b.thread_of if name == "tid" else b.block_of
+        return index // int(np.prod(shape[:axis])) % shape[axis]
+
+    return value
+
+
+def _bit(b: Batch) -> Array:
+    return np.uint64(1) << (b.lane % WARP).astype("u8")
+
+
+SPECIALS: dict[str, Callable[[Batch], Array]] = {
+    **{
+        f"%{name}.{'xyz'[axis]}": _index(name, axis)
+        for name in ("tid", "ntid", "ctaid", "nctaid")
+        for axis in range(3)
+    },
+    "%laneid": lambda b: b.lane % WARP,
+    "%warpid": lambda b: b.thread_of // WARP,
+    "%nwarpid": lambda b: np.array([b.per // WARP]),
+    "WARP_SZ": lambda b: np.array([WARP]),
+    "%smid": lambda b: np.array([0]),
+    "%nsmid": lambda b: np.array([1]),
+    "%gridid": lambda b: np.array([b.device.launches]),
+    "%lanemask_eq": _bit,
+    "%lanemask_lt": lambda b: _bit(b) - np.uint64(1),
+    "%lanemask_le": lambda b: (_bit(b) << np.uint64(1)) - np.uint64(1),
+    "%lanemask_gt": lambda b: ~((_bit(b) << np.uint64(1)) - np.uint64(1)),
+    "%lanemask_ge": lambda b: ~(_bit(b) - np.uint64(1)),
+    "%dynamic_smem_size": lambda b: np.array([b.dynamic]),
+    "%total_smem_size": lambda b: np.array([b.shared_limit]),
+}
 
 
 def _argument_memory(arguments: bytes) -> Memory:

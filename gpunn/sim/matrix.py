@@ -192,6 +192,8 @@ def _wide_fragment(
 ) -> _Fragment:
     if not any(s in i.opcode for s in ("m16n16k16", "m16n16k8")):
         raise unsupported(i)
+    if type not in ("f16", "bf16", "tf32", "f32"):
+        raise unsupported(i)
     places = _TWICE if len(operands) == 8 and type in ("f16", "bf16") else _PLACES
     return _Fragment(operands, places[what], type)
 

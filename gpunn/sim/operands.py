@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gpunn.sim.machine import Batch
+from gpunn.sim.machine import SPECIALS, Batch
 from gpunn.sim.memory import LOCAL_WINDOW, PARAM_WINDOW, SHARED_WINDOW
 from gpunn.sim.syntax import (
     SIZES,
@@ -70,6 +70,8 @@ def _special_reader(name: str, type: str) -> Reader:
     values, bits = lift(type), BITS[SIZES[type]]
     if name in ("%clock", "%clock_hi", "%clock64", "%globaltimer", "%globaltimer_lo"):
         return lambda b: values(np.array([b.device.executed & (2**32 - 1)]).astype(bits))
+    if name not in SPECIALS:
+        raise ValueError(f"{name} is not simulated")
     return lambda b: values(b.special(name).astype(bits))
 
 

@@ -594,8 +594,37 @@ def test_compare_and_swap():
     assert (out[0], set(out[1:].tolist())) == (0, {77})
 
 
+SPECIALS = {
+    "%tid.x": lambda t: t,
+    "%ntid.x": lambda t: 64,
+    "%ctaid.y": lambda t: 0,
+    "%nctaid.z": lambda t: 1,
+    "%laneid": lambda t: t % 32,
+    "%warpid": lambda t: t // 32,
+    "%nwarpid": lambda t: 2,
+    "WARP_SZ": lambda t: 32,
+    "%lanemask_eq": lambda t: 1 << t % 32,
+    "%lanemask_lt": lambda t: (1 << t % 32) - 1,
+    "%lanemask_le": lambda t: (2 << t % 32) - 1,
+    "%lanemask_gt": lambda t: 2**32 - (2 << t % 32),
+    "%lanemask_ge": lambda t: 2**32 - (1 << t % 32),
+    "%total_smem_size": lambda t: 0,
+}
+
+
+@pytest.mark.parametrize("name", SPECIALS)
+def test_special_registers(name: str):
+    got = run(f"mov.u32 %d, {name};", [values("u32", 0)], ["u32"], "u32")
+    assert got.tolist() == [SPECIALS[name](t) for t in range(64)]
+
+
 def test_unknown_instructions_are_refused_when_the_kernel_is_loaded():
     with pytest.raises(PtxError, match=r"does not know the instruction 'frobnicate\.u32 %d, %a'"):
         run("frobnicate.u32 %d, %a;", [values("u32", 0)], ["u32"], "u32")
     with pytest.raises(PtxError, match=r"'add\.weird\.u32"):
         run("add.weird.u32 %d, %a, %a;", [values("u32", 0)], ["u32"], "u32")
+    with pytest.raises(PtxError, match=r"'mov\.u32 %d, %envreg3'.*%envreg3 is not simulated"):
+        run("mov.u32 %d, %envreg3;", [values("u32", 0)], ["u32"], "u32")
+    line = "wmma.load.c.sync.aligned.row.m16n16k16.global.s32 {%d,%d,%d,%d,%d,%d,%d,%d}, [%a], 16;"
+    with pytest.raises(PtxError, match=r"does not know the instruction 'wmma\.load\.c"):
+        run(line, [values("u64", 0)], ["u64"], "u32")
