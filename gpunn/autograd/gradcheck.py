@@ -82,8 +82,8 @@ def gradgradcheck(
         draw = numpy.random.Generator(numpy.random.Philox(0))
         seeds: list[Tensor] = []
         for o in outputs:
-            backend, shape = type2backend[o.data.__class__], tuple[int, ...](o.data.shape)
-            seeds.append(wrap(backend.from_numpy(numpy.asarray(draw.standard_normal(shape)))))
+            shape = tuple[int, ...](o.data.shape)
+            seeds.append(_beside(o, numpy.asarray(draw.standard_normal(shape))))
     else:
         seeds = list(grad_outputs)
     for s in seeds:
@@ -160,7 +160,7 @@ def _jacobian_rows(
         gradients = grad(
             [output],
             [args[i] for i in checked],
-            [wrap(backend.from_numpy(seed))],
+            [_beside(output, seed)],
             retain_graph=True,
             allow_unused=True,
         )
@@ -184,11 +184,17 @@ def _difference(
     for step in (eps, -eps):
         moved = backend.to_numpy(args[i].data).copy()
         moved[index] += step
-        x = wrap(backend.from_numpy(moved))
+        x = _beside(args[i], moved)
         x.requires_grad = True
         result = _outputs(func(*args[:i], x, *args[i + 1 :]))[j]
         values.append(numpy.array(backend.to_numpy(result.data), dtype=numpy.float64))
     return (values[0] - values[1]) / (2 * eps)
+
+
+def _beside(x: Tensor, values: numpy.ndarray[Any, Any]) -> Tensor:
+    backend = type2backend[type(x.data)]
+    with backend.beside(x.data):
+        return wrap(backend.from_numpy(values))
 
 
 def _outputs(result: Any) -> list[Any]:

@@ -120,6 +120,11 @@ class Kernel:
                 f"{self.name}(): a grid of {grid} blocks is over the limits "
                 "(2147483647, 65535, 65535); put the larger extent first"
             )
+        if min(*grid, *block, shared + 1) < 1:  # CuPy would launch one block of one thread
+            raise ValueError(
+                f"{self.name}(): expected positive extents, got grid={grid}, block={block}, "
+                f"shared={shared}"
+            )
         if shared > self._shared:
             self._raw.max_dynamic_shared_size_bytes = self._shared = shared
         if _record is not None:

@@ -98,6 +98,10 @@ CASES: dict[str, Callable[[Tensor], Tensor]] = {
     "diagonal": lambda x: x.clone().fill_diagonal_(3.0) + x.t().clone().fill_diagonal_(2, True).t(),
     "truncated": lambda x: gpunn.nn.init.trunc_normal_(gpunn.empty_like(x).detach()),
     "new": lambda x: x.new_tensor([1.0]) + x.new([2.0]) + x.new_tensor(x.detach()),
+    "gradcheck": lambda x: gpunn.tensor(
+        gpunn.autograd.gradcheck(gpunn.sin, x.detach().double().requires_grad_())
+        and gpunn.autograd.gradgradcheck(gpunn.sin, x.detach().double().requires_grad_())
+    ),
     "log-gamma twice": _twice,
     "ctc": lambda x: F.ctc_loss(
         x[:, None].log_softmax(-1), _like(x, [[1, 2]]), gpunn.tensor([3]), gpunn.tensor([2])

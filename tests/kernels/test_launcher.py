@@ -210,6 +210,17 @@ def test_grids_over_the_limits_are_refused(cuda: Any, source: Any, grid: tuple[i
         source("scale", SCALAR=x.dtype, WIDTH=1)(grid, (64,), x, y, 8, 0.5)
 
 
+@pytest.mark.parametrize(
+    ("grid", "block", "shared"), [((-1,), (64,), 0), ((1,), (0,), 0), ((1,), (64,), -1)]
+)
+def test_extents_are_positive(
+    cuda: Any, source: Any, grid: tuple[int, ...], block: tuple[int, ...], shared: int
+) -> None:
+    x, y = arrays(cuda, 8)
+    with pytest.raises(ValueError, match=r"scale\(\): expected positive extents, got grid="):
+        source("scale", SCALAR=x.dtype, WIDTH=1)(grid, block, x, y, 8, 0.5, shared=shared)
+
+
 def test_only_declared_builds_are_launched(cuda: Any, source: Any) -> None:
     with pytest.raises(ValueError, match=r"test.cu has no build with .*SCALAR=short.*; it has: "):
         source("scale", SCALAR="int16", WIDTH=1)
