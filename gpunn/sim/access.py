@@ -105,7 +105,11 @@ def _describe(b: Batch, space: str, address: int) -> str:
                     return f"{text}, argument {b.kernel.parameters.index(parameter) + 1}"
         return text
     limit = {"shared": b.shared_limit, "local": b.kernel.local, "param": b.argument_size}[space]
-    return f"offset {address} in {space} memory of {limit} bytes"
+    text = f"offset {address} in {space} memory of {limit} bytes"
+    near = max((a for a in b.kernel.arrays if a[0] <= address), default=None)
+    if space != "shared" or near is None:
+        return text
+    return f"byte {address - near[0]} of {near[1]}, {text}"
 
 
 def _outside(

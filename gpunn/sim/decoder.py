@@ -76,6 +76,7 @@ class _Decoder:
             align = max(16, self.kernel.dynamic.align)
             self.kernel.shared = round_up(self.kernel.shared, align)
             self.kernel.dynamic.offset = self.kernel.shared
+            self.kernel.arrays.append((self.kernel.shared, _own_name(self.kernel.dynamic.name)))
 
     def body(
         self, text: str, names: dict[str, Register | Variable], prefix: str, lines: tuple[Line, ...]
@@ -142,6 +143,7 @@ class _Decoder:
         elif variable.space == "shared":
             variable.offset = round_up(kernel.shared, variable.align)
             kernel.shared = variable.offset + variable.size
+            kernel.arrays.append((variable.offset, _own_name(variable.name)))
         else:
             variable.space = "local"
             variable.offset = round_up(kernel.local, variable.align)
@@ -250,3 +252,9 @@ class _Decoder:
         self.body(function.body, names, end, lines)
         self.calls.pop()
         self.labels[end] = len(self.kernel.code)
+
+
+def _own_name(name: str) -> str:
+    """What a variable is called in the source: a function's own is ``_ZZ...E4tile`` in PTX."""
+    found = re.findall(r"E(\d+)(\w+)", name)
+    return found[-1][1][: int(found[-1][0])] if name.startswith("_Z") and found else name

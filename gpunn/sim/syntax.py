@@ -151,4 +151,5 @@ class Kernel:
     shared: int = 0
     local: int = 0
     dynamic: Variable | None = None
+    arrays: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])  # shared: where
     code: list[Instruction] = field(default_factory=list[Instruction])

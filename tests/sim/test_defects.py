@@ -330,6 +330,27 @@ def test_the_report_in_full():
     )
 
 
+@pytest.mark.parametrize("name", ["flags", "left", "right", "rest"])
+def test_shared_arrays_are_named(name: str):
+    tiles = """
+__shared__ float flags[32];
+extern "C" __global__ void tiles(const float* x, float* y) {
+  __shared__ float left[32], right[32];
+  extern __shared__ float rest[];
+  int t = threadIdx.x;
+  flags[t] = x[t];
+  left[t] = x[t];
+  right[t] = x[t];
+  rest[t] = x[t];
+  y[t] = flags[t] + left[t] + right[t] + rest[t];
+}
+"""
+    kernel = Sound(tiles, "tiles", (1,), (32,), (F[:32], F[:32]), 128)
+    broken = tiles.replace(f"  {name}[t] = x[t];", f"  if (t != 5) {name}[t] = x[t];")
+    with pytest.raises(Defect, match=rf"\n  byte 20 of {name}, offset \d+ in shared memory of 512"):
+        launch(kernel, broken)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
