@@ -70,6 +70,8 @@ class Source(SourceFile):
         return found
 
     def _compiled(self, name: str, device: int, macros: dict[str, Any]) -> Kernel:
+        if name not in self.kernels:
+            raise KeyError(f"{self.name} has no kernel {name!r}; it has: {', '.join(self.kernels)}")
         build = self.build(sources.definitions(macros))
         capability = int(cupy.cuda.Device(device).compute_capability)
         if capability < build.since:

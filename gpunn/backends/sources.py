@@ -32,6 +32,14 @@ def folder() -> Path:
     )
 
 
+def read(path: Path) -> str:
+    """The text of a source. Raises ValueError that names the file where it is no UTF-8."""
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name} is no CUDA source: it is not UTF-8 ({error})") from None
+
+
 @functools.cache
 def fingerprint() -> str:
     """A hash of all CUDA sources: CuPy's cache of compiled code looks at no included file."""
@@ -95,7 +103,7 @@ class SourceFile:
 
     @functools.cached_property
     def text(self) -> str:
-        return (folder() / self.name).read_text()
+        return read(folder() / self.name)
 
     @functools.cached_property
     def kernels(self) -> dict[str, tuple[Parameter, ...]]:
@@ -133,7 +141,7 @@ def catalogue() -> dict[str, tuple[str, tuple[Parameter, ...]]]:
     return {
         kernel: (path.name, parameters)
         for path in sorted(folder().glob("*.cu"))
-        for kernel, parameters in signatures(path.read_text()).items()
+        for kernel, parameters in signatures(read(path)).items()
     }
 
 
@@ -167,7 +175,7 @@ class override:  # noqa: N801
             raise KeyError(f"there is no kernel {kernel!r}; there are: {', '.join(sorted(known))}")
         ours = known[kernel][1]
         self.kernel, self.path = kernel, Path(path).resolve()
-        text = self.path.read_text()
+        text = read(self.path)
         theirs = signatures(text).get(kernel)
         if theirs is None:
             raise TypeError(

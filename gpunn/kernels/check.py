@@ -25,7 +25,7 @@ TOLERANCE = {"float64": 1e-11, "float32": 2e-5, "float16": 4e-3, "bfloat16": 3e-
 
 def check(path: Path, say: Callable[[str], None] = print) -> None:
     """Raise on the first fault of a kernel in ``path``; each must bear the name of one of ours."""
-    ours, mine = catalogue(), list(signatures(path.read_text()))
+    ours, mine = catalogue(), list(signatures(sources.read(path)))
     if not mine:
         raise ValueError(f'{path.name} has no kernel: no extern "C" __global__ function')
     with ExitStack() as stack:
@@ -61,7 +61,7 @@ def report(path: Path, homes: dict[str, str], say: Callable[[str], None]) -> Non
         for arch in machine_code.ARCHITECTURES:
             if arch < build.since:
                 continue
-            codes = machine_code.machine_code(path.read_text(), arch, flags, path.name)
+            codes = machine_code.machine_code(sources.read(path), arch, flags, path.name)
             for name in (n for n, home in homes.items() if home == file):
                 say(str(codes[name]))
                 if codes[name].spills:

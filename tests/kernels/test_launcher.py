@@ -232,6 +232,11 @@ def test_only_declared_builds_are_launched(cuda: Any, source: Any) -> None:
         source("scale", SCALAR="complex64")
 
 
+def test_unknown_kernels_are_refused_by_name(cuda: Any, source: Any) -> None:
+    with pytest.raises(KeyError, match=r"test.cu has no kernel 'scales'; it has: scale, kinds"):
+        source("scales", SCALAR="float32", WIDTH=1)
+
+
 def test_a_build_is_compiled_once(cuda: Any, source: Any) -> None:
     first = source("scale", SCALAR=np.dtype("f4"), WIDTH=1)
     assert source("scale", SCALAR=np.dtype("f4"), WIDTH=1) is first
@@ -278,6 +283,9 @@ def test_an_override_must_have_the_signature(place: Path, tmp_path: Path) -> Non
         KeyError, match=r"there is no kernel 'scales'; there are: kinds, large, scale"
     ):
         sources.override("scales", mine)
+    mine.write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match=r"mine.cu is no CUDA source: it is not UTF-8"):
+        sources.override("scale", mine)
     mine.write_text("// nothing")
     with pytest.raises(TypeError, match=r"mine.cu has no kernel 'scale'; declare it as extern"):
         sources.override("scale", mine)
