@@ -25,7 +25,8 @@ def test_code_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     text = page.read_text(encoding="utf-8")
     names: dict[str, object] = {"__name__": page.stem}
     parser = doctest.DocTestParser()
-    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    options = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    runner = doctest.DocTestRunner(verbose=False, optionflags=options)
     for block in FENCE.finditer(text):
         source, line = block[1], text.count("\n", 0, block.start(1))
         if ">>>" not in source:
