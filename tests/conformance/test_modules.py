@@ -46,6 +46,18 @@ CASES: dict[str, list[tuple[dict[str, Any], tuple[Any, ...]]]] = {
             (np.log(np.full((5, 2, 4), 0.25)), np.array([[0, 2], [3, 3]]), (5, 4), (2, 1)),
         )
     ],
+    "PixelShuffle": [({"upscale_factor": 2}, (array(1, 8, 2, 3),))],
+    "PixelUnshuffle": [({"downscale_factor": 2}, (array(1, 2, 4, 6),))],
+    "ChannelShuffle": [({"groups": 2}, (array(1, 4, 2, 3),))],
+    "Unfold": [({"kernel_size": (2, 3), "padding": 1}, (array(1, 2, 4, 5),))],
+    "Fold": [({"output_size": (4, 4), "kernel_size": 2, "stride": 2}, (array(1, 8, 4),))],
+    "Upsample": [
+        ({"scale_factor": 2, "mode": "bilinear"}, (array(1, 2, 3, 4),)),
+        ({"size": 5}, (array(1, 2, 3),)),
+        ({"scale_factor": (2, 1.5)}, (array(1, 2, 3, 4),)),
+    ],
+    "UpsamplingNearest2d": [({"size": (5, 6)}, (array(1, 2, 3, 4),))],
+    "UpsamplingBilinear2d": [({"scale_factor": 2}, (array(1, 2, 3, 4),))],
     "CosineSimilarity": [({"dim": 0}, (X, T))],
     "PairwiseDistance": [({"p": 1.0, "keepdim": True}, (X, T))],
 }
