@@ -88,6 +88,14 @@ from gpunn.functional.pooling import (
     max_pool3d,
 )
 from gpunn.functional.resample import affine_grid, grid_sample, interpolate
+from gpunn.functional.scale import (
+    bilinear,
+    local_response_norm,
+    lp_pool1d,
+    lp_pool2d,
+    lp_pool3d,
+    rms_norm,
+)
 from gpunn.missing import refuse_others as _refuse_others
 from gpunn.ops.pointwise import sigmoid, tanh
 
@@ -104,6 +112,7 @@ __all__ = [
     "avg_pool2d",
     "avg_pool3d",
     "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
@@ -145,8 +154,12 @@ __all__ = [
     "layer_norm",
     "leaky_relu",
     "linear",
+    "local_response_norm",
     "log_softmax",
     "logsigmoid",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
     "margin_ranking_loss",
     "max_pool1d",
     "max_pool2d",
@@ -169,6 +182,7 @@ __all__ = [
     "prelu",
     "relu",
     "relu6",
+    "rms_norm",
     "rrelu",
     "scaled_dot_product_attention",
     "selu",

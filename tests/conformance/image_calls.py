@@ -159,3 +159,66 @@ CALLS.add(
         call(array(4, 3), 2),
     ],
 )
+CALLS.add(
+    "rms_norm",
+    [
+        call(X, (7,)),
+        call(X, (6, 7)),
+        call(X, (7,), array(7)),
+        call(X, [7], array(7), 0.1),
+        call(strided(2, 3, 4), (4,)),
+        call(X.astype(F32), (7,), eps=1e-5),
+        call(array(0, 4), (4,)),
+        call(array(4), (4,)),
+        call(X, (6,)),
+        call(X, ()),
+        call(X, (7,), array(6)),
+    ],
+)
+CALLS.add(
+    "local_response_norm",
+    [
+        call(X, 2),
+        call(X, 3, alpha=0.5, beta=0.3, k=2.0),
+        call(X, 1),
+        call(X, 5, 1.0),
+        call(array(2, 5, 3), 4, 0.7),
+        call(strided(2, 3, 6, 7), 2, 0.5),
+        call(X.astype(F32), 2),
+        call(CUBE, 2, 0.5),
+        call(array(0, 3, 4), 2),
+        call(array(3, 4), 2),
+    ],
+)
+POSITIVE = abs(X) + 0.1
+CALLS.add(
+    "lp_pool2d",
+    [
+        call(POSITIVE, 2, 2),
+        call(POSITIVE, 3.0, (2, 3), 1),
+        call(POSITIVE, 1, 3, (2, 1), ceil_mode=True),
+        call(POSITIVE.astype(F32), 2, 2),
+        call(POSITIVE[0], 2, 2),
+        call(POSITIVE, 2, 9),
+    ],
+)
+CALLS.add(
+    "lp_pool1d", [call(POSITIVE[0], 2, 2), call(POSITIVE[0], 3, 3, 1), call(POSITIVE[0], 2, 9)]
+)
+CALLS.add("lp_pool3d", [call(abs(CUBE) + 0.1, 2, 2), call(abs(CUBE) + 0.1, 3, (2, 1, 2), 1)])
+W = array(3, 4, 5)
+CALLS.add(
+    "bilinear",
+    [
+        call(array(2, 4), array(2, 5), W),
+        call(array(2, 4), array(2, 5), W, array(3)),
+        call(array(4), array(5), W, array(3)),
+        call(array(2, 3, 4), array(2, 3, 5), W),
+        call(strided(2, 4), strided(2, 5), W),
+        call(array(0, 4), array(0, 5), W),
+        call(array(2, 4, dtype=F32), array(2, 5, dtype=F32), W.astype(F32)),
+        call(array(2, 4), array(3, 5), W),
+        call(array(2, 4), array(2, 4), W),
+        call(array(2, 3), array(2, 5), W),
+    ],
+)

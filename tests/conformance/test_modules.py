@@ -58,6 +58,15 @@ CASES: dict[str, list[tuple[dict[str, Any], tuple[Any, ...]]]] = {
     ],
     "UpsamplingNearest2d": [({"size": (5, 6)}, (array(1, 2, 3, 4),))],
     "UpsamplingBilinear2d": [({"scale_factor": 2}, (array(1, 2, 3, 4),))],
+    "RMSNorm": [({"normalized_shape": 4, "eps": 0.1}, (X.astype("f4"),))],
+    "LocalResponseNorm": [({"size": 2, "alpha": 0.5}, (array(2, 3, 4),))],
+    "LPPool1d": [({"norm_type": 2, "kernel_size": 2}, (abs(array(2, 3, 4)),))],
+    "LPPool2d": [({"norm_type": 3, "kernel_size": (2, 1)}, (abs(array(1, 2, 3, 4)),))],
+    "LPPool3d": [({"norm_type": 2, "kernel_size": 2, "stride": 1}, (abs(array(1, 2, 2, 3, 4)),))],
+    "Bilinear": [
+        ({"in1_features": 4, "in2_features": 5, "out_features": 3}, ()),
+        ({"in1_features": 0, "in2_features": 5, "out_features": 3}, ()),
+    ],
     "CosineSimilarity": [({"dim": 0}, (X, T))],
     "PairwiseDistance": [({"p": 1.0, "keepdim": True}, (X, T))],
 }
