@@ -54,9 +54,6 @@ class Adam(Optimizer):
             "decoupled_weight_decay": decoupled_weight_decay,
         }  # fmt: skip
         check_options(defaults)
-        for i, beta in enumerate(betas):
-            if not 0 <= beta < 1:
-                raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
         super().__init__(params, defaults)
 
     def _update(self, backend: Backend, params: list[Tensor], group: Group) -> None:

@@ -24,13 +24,6 @@ from gpunn.tensor import Tensor
 Betas = tuple[float, float]
 
 
-def check_betas(betas: Betas) -> None:
-    """Raise ValueError unless both are in [0, 1)."""
-    for i, beta in enumerate(betas):
-        if not 0 <= beta < 1:
-            raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
-
-
 class PerParameter(Optimizer):
     """An optimizer that takes its parameters one by one: a subclass writes ``_rule``."""
 
@@ -166,7 +159,6 @@ class Adamax(PerParameter):
             "maximize": maximize, "differentiable": differentiable, "capturable": capturable,
         }  # fmt: skip
         check_options(defaults)
-        check_betas(betas)
         super().__init__(params, defaults)
 
     def _rule(self, xp: Any, p: Tensor, w: Array, dw: Array, lr: float, group: Group) -> None:
@@ -206,7 +198,6 @@ class NAdam(PerParameter):
             "differentiable": differentiable,
         }  # fmt: skip
         check_options(defaults)
-        check_betas(betas)
         if not momentum_decay >= 0:
             raise ValueError(f"Invalid momentum_decay value: {momentum_decay}")
         super().__init__(params, defaults)
@@ -256,7 +247,6 @@ class RAdam(PerParameter):
             "decoupled_weight_decay": decoupled_weight_decay, "differentiable": differentiable,
         }  # fmt: skip
         check_options(defaults)
-        check_betas(betas)
         super().__init__(params, defaults)
 
     def _rule(self, xp: Any, p: Tensor, w: Array, dw: Array, lr: float, group: Group) -> None:

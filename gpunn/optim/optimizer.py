@@ -372,6 +372,9 @@ def check_options(options: Mapping[str, Any]) -> None:
             "differentiable=True is not supported: the optimizers change parameters in place and "
             "record nothing; write the update as tensor operations instead"
         )
+    for i, beta in enumerate(options.get("betas", ())):
+        if not 0 <= beta < 1:
+            raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
 
 
 _NOT_NEGATIVE = {
