@@ -124,17 +124,17 @@ def diagonal_scatter(
     input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1
 ) -> Tensor:
     """``input`` with ``src`` on a diagonal."""
-    shape = diagonal(input, offset, dim1, dim2).data.shape
-    if src.data.shape != shape:
-        raise RuntimeError(
-            "expected src to have a size equal to the slice of self. "
-            f"src size = {list(src.data.shape)}, slice size = {list(shape)}"
-        )
     return _put(input, src, lambda x: diagonal(x, offset, dim1, dim2))
 
 
 def _put(input: Tensor, src: Tensor, view: Callable[[Tensor], Tensor]) -> Tensor:
     """A copy of ``input`` in which ``view`` of it shows ``src``."""
+    shape = view(input).data.shape
+    if src.data.shape != shape:
+        raise RuntimeError(
+            "expected src to have a size equal to the slice of self. "
+            f"src size = {list(src.data.shape)}, slice size = {list(shape)}"
+        )
     copy = input.clone()
     if src.data.dtype != input.data.dtype:
         src = src.to(input.dtype)
@@ -145,12 +145,6 @@ def _put(input: Tensor, src: Tensor, view: Callable[[Tensor], Tensor]) -> Tensor
 @extended
 def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     """``input`` with ``src`` in place of ``select(input, dim, index)``."""
-    shape = select(input, dim, index).data.shape
-    if src.data.shape != shape:
-        raise RuntimeError(
-            "expected src to have a size equal to the slice of self. "
-            f"src size = {list(src.data.shape)}, slice size = {list(shape)}"
-        )
     return _put(input, src, lambda x: select(x, dim, index))
 
 
@@ -165,12 +159,6 @@ def slice_scatter(
 ) -> Tensor:
     """``input`` with ``src`` in place of the slice ``start:end:step`` of ``dim``."""
     place = (slice(None),) * canonical_dim(dim, input.data.ndim) + (slice(start, end, step),)
-    shape = input[place].data.shape
-    if src.data.shape != shape:
-        raise RuntimeError(
-            "expected src to have a size equal to the slice of self. "
-            f"src size = {list(src.data.shape)}, slice size = {list(shape)}"
-        )
     return _put(input, src, lambda x: x[place])
 
 
