@@ -171,8 +171,9 @@ def multi_head_attention_forward(
         spread = spread.reshape(batch * num_heads, 1, source)
         mask = spread if mask is None else mask + spread
     scores = matmul(q * (1 / math.sqrt(head)), transposed(k))
-    shares = softmax(scores if mask is None else scores + mask, -1)
-    if not need_weights:  # as PyTorch's fused way: a query that sees nothing gets nothing
+    if need_weights:
+        shares = softmax(scores if mask is None else scores + mask, -1)
+    else:  # as PyTorch's fused way: a query that sees nothing gets nothing
         shares = _weights(scores, mask)
     dropped = dropout(shares, dropout_p) if training and dropout_p else shares
     out = matmul(dropped, v).transpose(0, 1).reshape(length * batch, embed)
