@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from gpunn import functional as F
 from gpunn.creation import empty, tensor
 from gpunn.dtype import int64
+from gpunn.functional.arguments import ntuple
 from gpunn.nn import init
 from gpunn.nn.module import Module, Where
 from gpunn.nn.parameter import Parameter
@@ -231,9 +232,7 @@ class LayerNorm(_Affine):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        if isinstance(normalized_shape, int):
-            normalized_shape = (normalized_shape,)
-        self.normalized_shape, self.eps = tuple(normalized_shape), eps
+        self.normalized_shape, self.eps = ntuple(normalized_shape, 1), eps
         self.elementwise_affine = elementwise_affine
         self._register_affine(
             self.normalized_shape, elementwise_affine, elementwise_affine and bias, device, dtype

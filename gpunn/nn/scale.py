@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from gpunn import functional as F
 from gpunn.creation import empty
+from gpunn.functional.arguments import ntuple
 from gpunn.nn import init
 from gpunn.nn.module import Module
 from gpunn.nn.parameter import Parameter
@@ -28,10 +29,7 @@ class RMSNorm(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        one = isinstance(normalized_shape, int)
-        self.normalized_shape: tuple[int, ...] = (
-            (normalized_shape,) if one else tuple(normalized_shape)  # type: ignore[arg-type,assignment]
-        )
+        self.normalized_shape: tuple[int, ...] = ntuple(normalized_shape, 1)
         self.eps, self.elementwise_affine = eps, elementwise_affine
         made = empty(*self.normalized_shape, device=device, dtype=dtype)
         self.register_parameter("weight", Parameter(made) if elementwise_affine else None)
