@@ -160,12 +160,8 @@ def _conv(
             f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {name}, but got input "
             f"of size: {list(shape)}"
         )
-    if len(kernel) != n:
-        raise RuntimeError(
-            f"Expected {n + 2}-dimensional weight for {name} (out_channels, in_channels / groups, "
-            f"*kernel), but got weight of size {list(weight.data.shape)}"
-        )
     stride = _each(n, name, "stride", stride)
+    _check_rank(n, name, weight, stride, "out_channels, in_channels / groups")
     dilation = _each(n, name, "dilation", dilation)
     if isinstance(padding, str):
         x, padding = _named_padding(padding, x, kernel, stride, dilation)
@@ -184,6 +180,35 @@ def _each(n: int, function: str, name: str, value: Any) -> Ints:
         f"convolution dimensions, but got {name}={value}"
     )
     return per_dimension(value, n, function, name, problem.replace("(", "[").replace(")", "]"))
+
+
+def by_axis(between: str, **values: Ints) -> str:
+    """``kernel_height: 1 kernel_width: 3``: to PyTorch, what has one dimension has height 1."""
+    parts: list[str] = []
+    for what, given in values.items():
+        if len(given) == 1:
+            given = (int(what != "output_padding"), *given)
+        axes = ("depth", "height", "width")[-len(given) :]
+        parts += [f"{what}_{axis}: {v}" for axis, v in zip(axes, given, strict=True)]
+    return between.join(parts)
+
+
+def _check_rank(n: int, name: str, weight: Tensor, stride: Ints, channels: str) -> None:
+    """Refuse a weight of another rank; PyTorch takes the rank from it, and blames the stride."""
+    sizes = list(weight.data.shape)
+    if len(sizes) == n + 2:
+        return
+    k = len(sizes) - 2
+    problem = "weight should have at least three dimensions"
+    if k > 0:
+        problem = (
+            f"expected stride to be a single integer value or a list of {k} values to match the "
+            f"convolution dimensions, but got stride={list(stride)}"
+        )
+    raise RuntimeError(
+        f"{problem} ({name}: expected a weight ({channels}, *kernel) of {n + 2} dimensions, but "
+        f"got {sizes})"
+    )
 
 
 def _named_padding(
@@ -216,6 +241,7 @@ def _check(
     """Refuse what does not fit, in PyTorch's words."""
     shape, sizes = list(x.data.shape), list(weight.data.shape)
     channels, size, kernel = shape[-n - 1], shape[-n:], sizes[2:]
+    shape = shape if len(shape) == n + 2 else [1, *shape]
     name, expected, made = f"conv{n}d", sizes[1] * groups, sizes[0]
     if transposed:
         name, expected, made = f"conv_transpose{n}d", made, expected
@@ -226,7 +252,9 @@ def _check(
     if min(padding) < 0:
         raise RuntimeError("negative padding is not supported")
     if min(dilation) <= 0:
-        raise RuntimeError(f"dilation should be greater than zero, but got {list(dilation)}")
+        spread = list(dilation)
+        got = by_axis(", ", dilation=dilation) if transposed else [1, *spread] if n == 1 else spread
+        raise RuntimeError(f"dilation should be greater than zero, but got {got}")
     given = f"Given groups={groups}, "
     if sizes[0] < groups:
         raise RuntimeError(
@@ -251,11 +279,9 @@ def _check(
             "instead"
         )
     if 0 in kernel:
-        raise RuntimeError(f"kernel size should be greater than zero, but got {kernel}")
-    if 0 in size:
-        raise RuntimeError(
-            f"Only zero batch or zero channel inputs are supported, but got input shape: {shape}"
-        )
+        sizes = " x ".join(map(str, kernel))
+        got = f": {sizes} (TxHxW)" if n == 3 else f" {by_axis(' ', kernel=kernel)}"
+        raise RuntimeError(f"kernel size should be greater than zero, but got{got}")
     outs = () if transposed else map(output_size, size, kernel, (1,) * n, padding, dilation)
     if any(o <= 0 for o in outs):
         padded = " x ".join(str(s + 2 * p) for s, p in zip(size, padding, strict=True))
@@ -263,6 +289,10 @@ def _check(
         raise RuntimeError(
             f"Calculated padded input size per channel: ({padded}). Kernel size: ({spread}). "
             "Kernel size can't be greater than actual input size"
+        )
+    if 0 in size:
+        raise RuntimeError(
+            f"Only zero batch or zero channel inputs are supported, but got input shape: {shape}"
         )
     if x.data.dtype.kind == "b":
         raise NotImplementedError(f"\"{name}\" not implemented for 'Bool'")
@@ -273,6 +303,6 @@ def _check(
         )
     if bias is not None and bias.data.dtype != x.data.dtype:
         raise RuntimeError(
-            f"Input type ({dtype_of(x).name}) and bias type ({dtype_of(bias).name}) should be the "
-            "same"
+            f"Input type ({dtype_of(x).title.lower()}) and bias type "
+            f"({dtype_of(bias).title.lower()}) should be the same"
         )

@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 from gpunn.dtype import in_use
 from gpunn.functional.arguments import Ints
-from gpunn.functional.conv import ConvInput, _check, _each
+from gpunn.functional.conv import ConvInput, _check, _check_rank, _each, by_axis
 from gpunn.functional.pad import pad
 from gpunn.ops.common import need_tensor
 from gpunn.ops.precision import cast_for
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
-
-_NAMES = ("depth", "height", "width")
 
 
 def conv_transpose1d(
@@ -94,24 +92,15 @@ def _conv_transpose(
             f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {name}, but got input "
             f"of size: {list(shape)}"
         )
-    if len(kernel) != n:
-        raise RuntimeError(
-            f"Expected {n + 2}-dimensional weight for {name} (in_channels, out_channels / groups, "
-            f"*kernel), but got weight of size {list(weight.data.shape)}"
-        )
     stride, padding = _each(n, name, "stride", stride), _each(n, name, "padding", padding)
+    _check_rank(n, name, weight, stride, "in_channels, out_channels / groups")
     dilation = _each(n, name, "dilation", dilation)
     extra = _each(n, name, "output_padding", output_padding)
     if min(extra) < 0:
         raise RuntimeError("negative output_padding is not supported")
     _check(n, x, weight, bias, stride, padding, dilation, groups, transposed=True)
     if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
-        given = (("output_padding", extra), ("stride", stride), ("dilation", dilation))
-        sizes = " ".join(
-            f"{what}_{axis}: {v}"
-            for what, values in given
-            for axis, v in zip(_NAMES[3 - n :], values, strict=True)
-        )
+        sizes = by_axis(" ", output_padding=extra, stride=stride, dilation=dilation)
         raise RuntimeError(
             f"output padding must be smaller than either stride or dilation, but got {sizes}"
         )

@@ -1,0 +1,9 @@
+"""Calls for the names of ``torch.nn.functional``, by family."""
+
+from conformance import convolution_calls, functional_calls, image_calls, pooling_calls
+from conformance.inputs import Table
+
+CALLS = Table()
+for family in (functional_calls, image_calls, convolution_calls, pooling_calls):
+    for name, calls in family.CALLS.items():
+        CALLS.add(f"nn.functional.{name}", calls)
