@@ -96,6 +96,7 @@ from gpunn.functional.scale import (
     lp_pool3d,
     rms_norm,
 )
+from gpunn.functional.unpool import max_unpool1d, max_unpool2d, max_unpool3d
 from gpunn.missing import refuse_others as _refuse_others
 from gpunn.ops.pointwise import sigmoid, tanh
 
@@ -164,6 +165,9 @@ __all__ = [
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "mish",
     "mse_loss",
     "multi_head_attention_forward",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from gpunn import functional as F
@@ -66,6 +66,49 @@ class MaxPool3d(_MaxPool):
     """``functional.max_pool3d``: ``(N, C, D, H, W) -> (N, C, Do, Ho, Wo)``."""
 
     _pool = staticmethod(F.max_pool3d)
+
+
+class _MaxUnpool(Module):
+    _ndim: ClassVar[int]
+    _unpool: ClassVar[Callable[..., Tensor]]
+
+    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> None:
+        super().__init__()
+        n = self._ndim
+        self.kernel_size = ntuple(kernel_size, n)
+        self.stride = self.kernel_size if stride is None else ntuple(stride, n)
+        self.padding = ntuple(padding, n)
+
+    def forward(
+        self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None
+    ) -> Tensor:
+        return type(self)._unpool(
+            input, indices, self.kernel_size, self.stride, self.padding, output_size
+        )
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class MaxUnpool1d(_MaxUnpool):
+    """``functional.max_unpool1d``: ``(N, C, L) -> (N, C, Lo)``."""
+
+    _ndim = 1
+    _unpool = staticmethod(F.max_unpool1d)
+
+
+class MaxUnpool2d(_MaxUnpool):
+    """``functional.max_unpool2d``: values and indices ``(N, C, H, W) -> (N, C, Ho, Wo)``."""
+
+    _ndim = 2
+    _unpool = staticmethod(F.max_unpool2d)
+
+
+class MaxUnpool3d(_MaxUnpool):
+    """``functional.max_unpool3d``: ``(N, C, D, H, W) -> (N, C, Do, Ho, Wo)``."""
+
+    _ndim = 3
+    _unpool = staticmethod(F.max_unpool3d)
 
 
 class _AvgPool(Module):

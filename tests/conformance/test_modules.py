@@ -63,6 +63,11 @@ CASES: dict[str, list[tuple[dict[str, Any], tuple[Any, ...]]]] = {
     "LPPool1d": [({"norm_type": 2, "kernel_size": 2}, (abs(array(2, 3, 4)),))],
     "LPPool2d": [({"norm_type": 3, "kernel_size": (2, 1)}, (abs(array(1, 2, 3, 4)),))],
     "LPPool3d": [({"norm_type": 2, "kernel_size": 2, "stride": 1}, (abs(array(1, 2, 2, 3, 4)),))],
+    "MaxUnpool1d": [({"kernel_size": 2}, (array(1, 1, 2), np.array([[[0, 3]]])))],
+    "MaxUnpool2d": [
+        ({"kernel_size": (2, 1), "padding": 0}, (array(1, 1, 1, 2), np.array([[[[3, 0]]]])))
+    ],
+    "MaxUnpool3d": [({"kernel_size": 2, "stride": 1}, (array(1, 1, 1, 1), np.array([[[[7]]]])))],
     "Bilinear": [
         ({"in1_features": 4, "in2_features": 5, "out_features": 3}, ()),
         ({"in1_features": 0, "in2_features": 5, "out_features": 3}, ()),
