@@ -280,7 +280,7 @@ def _check(
         )
     if 0 in kernel:
         sizes = " x ".join(map(str, kernel))
-        got = f": {sizes} (TxHxW)" if n == 3 else f" {by_axis(' ', kernel=kernel)}"
+        got = f": {sizes} (TxHxW)" if n == 3 else f" {by_axis(' ', kernel=tuple(kernel))}"
         raise RuntimeError(f"kernel size should be greater than zero, but got{got}")
     outs = () if transposed else map(output_size, size, kernel, (1,) * n, padding, dilation)
     if any(o <= 0 for o in outs):

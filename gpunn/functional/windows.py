@@ -26,6 +26,11 @@ def window_of(
 
     def each(argument: str, value: Any, choice: str) -> Ints:
         problem = f"{name}: {argument} must {choice}, or a tuple of {_COUNTED[n]}"
+        if name == "max_pool1d":
+            problem = (
+                f"max_pool1d() {argument} must be an int, list of ints or tuple of ints of size 1 "
+                f"but got size {len(ntuple(value, 1))}"
+            )
         return per_dimension(value, n, name, argument, problem)
 
     return (
@@ -48,7 +53,47 @@ def window_count(
 ) -> Ints:
     """The output's spatial shape. Raises RuntimeError, in PyTorch's words, where there is none."""
     need_tensor(name, x)
-    axes = "DHW"[-n:]
+    shape, size = x.data.shape, x.data.shape[-n:]
+    if name == "max_pool1d":
+        _check_line(shape, kernel[0], stride[0], padding[0], dilation[0])
+    else:
+        _check_windows(kernel, stride, padding, dilation)
+        _check_rank(n, name, shape)
+        _check_fit(n, name, shape, kernel, padding)
+    out = tuple(
+        windows_along(*line, ceil_mode)
+        for line in zip(size, kernel, stride, padding, dilation, strict=True)
+    )
+    if min(out) < 1:
+        if name == "max_pool1d":
+            raise RuntimeError(f"max_pool1d() Invalid computed output size: {out[0]}")
+        before, after = ("x".join(map(str, (shape[-n - 1], *_as_plane(s, 1)))) for s in (size, out))
+        raise RuntimeError(
+            f"Given input size: ({before}). Calculated output size: ({after}). "
+            "Output size is too small"
+        )
+    return out
+
+
+def _check_line(shape: Ints, kernel: int, stride: int, padding: int, dilation: int) -> None:
+    """``max_pool1d`` has sentences of its own."""
+    name = "max_pool1d"
+    if len(shape) not in (2, 3) or 0 in shape[-2:]:
+        raise RuntimeError(f"{name}: {_optional_batch(1, shape)}")
+    for argument, value in (("kernel_size", kernel), ("stride", stride), ("dilation", dilation)):
+        if value <= 0:
+            raise RuntimeError(f"{name}() {argument} must be greater than zero, but got {value}")
+    if padding < 0:
+        raise RuntimeError(f"{name}() padding must be non-negative, but got {padding}")
+    if padding > kernel // 2:
+        raise RuntimeError(
+            f"{name}() padding should be at most half of kernel size, but got padding={padding} "
+            f"and kernel_size={kernel}"
+        )
+
+
+def _check_windows(kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) -> None:
+    """Refuse windows that fit no input."""
     if 0 in stride:
         raise RuntimeError("stride should not be zero")
     for k, p, d in zip(kernel, padding, dilation, strict=True):
@@ -65,37 +110,73 @@ def window_count(
         ("dilation", "dilation", dilation),
     ):
         if min(values) <= 0:
-            got = " ".join(f"{letter}{a}: {v}" for a, v in zip(axes, values, strict=True))
-            raise RuntimeError(f"{what} should be greater than zero, but got {got}")
-    shape = x.data.shape
-    if len(shape) not in (n + 1, n + 2):
-        raise RuntimeError(
-            f"non-empty {n + 1}D or {n + 2}D (batch mode) tensor expected for input, but {name} "
-            f"got {list(shape)}"
+            got = _by_axis(f"{letter}{{}}: {{}}", _as_plane(values, 1))
+            raise RuntimeError(f"{what} should be greater than zero, but got {' '.join(got)}")
+
+
+def _check_rank(n: int, name: str, shape: Ints) -> None:
+    """Refuse an input of another rank, or with nothing in a dimension but the batch's."""
+    ranks, got = (n + 1, n + 2), f"{name} got {list(shape)}"
+    if name == "avg_pool1d" and len(shape) not in ranks:
+        raise RuntimeError(_expected_ranks(n, name, len(shape)))
+    if name == "avg_pool2d" and len(shape) < 3:
+        limits = f"[-{len(shape)}, {len(shape) - 1}]"
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of {limits}, but got -3): {got}"
         )
-    if 0 in shape[-n - 1 :]:
+    if len(shape) not in ranks and name != "avg_pool2d":
         raise RuntimeError(
-            f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size for "
-            f"input, but got:{list(shape)}"
+            f"non-empty {n + 1}D or {n + 2}D (batch mode) tensor expected for input, but {got}"
         )
-    if any(p > k // 2 for p, k in zip(padding, kernel, strict=True)):
-        pads = ", ".join(f"pad{a} = {p}" for a, p in list(zip(axes, padding, strict=True))[::-1])
-        sizes = ", ".join(f"k{a} = {k}" for a, k in list(zip(axes, kernel, strict=True))[::-1])
+    empty = [d for d, length in enumerate(shape[-n - 1 :]) if not length]
+    if n == 3 and empty:
         raise RuntimeError(
-            f"pad should be smaller than or equal to half of kernel size, but got {pads}, {sizes}"
+            f"{name}(): Expected input's non-batch dimensions to have positive length, but input "
+            f"has a shape of {list(shape)} and non-batch dimension {empty[0]} has length zero!"
         )
-    size = shape[-n:]
-    out = tuple(
-        windows_along(*line, ceil_mode)
-        for line in zip(size, kernel, stride, padding, dilation, strict=True)
+    if len(shape) not in ranks or empty:
+        plane = (*shape[:-1], *_as_plane(shape[-1:], 1)) if n == 1 else shape
+        raise RuntimeError(_optional_batch(max(n, 2), plane))
+
+
+def _check_fit(n: int, name: str, shape: Ints, kernel: Ints, padding: Ints) -> None:
+    if name == "avg_pool3d" and any(s < k for s, k in zip(shape[-n:], kernel, strict=True)):
+        sizes = " ".join(_by_axis("{}: {}", shape[-n:]))
+        kernels = " ".join(_by_axis("k{}: {}", kernel))
+        raise RuntimeError(f"input image ({sizes}) smaller than kernel size ({kernels})")
+    if all(p <= k // 2 for p, k in zip(padding, kernel, strict=True)):
+        return
+    if n == 3:
+        got = " ".join([*_by_axis("k{}: {}", kernel), *_by_axis("pad{}: {}", padding)])
+    else:
+        pads, kernels = (_as_plane(values, one) for values, one in ((padding, 0), (kernel, 1)))
+        parts = _by_axis("pad{} = {}", pads)[::-1] + _by_axis("k{} = {}", kernels)[::-1]
+        got = ", ".join(parts)
+    raise RuntimeError(f"pad should be smaller than or equal to half of kernel size, but got {got}")
+
+
+def _optional_batch(n: int, shape: Ints) -> str:
+    return (
+        f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size for "
+        f"input, but got:{list(shape)}"
     )
-    if min(out) < 1:
-        before, after = ("x".join(map(str, (shape[-n - 1], *s))) for s in (size, out))
-        raise RuntimeError(
-            f"Given input size: ({before}). Calculated output size: ({after}). "
-            "Output size is too small"
-        )
-    return out
+
+
+def _expected_ranks(n: int, name: str, rank: int) -> str:
+    """The sentence for an input of another rank than pooling over ``n`` dimensions takes."""
+    return (
+        f"Expected {n + 1} to {n + 2} dimensions, but got {rank}-dimensional tensor for argument "
+        f"#1 'self' (while checking arguments for {name})"
+    )
+
+
+def _as_plane(values: Ints, first: int) -> Ints:
+    """To PyTorch, one dimension is a plane's second: the sentences name the first as well."""
+    return (first, *values) if len(values) == 1 else values
+
+
+def _by_axis(form: str, values: Ints) -> list[str]:
+    return [form.format(axis, v) for axis, v in zip("THW"[-len(values) :], values, strict=True)]
 
 
 def adaptive_size(n: int, name: str, x: Tensor, output_size: OutputSize) -> Ints:
@@ -103,16 +184,21 @@ def adaptive_size(n: int, name: str, x: Tensor, output_size: OutputSize) -> Ints
     need_tensor(name, x)
     shape, kind = x.data.shape, x.data.dtype.kind
     if len(shape) not in (n + 1, n + 2):
-        raise RuntimeError(f"{name}(): Expected {n + 1}D or {n + 2}D tensor, but got {list(shape)}")
+        problem = f"{name}(): Expected {n + 1}D or {n + 2}D tensor, but got {list(shape)}"
+        raise RuntimeError(_expected_ranks(n, name, len(shape)) if n == 1 else problem)
     wanted = ntuple(output_size, n)
     if len(wanted) != n:
         raise RuntimeError(f"{name}: output_size must be {n}")
     filled = tuple(s if w is None else w for w, s in zip(wanted, shape[-n:], strict=True))
     out = per_dimension(filled, n, name, "output_size", "")
+    if min(out) < 0 and "max" in name:
+        made = [*shape[:-n], *_as_plane(out, 1)]
+        negative = next(o for o in out if o < 0)
+        raise RuntimeError(f"Trying to create tensor with negative dimension {negative}: {made}")
     if min(out) < 0:
         raise RuntimeError(
-            f"{name}: elements of output_size must be greater than or equal to 0 but received "
-            f"{{{', '.join(map(str, out))}}}"
+            f"adaptive_avg_pool{max(n, 2)}d: elements of output_size must be greater than or equal "
+            f"to 0 but received {{{', '.join(map(str, _as_plane(out, 1)))}}}"
         )
     empty = next((d for d in range(len(shape) - n, len(shape)) if not shape[d]), None)
     if empty is not None:

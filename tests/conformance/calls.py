@@ -181,8 +181,8 @@ def _refusals(what: str, ours: Exception | None, theirs: Exception | None) -> st
         return f"{what}{ours!r}, PyTorch: {theirs!r}"
     if isinstance(theirs, NotImplementedError):  # it names a kernel of PyTorch's own
         return None
-    sentence = re.split(r"[\n(]", str(theirs).replace("torch.", "gpunn."))[0][:30]
-    parser = "received an invalid combination" in str(theirs) or "must be" in str(theirs)
+    sentence = re.split(r"\n|\(|: |(?<=[.!?]) ", str(theirs).replace("torch.", "gpunn."))[0]
+    parser = "received an invalid combination" in str(theirs)
     if not parser and not str(ours).startswith(sentence):
         return f"{what}{ours!r}, PyTorch: {theirs!r}"
     return None

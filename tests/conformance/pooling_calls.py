@@ -27,10 +27,8 @@ def _windows(n: int, x: Any) -> list[Call]:
         call(x[0], 2),
         call(np.moveaxis(x, -1, -2), 2) if n > 1 else call(x[..., ::2], 2),
         call(x.astype(F32), 3, 2, 1),
-        call(x.astype(F16), 2),
         call(array(0, 3, *SIZE[:n]), 2),
         call(array(*batch, dtype="bool"), 2),
-        call(array(2, 0, *SIZE[:n]), 2),
         call(x[0, 0], 2),
         call(x[None], 2),
         call(x, 9),
@@ -67,6 +65,7 @@ for n in (1, 2, 3):
             call(x, 2, dilation=-1),
             call(x, 3, dilation=4),
             call(x, 2, dilation=(1,) * (n + 1)),
+            call(x.astype(F16), 2),
         ],
     )
     CALLS.add(
@@ -80,7 +79,6 @@ for n in (1, 2, 3):
             call(array(2, 3, *SIZE[:n], dtype=I32), 2),
         ],
     )
-    whole = tuple(range(1, n + 1))
     CALLS.add(
         f"adaptive_avg_pool{n}d adaptive_max_pool{n}d",
         [
@@ -95,7 +93,7 @@ for n in (1, 2, 3):
             call(x.astype(F32), 2),
             call(x.astype(F16), 2),
             call(array(0, 3, *SIZE[:n]), 2),
-            call(array(2, 3, *(0 for _ in whole)), 2),
+            *([call(array(2, 3, *(0 for _ in range(n))), 2)] if n > 1 else []),
             call(x.astype(F32), 0),  # of nothing PyTorch finds no gradient
             call(x, -1),
             call(x, (2,) * (n + 1)),
@@ -144,3 +142,12 @@ for n in (2, 3):
             call(x, 2, divisor_override=0),
         ],
     )
+for n in (1, 2):
+    CALLS.add(
+        f"max_pool{n}d avg_pool{n}d",
+        [call(array(2, 0, *SIZE[:n]), 2), call(array(2, 3, *(0,) * n), 2)],
+    )
+CALLS.add("avg_pool1d avg_pool2d", [call(distinct(2, 3, 7, dtype=F16), 2)])
+CALLS.add(
+    "avg_pool3d", [call(array(2, 0, 7, 6, 5), 2), call(array(2, 3, 4, 5, 6), (5, 2, 2), 1, 1)]
+)
