@@ -25,6 +25,7 @@ SPACES = {
     "torch.optim": "optim",
     "torch.optim.lr_scheduler": "optim.lr_scheduler",
     "torch.linalg": "linalg",
+    "torch.special": "special",
     "torch.nn.utils": "nn.utils",
     "torch.nn.init": "nn.init",
     "torch.cuda": "cuda",

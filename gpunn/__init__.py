@@ -15,6 +15,7 @@ from gpunn import (
     optim,
     random,
     serialization,
+    special,
     testing,
     utils,
 )
@@ -317,6 +318,8 @@ from gpunn.ops.shape import (
     unsqueeze,
 )
 from gpunn.ops.softmax import log_softmax, softmax
+from gpunn.ops.special import i0, igamma, igammac
+from gpunn.ops.special import multigammaln as mvlgamma
 from gpunn.ops.stacking import (
     atleast_1d,
     atleast_2d,
@@ -686,6 +689,9 @@ __all__ = [
     "hsplit",
     "hstack",
     "hypot",
+    "i0",
+    "igamma",
+    "igammac",
     "iinfo",
     "index_add",
     "index_copy",
@@ -784,6 +790,7 @@ __all__ = [
     "multinomial",
     "multiply",
     "mv",
+    "mvlgamma",
     "nan",
     "nan_to_num",
     "nanmean",
@@ -883,6 +890,7 @@ __all__ = [
     "slogdet",
     "softmax",
     "sort",
+    "special",
     "split",
     "sqrt",
     "square",

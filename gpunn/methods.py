@@ -26,6 +26,7 @@ from gpunn.ops import (
     scans,
     scattering,
     searching,
+    special,
     stacking,
     statistics,
     ternary,
@@ -219,7 +220,6 @@ class Methods(Values):
     rad2deg_ = _in_place(pointwise.rad2deg)
     frac_ = _in_place(pointwise.frac)
     digamma_ = _in_place(pointwise.digamma)
-    polygamma_ = _in_place(pointwise.polygamma)
     nan_to_num_ = _in_place(pointwise.nan_to_num)
     absolute_ = _in_place(pointwise.absolute)
     negative_ = _in_place(pointwise.negative)
@@ -521,7 +521,20 @@ class Methods(Values):
     isposinf = pointwise.isposinf
     isreal = pointwise.isreal
     digamma = pointwise.digamma
-    polygamma = pointwise.polygamma
+    i0 = special.i0
+    igamma = special.igamma
+    igammac = special.igammac
+    mvlgamma = special.multigammaln
+    i0_ = _in_place(special.i0)
+    igamma_ = _in_place(special.igamma)
+    igammac_ = _in_place(special.igammac)
+    mvlgamma_ = _in_place(special.multigammaln)
+
+    def polygamma(self, n: int) -> Tensor:
+        """The ``n``-th derivative of ``digamma``, elementwise."""
+        return pointwise.polygamma(n, self)  # type: ignore[arg-type]
+
+    polygamma_ = _in_place(polygamma)
     nan_to_num = pointwise.nan_to_num
     negative = pointwise.negative
     fix = pointwise.fix

@@ -313,6 +313,9 @@ def digamma(input: Tensor) -> Tensor:
 @extended
 def polygamma(n: int, input: Tensor) -> Tensor:
     """The ``n``-th derivative of ``digamma``, elementwise. A negative ``n`` raises RuntimeError."""
+    if not isinstance(n, int):  # type: ignore[redundant-expr]
+        kind = type(n).__name__
+        raise TypeError(f"polygamma(): argument 'n' (position 1) must be int, not {kind}")
     if n < 0:
         raise RuntimeError("polygamma(n, x) does not support negative n.")
     need_tensor("polygamma", input, "input", 2)

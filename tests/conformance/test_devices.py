@@ -20,6 +20,7 @@ NAMES = """
     nanmedian nanquantile nansum quantile renorm searchsorted index_copy index_reduce
     masked_scatter scatter scatter_reduce std_mean trapezoid unique unique_consecutive
     addcdiv addcmul lerp addbmm addmv addr baddbmm cdist cross einsum inner kron tensordot
+    i0 igamma mvlgamma
 """.split()  # noqa: SIM905
 SOME = 3  # calls of each name: a simulated device takes its time
 
