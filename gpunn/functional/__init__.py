@@ -48,6 +48,7 @@ from gpunn.functional.dropout import (
     dropout3d,
     feature_alpha_dropout,
 )
+from gpunn.functional.embedding_bag import embedding_bag
 from gpunn.functional.image import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
 from gpunn.functional.likelihood import gaussian_nll_loss, poisson_nll_loss
 from gpunn.functional.linear import embedding, linear, one_hot
@@ -134,6 +135,7 @@ __all__ = [
     "dropout3d",
     "elu",
     "embedding",
+    "embedding_bag",
     "feature_alpha_dropout",
     "fold",
     "gaussian_nll_loss",

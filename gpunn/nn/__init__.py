@@ -52,6 +52,7 @@ from gpunn.nn.dropout import (
     Dropout3d,
     FeatureAlphaDropout,
 )
+from gpunn.nn.embedding import Embedding, EmbeddingBag
 from gpunn.nn.image import (
     ChannelShuffle,
     Fold,
@@ -62,7 +63,7 @@ from gpunn.nn.image import (
     UpsamplingBilinear2d,
     UpsamplingNearest2d,
 )
-from gpunn.nn.linear import Embedding, Flatten, Identity, Linear, Unflatten
+from gpunn.nn.linear import Flatten, Identity, Linear, Unflatten
 from gpunn.nn.loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -189,6 +190,7 @@ __all__ = [
     "Dropout3d",
     "ELU",
     "Embedding",
+    "EmbeddingBag",
     "FeatureAlphaDropout",
     "Flatten",
     "Fold",

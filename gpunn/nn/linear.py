@@ -1,15 +1,13 @@
-"""Linear, Embedding, and the layers that only reshape or hand on."""
+"""Linear, and the layers that only reshape or hand on."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 from gpunn import functional as F
-from gpunn.autograd.grad_mode import no_grad
 from gpunn.creation import empty
-from gpunn.functional.linear import padding_row
 from gpunn.nn import init
 from gpunn.nn.module import Module, Where
 from gpunn.nn.parameter import Parameter
@@ -105,100 +103,3 @@ class Unflatten(Module):
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
-
-
-class Embedding(Module):
-    """A table of ``num_embeddings`` vectors, looked up by index: ``(*) -> (*, embedding_dim)``.
-
-    ``weight`` begins standard normal. Row ``padding_idx`` begins as zeros and gets no gradient;
-    ``max_norm``, ``norm_type`` and ``scale_grad_by_freq`` as in ``functional.embedding``.
-    """
-
-    def __init__(
-        self,
-        num_embeddings: int,
-        embedding_dim: int,
-        padding_idx: int | None = None,
-        max_norm: float | None = None,
-        norm_type: float = 2.0,
-        scale_grad_by_freq: bool = False,
-        sparse: bool = False,
-        _weight: Tensor | None = None,
-        _freeze: bool = False,
-        device: Where = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__()
-        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
-        self.padding_idx = padding_row(padding_idx, num_embeddings)
-        self.max_norm, self.norm_type = max_norm, norm_type
-        self.scale_grad_by_freq, self.sparse = scale_grad_by_freq, sparse
-        size = (num_embeddings, embedding_dim)
-        if _weight is None:
-            self.weight = Parameter(empty(*size, device=device, dtype=dtype), not _freeze)
-            self.reset_parameters()
-        else:
-            if _weight.shape != size:
-                raise AssertionError(
-                    "Shape of weight does not match num_embeddings and embedding_dim: "
-                    f"expected {list(size)}, got {list(_weight.shape)}"
-                )
-            self.weight = Parameter(_weight, not _freeze)
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        embeddings: Tensor,
-        freeze: bool = True,
-        padding_idx: int | None = None,
-        max_norm: float | None = None,
-        norm_type: float = 2.0,
-        scale_grad_by_freq: bool = False,
-        sparse: bool = False,
-    ) -> Self:
-        """An Embedding over the memory of ``embeddings`` ``(n, d)``, not trained if ``freeze``."""
-        if embeddings.dim() != 2:
-            raise AssertionError(
-                "Embeddings parameter is expected to be 2-dimensional, "
-                f"got shape {list(embeddings.shape)}"
-            )
-        return cls(
-            *embeddings.shape,
-            padding_idx=padding_idx,
-            max_norm=max_norm,
-            norm_type=norm_type,
-            scale_grad_by_freq=scale_grad_by_freq,
-            sparse=sparse,
-            _weight=embeddings,
-            _freeze=freeze,
-        )
-
-    def reset_parameters(self) -> None:
-        """Draw new values."""
-        init.normal_(self.weight)
-        if self.padding_idx is not None:
-            with no_grad():
-                self.weight[self.padding_idx] = 0
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.embedding(
-            input,
-            self.weight,
-            self.padding_idx,
-            self.max_norm,
-            self.norm_type,
-            self.scale_grad_by_freq,
-            self.sparse,
-        )
-
-    def extra_repr(self) -> str:
-        text = f"{self.num_embeddings}, {self.embedding_dim}"
-        if self.padding_idx is not None:
-            text += f", padding_idx={self.padding_idx}"
-        if self.max_norm is not None:
-            text += f", max_norm={self.max_norm}"
-        if self.norm_type != 2:
-            text += f", norm_type={self.norm_type}"
-        if self.scale_grad_by_freq:
-            text += ", scale_grad_by_freq=True"
-        return text + (", sparse=True" if self.sparse else "")

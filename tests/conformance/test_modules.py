@@ -63,6 +63,7 @@ CASES: dict[str, list[tuple[dict[str, Any], tuple[Any, ...]]]] = {
     "LPPool1d": [({"norm_type": 2, "kernel_size": 2}, (abs(array(2, 3, 4)),))],
     "LPPool2d": [({"norm_type": 3, "kernel_size": (2, 1)}, (abs(array(1, 2, 3, 4)),))],
     "LPPool3d": [({"norm_type": 2, "kernel_size": 2, "stride": 1}, (abs(array(1, 2, 2, 3, 4)),))],
+    "EmbeddingBag": [({"num_embeddings": 4, "embedding_dim": 2, "mode": "sum"}, ())],
     "MaxUnpool1d": [({"kernel_size": 2}, (array(1, 1, 2), np.array([[[0, 3]]])))],
     "MaxUnpool2d": [
         ({"kernel_size": (2, 1), "padding": 0}, (array(1, 1, 1, 2), np.array([[[[3, 0]]]])))

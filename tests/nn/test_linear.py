@@ -1,4 +1,4 @@
-"""Linear, Embedding and the reshaping layers: their state, text and first values."""
+"""Linear and the reshaping layers: their state, text and first values."""
 
 from __future__ import annotations
 
@@ -18,9 +18,6 @@ from gpunn import nn
     lambda nn: nn.Flatten(),
     lambda nn: nn.Flatten(0, 2),
     lambda nn: nn.Unflatten(1, (2, 3)),
-    lambda nn: nn.Embedding(5, 3),
-    lambda nn: nn.Embedding(5, 3, padding_idx=-1, max_norm=1.0, norm_type=1.0),
-    lambda nn: nn.Embedding(5, 3, scale_grad_by_freq=True, sparse=True),
 ])  # fmt: skip
 def test_text_and_state_as_pytorch(make: Any):
     def scenario(lib: Any) -> Any:
@@ -68,33 +65,3 @@ def test_reshaping():
     assert nn.Unflatten(2, (2, -1))(x).shape == (2, 3, 2, 2, 5)
     same(lambda lib: lib.nn.Unflatten(1, 3))
     same(lambda lib: lib.nn.Unflatten(1, (3, 2.0)))
-
-
-def test_embedding_begins_standard_normal_but_for_padding():
-    layer = nn.Embedding(1000, 20, padding_idx=-1)
-    rows = layer.weight.detach()[:-1]
-    assert abs(float(rows.mean())) < 0.03
-    assert abs(float(rows.std()) - 1) < 0.03
-    assert layer.weight[-1].tolist() == [0] * 20
-    layer(gpunn.tensor([999, 0])).sum().backward()
-    assert layer.weight.grad is not None
-    assert layer.weight.grad[[0, -1]].sum(1).tolist() == [20, 0]
-
-
-def test_embedding_from_pretrained():
-    table = gpunn.tensor([[1.0, 2.0], [3.0, 4.0]])
-    layer = nn.Embedding.from_pretrained(table)
-    assert not layer.weight.requires_grad
-    assert layer(gpunn.tensor([1, 0])).tolist() == [[3, 4], [1, 2]]
-    table[1] = 0
-    assert layer.weight[1].tolist() == [0, 0]
-    assert nn.Embedding.from_pretrained(table, freeze=False).weight.requires_grad
-    with pytest.raises(AssertionError, match="Embeddings parameter is expected to be 2-dim"):
-        nn.Embedding.from_pretrained(gpunn.ones(3))
-
-
-def test_embedding_refuses():
-    with pytest.raises(AssertionError, match="Padding_idx must be within num_embeddings"):
-        nn.Embedding(3, 2, padding_idx=3)
-    with pytest.raises(AssertionError, match="Shape of weight does not match num_embeddings"):
-        nn.Embedding(3, 2, _weight=gpunn.ones(2, 3))
