@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gpunn.dtype import in_use
+from gpunn.dtype import finfo, in_use
 from gpunn.functional.activation import (
     _implicit_dim,
     _need_float,
@@ -17,7 +17,7 @@ from gpunn.functional.activation import (
 )
 from gpunn.ops import softmax as along
 from gpunn.ops.arithmetic import clamp, where
-from gpunn.ops.common import canonical_dim
+from gpunn.ops.common import canonical_dim, dtype_of
 from gpunn.ops.gathering import scatter
 from gpunn.ops.joining import chunk
 from gpunn.ops.pointwise import Masked, abs, expm1, log, sigmoid, tanh
@@ -92,7 +92,11 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x moved towards 0 by lambd, and 0 where |x| <= lambd. RuntimeError if lambd < 0."""
     _need_float("softshrink", input)
     if lambd < 0:
-        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd:g}.")
+        given = dtype_of(input)
+        raise RuntimeError(
+            f"lambda must be in range [0, {finfo(given).max:g}] for input dtype {given.title}, but "
+            f"found {lambd:g}"
+        )
     return where(input > lambd, input - lambd, where(input < -lambd, input + lambd, input * 0))
 
 
@@ -109,7 +113,7 @@ def softsign(input: Tensor) -> Tensor:
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """a · sigmoid(b) of the halves a, b of ``dim``. Y. Dauphin et al., 2017."""
     if not input.data.ndim:
-        raise RuntimeError("glu does not support 0-dimensional tensors")
+        raise RuntimeError("glu does not support scalars because halving size must be even")
     dim = canonical_dim(dim, input.data.ndim)
     if input.data.shape[dim] % 2:
         raise RuntimeError(

@@ -177,7 +177,7 @@ def _geometry(name: str, *values: Any) -> list[tuple[int, ...]]:
         short = "kernel" if what == "kernel_size" else what
         if what == "padding" and min(pair) < 0:
             raise RuntimeError(
-                f"padding should be non-negative, but got padding_height: {pair[0]} padding_width: "
+                f"padding should be non-negative, but got pad_height: {pair[0]} pad_width: "
                 f"{pair[1]}"
             )
         if what != "padding" and min(pair) <= 0:

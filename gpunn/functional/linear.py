@@ -62,6 +62,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     As ``torch.nn.functional.linear``.
     """
     need_tensor("linear", input)
+    need_tensor("linear", weight, "weight", 2)
     if in_use:
         input, weight, bias = cast_for("linear", input, weight, bias)
     x, w = input.data, weight.data
@@ -88,12 +89,22 @@ def _unusual_linear(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tenso
             f"linear expected input[..., {w.shape[-1]}] for weight {list(w.shape)}, "
             f"got input of shape {list(x.shape)}"
         )
-    for name, other in (("weight", weight), ("bias", bias)):
-        if other is not None and other.data.dtype != x.dtype:
-            raise RuntimeError(
-                "mat1 and mat2 must have the same dtype, but got "
-                f"{dtype_of(input).title} and {dtype_of(other).title} (linear: input and {name})"
-            )
+    mine, its = dtype_of(input).title, dtype_of(weight).title
+    if mine != its and bias is not None:
+        raise RuntimeError(
+            f"mat1 and mat2 must have the same dtype, but got {mine} and {its} (linear: the dtypes "
+            "of input and weight)"
+        )
+    if mine != its:
+        raise RuntimeError(
+            f"expected m1 and m2 to have the same dtype, but got: {mine.lower()} != {its.lower()} "
+            "(linear: the dtypes of input and weight)"
+        )
+    if bias is not None and dtype_of(bias).title != mine:
+        raise RuntimeError(
+            f"self and mat2 must have the same dtype, but got {dtype_of(bias).title} and {mine} "
+            "(linear: the dtypes of bias and of input and weight)"
+        )
     if w.ndim == 1:
         y = Linear.apply(input, weight.reshape(1, -1), None).squeeze(-1)
         return y if bias is None else y + bias

@@ -250,9 +250,16 @@ def batch_norm(
     """
     need_tensor("batch_norm", input)
     shape = input.data.shape
-    if len(shape) < 2:
+    if len(shape) < 2 and training:
+        limits = f"[-{len(shape)}, {len(shape) - 1}]"
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of {limits}, but got 1): batch_norm "
+            f"expected input (N, C, ...) of at least 2 dimensions, got {list(shape)}"
+        )
+    if len(shape) < 2 and running_mean is not None:
         raise RuntimeError(
-            f"batch_norm expected input (N, C, ...) of at least 2 dimensions, got {list(shape)}"
+            f"running_mean should contain 0 elements not {running_mean.numel()}: batch_norm "
+            f"expected input (N, C, ...) of at least 2 dimensions, got {list(shape)}"
         )
     count = math.prod(shape) // shape[1] if shape[1] else 0
     if training and count == 1:
@@ -300,12 +307,12 @@ def instance_norm(
         raise ValueError(
             f"Expected more than 1 spatial element when training, got input size {input.shape!r}"
         )
-    _check("instance_norm", input, c, running_mean, running_var, weight, bias)
-    _check_pair(running_mean, running_var)
     with no_grad():
         mean, var = _repeated(running_mean, n), _repeated(running_var, n)
-    images = input.reshape(1, n * c, *spatial)
     w, b = _repeated(weight, n), _repeated(bias, n)
+    _check("instance_norm", input, n * c, mean, var, w, b)
+    _check_pair(running_mean, running_var)
+    images = input.reshape(1, n * c, *spatial)
     y = BatchNorm.apply(images, w, b, mean, var, momentum, eps)
     with no_grad():
         for running, moved in ((running_mean, mean), (running_var, var)):
@@ -333,6 +340,11 @@ def layer_norm(
     need_tensor("layer_norm", input)
     if in_use:
         input, weight, bias = cast_for("layer_norm", input, weight, bias)
+    if not isinstance(normalized_shape, Sequence):
+        raise TypeError(
+            "layer_norm(): argument 'normalized_shape' (position 2) must be tuple of ints, not "
+            f"{type(normalized_shape).__name__}"
+        )
     wanted, shape = tuple(normalized_shape), input.data.shape
     if not wanted:
         raise RuntimeError(
@@ -375,7 +387,9 @@ def group_norm(
         raise RuntimeError(
             f"Expected at least 2 dimensions for input tensor but received {len(shape)}"
         )
-    if num_groups <= 0:
+    if num_groups == 0:
+        raise ZeroDivisionError("integer division or modulo by zero: group_norm got num_groups=0")
+    if num_groups < 0:
         raise RuntimeError(f"Expected num groups to be greater than 0, got {num_groups}")
     if shape[1] % num_groups:
         raise RuntimeError(

@@ -52,7 +52,7 @@ def pad(
     shape = input.data.shape
     widths = _widths(pad, len(shape))
     if mode == "constant":
-        _check_size(shape, _crops(widths), 0, "narrow(): length must be non-negative")
+        _check_crops(shape, widths, "narrow(): length must be non-negative")
         if not any(a or b for a, b in widths):
             return input.clone()
         return Pad.apply(input, widths, _fill(value, dtype_of(input)))
@@ -94,6 +94,12 @@ def _widths(pad: Sequence[int], ndim: int) -> Widths:
             "Padding length should be less than or equal to two times the input dimension but got "
             f"padding length {len(pad)} and input of dimension {ndim}"
         )
+    for i, p in enumerate(pad):
+        if not hasattr(p, "__index__"):
+            raise TypeError(
+                "pad(): argument 'pad' (position 2) must be tuple of ints, but found element of "
+                f"type {type(p).__name__} at pos {i}"
+            )
     ints = [operator.index(p) for p in pad]
     pairs = list(zip(ints[::2], ints[1::2], strict=True))[::-1]
     return ((0, 0),) * (ndim - len(pairs)) + tuple(pairs)
@@ -101,18 +107,12 @@ def _widths(pad: Sequence[int], ndim: int) -> Widths:
 
 def _pad_from_input(x: Tensor, widths: Widths, n: int, mode: str) -> Tensor:
     """One dimension after the other: what goes before, the input, what follows, joined."""
-    if 0 in x.data.shape[-n - 1 :]:
-        raise RuntimeError(
-            f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with possibly 0 batch size and "
-            f"other non-zero dimensions for input, but got: {list(x.data.shape)}"
-        )
     crop = _crops(widths)
-    _check_size(
-        x.data.shape,
-        crop if mode == "circular" else widths,
-        1,
-        "Negative padding value is resulting in an empty dimension",
-    )
+    if mode == "circular":
+        problem = "Negative padding value is resulting in an empty dimension"
+        _check_crops(x.data.shape, widths, problem)
+    else:
+        _check_made(x.data.shape, widths, n)
     cropped = any(a or b for a, b in crop)
     if cropped and mode == "circular":  # the others mirror and repeat what they then cut off
         x, cropped = Pad.apply(x, crop, 0), False
@@ -130,22 +130,39 @@ def _crops(widths: Widths) -> Widths:
     return tuple((min(a, 0), min(b, 0)) for a, b in widths)
 
 
-def _check_size(shape: tuple[int, ...], widths: Widths, least: int, problem: str) -> None:
-    for d, (n, (a, b)) in enumerate(zip(shape, widths, strict=True)):
-        if min(a, b) < 0 and n + a + b < least:
+def _check_crops(shape: tuple[int, ...], widths: Widths, problem: str) -> None:
+    for d, (n, (a, b)) in enumerate(zip(shape, _crops(widths), strict=True)):
+        if n + a + b < 0:
+            a, b = widths[d]
             raise RuntimeError(f"{problem}: padding ({a}, {b}) at dimension {d} of {list(shape)}")
+
+
+def _check_made(shape: tuple[int, ...], widths: Widths, n: int) -> None:
+    """Refuse an input of nothing, and a result of less."""
+    if 0 in shape[-n - 1 :]:
+        raise RuntimeError(
+            f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with possibly 0 batch size and "
+            f"other non-zero dimensions for input, but got: {list(shape)}"
+        )
+    made = [s + a + b for s, (a, b) in zip(shape, widths, strict=True)]
+    if n == 1 and made[-1] < 1:
+        raise RuntimeError(f"input (W: {shape[-1]}) is too small. Calculated output W: {made[-1]}")
+    if min(made) < 0:
+        first = next(size for size in made if size < 0)
+        raise RuntimeError(f"Trying to create tensor with negative dimension {first}: {made}")
 
 
 def _check_provision(mode: str, shape: tuple[int, ...], d: int, before: int, after: int) -> None:
     size = shape[d]
     if mode == "reflect" and max(before, after) >= size:
         raise RuntimeError(
-            "Argument #4: Padding size should be less than the corresponding input dimension, but "
-            f"got: padding ({before}, {after}) at dimension {d} of input {list(shape)}"
+            f"Argument #{2 * (len(shape) - d) + 2}: Padding size should be less than the "
+            f"corresponding input dimension, but got: padding ({before}, {after}) "
+            f"at dimension {d} of input {list(shape)}"
         )
     if mode == "circular" and max(before, after) > size:
         raise RuntimeError(
-            "Padding value causes wrapping around more than once: got padding "
+            "Padding value causes wrapping around more than once. Got padding "
             f"({before}, {after}) at dimension {d} of input {list(shape)}"
         )
 

@@ -49,6 +49,10 @@ def interpolate(
     """
     need_tensor("interpolate", input)
     n = input.data.ndim - 2
+    if 1 <= n <= 3 and mode in ("linear", "bilinear", "trilinear") and n not in _DIMS[mode]:
+        raise NotImplementedError(
+            f"Got {n + 2}D input, but {mode} mode needs {_DIMS[mode][0] + 2}D input"
+        )
     if mode not in _DIMS or n not in _DIMS[mode]:
         raise NotImplementedError(
             "Input Error: Only 3D, 4D and 5D input Tensors supported (got "
@@ -67,17 +71,17 @@ def interpolate(
     if (size is None) == (scale_factor is None):
         which = "either" if size is None else "only one of"
         raise ValueError(f"{which} size or scale_factor should be defined")
-    old = input.data.shape[2:]
+    old = list(input.data.shape[2:])
     factors: list[float] | None = None
     if scale_factor is not None:
-        factors = _each(scale_factor, n, "scale_factor")
+        factors = _each(scale_factor, old, "scale_factor")
         new = [math.floor(float(m) * f) for m, f in zip(old, factors, strict=True)]
         if recompute_scale_factor:
             factors = None
     else:
         if recompute_scale_factor:
             raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
-        new = [int(m) for m in _each(size, n, "size")]
+        new = [int(m) for m in _each(size, old, "output size")]
     if min(new) < 1:
         raise RuntimeError(
             f"Input and output sizes should be greater than 0, but got input (H: {old[0]}) output "
@@ -94,16 +98,22 @@ def interpolate(
     return y
 
 
-def _each(value: Any, n: int, name: str) -> list[Any]:
-    given = list(ntuple(value, n))
-    if len(given) != n:
-        raise ValueError(
-            f"Input and {'output' if name == 'size' else name} must have the same number of "
-            f"spatial dimensions, but got input with spatial dimensions of {n} and {name} of "
-            f"{given}. Please provide input tensor in "
-            "(N, C, d1, d2, ...,dK) format and output size in (o1, o2, ...,oK) format."
+def _each(value: Any, size: list[int], name: str) -> list[Any]:
+    """One for each dimension of an input of this spatial ``size``."""
+    given = ntuple(value, len(size))
+    if len(given) != len(size):
+        what, form = (
+            ("output", "output size in (o1, o2, ...,oK)")
+            if name == "output size"
+            else (name, "scale_factor in (s1, s2, ...,sK)")
         )
-    return given
+        shape = " shape" if name == "scale_factor" else ""
+        raise ValueError(
+            f"Input and {what} must have the same number of spatial dimensions, but got input with "
+            f"spatial dimensions of {size} and {name} of{shape} {value}. Please provide input "
+            f"tensor in (N, C, d1, d2, ...,dK) format and {form} format."
+        )
+    return list(given)
 
 
 def _taps(mode: str, old: int, new: int, step: float, aligned: bool) -> tuple[Any, Any]:

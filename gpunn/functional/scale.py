@@ -48,7 +48,7 @@ def rms_norm(
     if given[-len(shape) :] != shape:
         raise RuntimeError(
             f"Given normalized_shape={list(shape)}, expected input with shape "
-            f"[*, {', '.join(map(str, shape))}], but got input of size{list(given)}"
+            f"[*{', '.join(map(str, shape))}], but got input of size{list(given)}"
         )
     dims = tuple(range(-len(shape), 0))
     small = finfo(input.dtype).eps if eps is None else eps

@@ -62,14 +62,18 @@ class Outcome(NamedTuple):
     error: Exception | None
 
 
+# What PyTorch says where it has no second derivative; we may.
+_LACKS = "_backward.* not implemented|Expected a proper Tensor but got None .or an undefined Tensor"
+
+
 def outcome(lib: Any, function: Any, given: Call) -> Outcome:
-    """Call it, and follow the gradients of float64 inputs twice."""
+    """Call it, follow the gradients of float64 inputs twice, and see what it changed in place."""
     leaves: list[Any] = []
     try:
         args = tensors(lib, given.args, leaves)
         kwargs = {k: tensors(lib, v, leaves) for k, v in given.kwargs.items()}
         results = list(_flat(function(*args, **kwargs)))
-        found = [_host(r) for r in results]
+        found = [_host(r) for r in [*results, *_changed(given, args, kwargs)]]
         roots = [r for r in results if _differentiable(r)]
         # As many entries in either library: a gradient that is missing is None, as is a zero one.
         first = _gradients(lib, roots, leaves)
@@ -78,12 +82,20 @@ def outcome(lib: Any, function: Any, given: Call) -> Outcome:
         try:
             found += map(_nonzero, _gradients(lib, again, leaves))
         except RuntimeError as error:
-            if not re.search("_backward.* not implemented", str(error)):
+            if not re.search(_LACKS, str(error)):
                 raise
-            return Outcome(found, None)  # PyTorch has no second derivative of it; we may
+            return Outcome(found, None)
     except Exception as error:
         return Outcome([], error)
     return Outcome(found, None)
+
+
+def _changed(given: Call, args: Any, kwargs: Any) -> list[Any]:
+    """The tensors among the arguments that no longer hold what they were given."""
+    before = _flat([*given.args, *given.kwargs.values()])
+    after = _flat([*args, *kwargs.values()])
+    pairs = [(a, t) for a, t in zip(before, after, strict=True) if isinstance(a, np.ndarray)]
+    return [t for a, t in pairs if not np.array_equal(a, _host(t), equal_nan=a.dtype.kind == "f")]
 
 
 def _gradients(lib: Any, roots: list[Any], leaves: list[Any]) -> list[Any]:

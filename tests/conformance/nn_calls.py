@@ -1,9 +1,25 @@
 """Calls for the names of ``torch.nn.functional``, by family."""
 
-from conformance import convolution_calls, functional_calls, image_calls, pooling_calls
+from conformance import (
+    convolution_calls,
+    embedding_calls,
+    functional_calls,
+    image_calls,
+    linear_calls,
+    norm_calls,
+    pooling_calls,
+)
 from conformance.inputs import Table
 
 CALLS = Table()
-for family in (functional_calls, image_calls, convolution_calls, pooling_calls):
+for family in (
+    functional_calls,
+    image_calls,
+    convolution_calls,
+    pooling_calls,
+    norm_calls,
+    linear_calls,
+    embedding_calls,
+):
     for name, calls in family.CALLS.items():
         CALLS.add(f"nn.functional.{name}", calls)

@@ -80,8 +80,15 @@ def test_linear_refuses_shapes(x: Any, w: Any, b: Any, text: str):
 
 
 def test_linear_refuses_two_dtypes():
-    with pytest.raises(RuntimeError, match=r"got Float and Double \(linear: input and weight\)"):
-        F.linear(gpunn.ones(2, 3), gpunn.ones(5, 3).double())
+    x, w, b = gpunn.ones(2, 3), gpunn.ones(5, 3), gpunn.ones(5)
+    with pytest.raises(
+        RuntimeError, match=r"^expected m1 and m2 .* got: float != double \(linear:"
+    ):
+        F.linear(x, w.double())
+    with pytest.raises(RuntimeError, match=r"^mat1 and mat2 .* got Float and Double \(linear:"):
+        F.linear(x, w.double(), b)
+    with pytest.raises(RuntimeError, match=r"^self and mat2 .* got Double and Float \(linear:"):
+        F.linear(x, w, b.double())
 
 
 def test_linear_computes_only_what_is_asked_for():
