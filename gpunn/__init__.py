@@ -171,10 +171,6 @@ from gpunn.ops.comparison import (
     ne,
 )
 from gpunn.ops.contraction import (
-    addbmm,
-    addmv,
-    addr,
-    baddbmm,
     cdist,
     cross,
     einsum,
@@ -197,6 +193,7 @@ from gpunn.ops.gathering import (
     scatter_add,
     take_along_dim,
 )
+from gpunn.ops.histograms import bincount, histc, histogram, histogramdd
 from gpunn.ops.joining import (
     cat,
     chunk,
@@ -211,7 +208,7 @@ from gpunn.ops.joining import (
     triu,
     unbind,
 )
-from gpunn.ops.matmul import addmm, bmm, dot, matmul, mm, mv, outer
+from gpunn.ops.matmul import bmm, dot, matmul, mm, mv, outer
 from gpunn.ops.order import argmax, argmin, argsort, max, median, min, sort, topk
 from gpunn.ops.pointwise import (
     abs,
@@ -284,6 +281,7 @@ from gpunn.ops.scans import (
     cummin,
     cumulative_trapezoid,
     diff,
+    gradient,
     logcumsumexp,
     trapezoid,
     trapz,
@@ -341,11 +339,9 @@ from gpunn.ops.stacking import (
 )
 from gpunn.ops.statistics import (
     aminmax,
-    bincount,
     corrcoef,
     cov,
     dist,
-    histc,
     kthvalue,
     mode,
     nanmean,
@@ -357,6 +353,7 @@ from gpunn.ops.statistics import (
     std_mean,
     var_mean,
 )
+from gpunn.ops.sums_of_products import addbmm, addmm, addmv, addr, baddbmm
 from gpunn.ops.ternary import (
     addcdiv,
     addcmul,
@@ -676,6 +673,7 @@ __all__ = [
     "get_float32_matmul_precision",
     "get_num_threads",
     "get_rng_state",
+    "gradient",
     "greater",
     "greater_equal",
     "group_norm",
@@ -686,6 +684,8 @@ __all__ = [
     "hardshrink",
     "heaviside",
     "histc",
+    "histogram",
+    "histogramdd",
     "hsplit",
     "hstack",
     "hypot",

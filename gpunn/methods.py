@@ -16,6 +16,7 @@ from gpunn.ops import (
     contraction,
     conversion,
     gathering,
+    histograms,
     indexing,
     joining,
     order,
@@ -29,6 +30,7 @@ from gpunn.ops import (
     special,
     stacking,
     statistics,
+    sums_of_products,
     ternary,
     windows,
 )
@@ -184,7 +186,7 @@ class Methods(Values):
     tril_ = _in_place(joining.tril)
     triu_ = _in_place(joining.triu)
     index_fill_ = _in_place(gathering.index_fill)
-    addmm_ = _in_place(products.addmm)
+    addmm_ = _in_place(sums_of_products.addmm)
 
     __iadd__ = _operator(add_)
     __isub__ = _operator(sub_)
@@ -283,17 +285,17 @@ class Methods(Values):
     repeat_interleave = stacking.repeat_interleave
     vdot = contraction.vdot
     ger = contraction.ger
-    addmv = contraction.addmv
-    addr = contraction.addr
-    baddbmm = contraction.baddbmm
-    addbmm = contraction.addbmm
+    addmv = sums_of_products.addmv
+    addr = sums_of_products.addr
+    baddbmm = sums_of_products.baddbmm
+    addbmm = sums_of_products.addbmm
     inner = contraction.inner
     kron = contraction.kron
     cross = contraction.cross
-    addmv_ = _in_place(contraction.addmv)
-    addr_ = _in_place(contraction.addr)
-    baddbmm_ = _in_place(contraction.baddbmm)
-    addbmm_ = _in_place(contraction.addbmm)
+    addmv_ = _in_place(sums_of_products.addmv)
+    addr_ = _in_place(sums_of_products.addr)
+    baddbmm_ = _in_place(sums_of_products.baddbmm)
+    addbmm_ = _in_place(sums_of_products.addbmm)
     aminmax = statistics.aminmax
     cov = statistics.cov
     corrcoef = statistics.corrcoef
@@ -306,8 +308,9 @@ class Methods(Values):
     mode = statistics.mode
     quantile = statistics.quantile
     nanquantile = statistics.nanquantile
-    bincount = statistics.bincount
-    histc = statistics.histc
+    bincount = histograms.bincount
+    histc = histograms.histc
+    histogram = histograms.histogram
     renorm_ = _in_place(statistics.renorm)
     cummax = scans.cummax
     cummin = scans.cummin
@@ -478,7 +481,7 @@ class Methods(Values):
     bmm = products.bmm
     dot = products.dot
     mv = products.mv
-    addmm = products.addmm
+    addmm = sums_of_products.addmm
     outer = products.outer
     multiply = arithmetic.mul
     divide = arithmetic.div

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from gpunn.autograd.variable import Array, wrap
+from gpunn.autograd.variable import Array, Variable, wrap
 from gpunn.dtype import FLOATING
 from gpunn.ops.arithmetic import where
 from gpunn.ops.calling import extended
-from gpunn.ops.common import Op, canonical_dim, local, need_tensor, not_implemented, xp_of
+from gpunn.ops.common import (
+    Op,
+    canonical_dim,
+    canonical_dims,
+    dtype_of,
+    local,
+    need_tensor,
+    not_implemented,
+    xp_of,
+)
 from gpunn.ops.comparison import logical_xor
 from gpunn.ops.gathering import gather
 from gpunn.ops.joining import cat, flip, narrow
 from gpunn.ops.order import ValuesAndIndices
 from gpunn.ops.pointwise import exp, log
 from gpunn.ops.reduction import cumsum, sum
+from gpunn.ops.shape import reshape
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -166,3 +177,89 @@ def _trapezoids(name: str, y: Tensor, x: Tensor | None, dx: float | None, dim: i
     if x.data.ndim == 1:
         width = width.reshape(-1, *(1,) * (y.data.ndim - 1 - dim))
     return height * width
+
+
+# Derivatives by differences -----------------------------------------------------------------
+
+
+def gradient(
+    input: Tensor,
+    *,
+    spacing: float | Sequence[float | Tensor] | None = None,
+    dim: int | Sequence[int] | None = None,
+    edge_order: int = 1,
+) -> tuple[Tensor, ...]:
+    """Along each ``dim`` (all by default) the derivative, by second-order differences.
+
+    ``spacing`` is the distance of the samples: a number, or for each ``dim`` a number or a vector
+    of coordinates. At the ends the differences are of order ``edge_order``, 1 or 2.
+    """
+    need_tensor("gradient", input)
+    dims = () if dim == () else canonical_dims(dim, input.data.ndim)
+    steps: list[Any] = _spacings(spacing, dim, len(dims))
+    if dtype_of(input).name == "uint8":
+        raise RuntimeError("gpunn.gradient does not support uint8 input.")
+    if edge_order not in (1, 2):
+        raise RuntimeError("gpunn.gradient only supports edge_order=1 and edge_order=2.")
+    if any(input.data.shape[d] <= edge_order for d in dims):
+        raise RuntimeError(
+            "gpunn.gradient expected each dimension size to be at least edge_order+1"
+        )
+    return tuple(_derivative(input, d, h, edge_order) for d, h in zip(dims, steps, strict=True))
+
+
+def _spacings(spacing: Any, dim: Any, count: int) -> list[Any]:
+    """The distance, or the coordinates, for each of ``count`` dimensions."""
+    if isinstance(spacing, Variable):
+        raise TypeError("gradient(): argument 'spacing' must be a number or a sequence, not Tensor")
+    if spacing is None or isinstance(spacing, (int, float)):
+        return [1 if spacing is None else spacing] * count
+    if len(spacing) != count:
+        given = "gpunn.gradient expected spacing to be unspecified, a scalar"
+        if dim is None:
+            raise RuntimeError(
+                f"{given}, or a list of length equal to 'self.dim() = {count}', since dim argument "
+                f"was not given, but got a list of length {len(spacing)}"
+            )
+        raise RuntimeError(
+            f"{given} or it's spacing and dim arguments to have the same length, but got a spacing "
+            f"argument of length {len(spacing)} and a dim argument of length {count}."
+        )
+    for s in spacing:
+        if isinstance(s, Variable) and s.data.ndim != 1:
+            raise RuntimeError(
+                "gpunn.gradient expected each element of spacing to have one dimension, but got "
+                f"an element with {s.data.ndim} dimensions!"
+            )
+    return list(spacing)
+
+
+def _derivative(x: Tensor, dim: int, spacing: Any, edge_order: int) -> Tensor:
+    n = x.data.shape[dim]
+    widths = spacing
+    if isinstance(spacing, Variable):
+        if spacing.data.shape[0] != n:
+            raise RuntimeError(
+                f"gpunn.gradient expected {n} coordinates for dimension {dim}, but got "
+                f"{spacing.data.shape[0]}"
+            )
+        shape = (1,) * dim + (n,) + (1,) * (x.data.ndim - dim - 1)
+        widths = diff(reshape(spacing, shape), 1, dim)
+    slopes = (_tail(x, dim) - _head(x, dim)) / widths
+
+    def at(start: int, count: int = 1) -> tuple[Tensor, Any]:
+        """Slopes from ``start`` on, and how wide they are."""
+        wide = isinstance(widths, Variable)
+        part = narrow(widths, dim, start, count) if wide else widths  # type: ignore[arg-type]
+        return narrow(slopes, dim, start, count), part
+
+    # The parabola through three points has these slopes at the middle one, and at its ends.
+    (before, h), (after, k) = at(0, n - 2), at(1, n - 2)
+    inner = (after * h + before * k) / (h + k)
+    (left, h), (right, k) = at(0), at(n - 2)
+    if edge_order == 2:
+        second, g = at(1)
+        left = left - (second - left) * h / (h + g)
+        second, g = at(n - 3)
+        right = right + (right - second) * k / (k + g)
+    return cat([left, inner, right], dim)

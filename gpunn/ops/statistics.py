@@ -6,8 +6,6 @@ import builtins
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy
-
 from gpunn.autograd.variable import Array, wrap
 from gpunn.dtype import FLOATING, dtype, float32, float64, in_use
 from gpunn.ops.arithmetic import clamp, where
@@ -387,53 +385,3 @@ def _between(ordered: Tensor, rank: Tensor, interpolation: str) -> Tensor:
     weight = (below * 0 + 0.5) if interpolation == "midpoint" else rank - below
     weight = where(below == above, 0.0, weight)
     return low + (high - low) * weight
-
-
-# Counts -------------------------------------------------------------------------------------
-
-
-@local
-def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
-    """How often 0, 1, 2, ... occur in a vector of integers; with ``weights``, their sums."""
-    data = input.data
-    if data.dtype.kind not in "iu":
-        raise not_implemented("bincount", data)
-    if minlength < 0:
-        raise RuntimeError("minlength should be >= 0")
-    if data.ndim != 1 or (data.size and builtins.bool((data < 0).any())):
-        raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
-    xp = xp_of(input)
-    if weights is None:
-        return wrap(xp.bincount(data.astype("int64"), minlength=minlength).astype("int64"))
-    if weights.data.shape != data.shape:
-        raise RuntimeError("weights should be 1-d and have the same length as input")
-    kind = weights.data.dtype if dtype_of(weights) is float32 else numpy.dtype("float64")
-    sums = xp.bincount(data.astype("int64"), weights.data.astype("float64"), minlength)
-    return wrap(sums.astype(kind))
-
-
-@extended
-@local
-def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
-    """How many elements lie in each of ``bins`` equal parts of [min, max], the end included.
-
-    0 and 0 mean the least and the largest element. Elements outside, and NaN, do not count.
-    """
-    data, xp = input.data, xp_of(input)
-    if data.dtype.kind not in FLOATING:
-        raise not_implemented("histogram_cpu", data)
-    if bins <= 0:
-        raise RuntimeError("bins must be > 0")
-    low, high = float(min), float(max)
-    if low == high and data.size:
-        low, high = float(data.min()), float(data.max())
-    if not math.isfinite(low) or not math.isfinite(high):
-        raise RuntimeError(f"range of [{low}, {high}] is not finite")
-    if low > high:
-        raise RuntimeError("max must be larger than min")
-    if low == high:
-        low, high = low - 1, high + 1
-    flat = data.reshape(-1)
-    flat = flat[(flat >= low) & (flat <= high)].astype("float64")
-    place = xp.minimum(xp.floor((flat - low) * (bins / (high - low))), bins - 1).astype("int64")
-    return wrap(xp.bincount(place, minlength=bins).astype(data.dtype))
