@@ -53,17 +53,18 @@ def counts() -> dict[str, tuple[int, int]]:
     import torch
 
     sys.path.insert(0, str(ROOT / "tests"))
+    from conformance import test_optim, test_torch
     from conformance.calls import disagreement
-    from conformance.test_torch import CALLS, find
 
     tallies: dict[str, tuple[int, int]] = {}
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        for name, calls in CALLS.items():
-            ours, theirs = find(gpunn, name), find(torch, name)
-            if ours is not None and theirs is not None:
-                good = sum(disagreement(name, ours, theirs, given) is None for given in calls)
-                tallies[name] = len(calls), good
+        for table in (test_torch, test_optim):
+            for name, calls in table.CALLS.items():
+                ours, theirs = table.find(gpunn, name), table.find(torch, name)
+                if ours is not None and theirs is not None:
+                    good = sum(disagreement(name, ours, theirs, c) is None for c in calls)
+                    tallies[name] = len(calls), good
     return tallies
 
 

@@ -26,7 +26,8 @@ class Adam(Optimizer):
     ``m̂ = m / (1 - β₁ᵗ)`` and ``v̂ = v / (1 - β₂ᵗ)``: ``w -= lr * m̂ / (√v̂ + eps)``.
     ``amsgrad`` (Reddi et al., 2018) divides by the largest v yet. ``weight_decay * w`` is added to
     dw, or with ``decoupled_weight_decay`` taken from w itself, as in ``AdamW``. ``maximize`` goes
-    up instead. ``foreach``, ``fused`` and ``capturable`` are taken and make no difference.
+    up instead. ``foreach`` and ``fused`` are taken and make no difference; nor does ``capturable``,
+    but on the CPU it is refused.
 
     Raises ValueError for values out of range.
     """
@@ -54,6 +55,8 @@ class Adam(Optimizer):
             "decoupled_weight_decay": decoupled_weight_decay,
         }  # fmt: skip
         check_options(defaults)
+        if not any(all(isinstance(beta, kind) for beta in betas) for kind in (float, Tensor)):
+            raise ValueError("betas must be either both floats or both Tensors")
         super().__init__(params, defaults)
 
     def _update(self, backend: Backend, params: list[Tensor], group: Group) -> None:

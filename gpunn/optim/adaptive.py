@@ -30,21 +30,28 @@ class PerParameter(Optimizer):
     def _update(self, backend: Backend, params: list[Tensor], group: Group) -> None:
         for p in params:
             assert p.grad is not None
-            dw: Array = -p.grad.data if group["maximize"] else p.grad.data
-            w, decay, lr = p.data, group.get("weight_decay", 0), float(group["lr"])
-            if decay and group.get("decoupled_weight_decay"):
-                w *= 1 - lr * decay
-            elif decay:
-                dw = dw + w * decay
-            self._rule(backend.xp, p, w, dw, lr, group)
+            dw: Array = -p.grad.data if group.get("maximize") else p.grad.data
+            lr = float(group["lr"])
+            dw = self._decay(p.data, dw, lr, group)
+            self._rule(backend.xp, p, p.data, dw, lr, group)
+
+    def _decay(self, w: Array, dw: Array, lr: float, group: Group) -> Array:
+        """The gradient with the weight decay, unless that is decoupled and shrinks ``w`` itself."""
+        decay = group.get("weight_decay", 0)
+        if not decay:
+            return dw
+        if not group.get("decoupled_weight_decay"):
+            return dw + w * decay
+        w *= 1 - lr * decay
+        return dw
 
     def _rule(self, xp: Any, p: Tensor, w: Array, dw: Array, lr: float, group: Group) -> None:
         """Change ``w`` by its gradient ``dw``, to which decay and sign have been applied."""
         raise NotImplementedError
 
-    def _slot(self, p: Tensor, name: str) -> Array:
-        """The array ``name`` of a parameter's state, zeros at first."""
-        return slots(self.state, name, [p])[0]
+    def _slot(self, p: Tensor, name: str, shape: tuple[int, ...] | None = None) -> Array:
+        """The array ``name`` of a parameter's state, zeros at first; of its shape unless told."""
+        return slots(self.state, name, [p], shape)[0]
 
 
 class Adagrad(PerParameter):
@@ -175,6 +182,8 @@ class NAdam(PerParameter):
 
     ``momentum_decay`` ψ: μ(t) = β₁ (1 - 0.96^(t ψ) / 2). Raises ValueError for values out of range.
     """
+
+    _counted = "params, mu_products and state_steps"
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
-from typing import Any, TypeAlias, cast
+from typing import Any, ClassVar, TypeAlias, cast
 
 from gpunn.autograd.grad_mode import enable_grad, no_grad, quiet
 from gpunn.autograd.variable import Array, RemovableHandle, wrap
@@ -62,6 +62,8 @@ class Optimizer:
 
     Raises TypeError or ValueError if there is no parameter, or one that is no leaf tensor.
     """
+
+    _counted: ClassVar[str] = "params and state_steps"  # what ``capturable`` wants on a device
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -133,6 +135,7 @@ class Optimizer:
         """Update every parameter that has a gradient.
 
         ``closure``, if given, computes the loss anew, with its gradients; its value is returned.
+        Raises AssertionError, as PyTorch does, for ``capturable`` parameters on the CPU.
         """
         loss = None
         if closure is not None:
@@ -142,6 +145,11 @@ class Optimizer:
             for group in self.param_groups:
                 for where, params in _batches(group["params"]):
                     backend = type2backend[type(params[0].data)]
+                    if where.type == "cpu" and group.get("capturable"):
+                        raise AssertionError(
+                            f"If capturable=True, {self._counted} must be on supported devices: "
+                            "['cuda']. Leave it out on the CPU"
+                        )
                     with backend.on(where):
                         self._update(backend, params, group)
                         if backend.capturing():
@@ -298,6 +306,8 @@ def _placed(name: str, value: Any, p: Tensor) -> Any:
         value = value.detach()
         dtype = p.dtype if p.is_floating_point() else value.dtype
         return value.to(p.device, dtype, copy=True)
+    if isinstance(value, list):  # LBFGS has lists of tensors
+        return [_placed("", each, p) for each in cast("list[Any]", value)]
     return copy.deepcopy(value)
 
 
@@ -312,10 +322,15 @@ def data_of(params: list[Tensor]) -> tuple[list[Array], list[Array]]:
     return [p.data for p in params], [p.grad.data for p in params if p.grad is not None]
 
 
-def slots(states: Mapping[Tensor, dict[str, Any]], name: str, params: list[Tensor]) -> list[Array]:
-    """The arrays ``name`` of the parameters' states; zeros at first.
+def slots(
+    states: Mapping[Tensor, dict[str, Any]],
+    name: str,
+    params: list[Tensor],
+    shape: tuple[int, ...] | None = None,
+) -> list[Array]:
+    """The arrays ``name`` of the parameters' states, of their ``shape`` or that of the parameters.
 
-    Raises RuntimeError if one has another shape or device than its parameter has now.
+    Zeros at first. Raises RuntimeError if one has another shape or device than it should have now.
     """
     arrays: list[Array] = []
     for p in params:
@@ -327,9 +342,14 @@ def slots(states: Mapping[Tensor, dict[str, Any]], name: str, params: list[Tenso
                     f"the optimizer's {name} is made in its first step, which cannot be captured "
                     "in a CUDA graph: call step() once before the capture"
                 )
-            state[name] = wrap(backend.zeros_like(p.data))
+            if shape is None:
+                state[name] = wrap(backend.zeros_like(p.data))
+            else:
+                state[name] = p.new_zeros(shape)
         array = state[name].data
-        if array.shape != p.data.shape or type(array) is not type(p.data):
+        if array.shape != (p.data.shape if shape is None else shape) or type(array) is not type(
+            p.data
+        ):
             kept = state[name]
             raise RuntimeError(
                 f"the optimizer's {name} is {list(kept.shape)} on {kept.device}, but its parameter "
@@ -359,15 +379,13 @@ def alike(params: list[Tensor], keys: list[Any]) -> Iterable[tuple[Any, list[Ten
 
 def check_options(options: Mapping[str, Any]) -> None:
     """Refuse options outside their range, in PyTorch's words (ValueError, RuntimeError)."""
-    lr = options["lr"]
-    if isinstance(lr, Tensor) and lr.numel() != 1:
-        raise ValueError("Tensor lr must be 1-element")
+    check_rate(options["lr"], "Invalid learning rate")
     for key, title in _NOT_NEGATIVE.items():
         if key in options and not options[key] >= 0:
             raise ValueError(f"Invalid {title}: {options[key]}")
     if options.get("foreach") and options.get("fused"):
         raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
-    if options["differentiable"]:
+    if options.get("differentiable"):
         raise ValueError(
             "differentiable=True is not supported: the optimizers change parameters in place and "
             "record nothing; write the update as tensor operations instead"
@@ -377,8 +395,15 @@ def check_options(options: Mapping[str, Any]) -> None:
             raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
 
 
+def check_rate(lr: float | Tensor, text: str) -> None:
+    """Refuse a learning rate below 0 with ``text``, and one of several elements (ValueError)."""
+    if isinstance(lr, Tensor) and lr.numel() != 1:
+        raise ValueError("Tensor lr must be 1-element")
+    if not lr >= 0:
+        raise ValueError(f"{text}: {lr}")
+
+
 _NOT_NEGATIVE = {
-    "lr": "learning rate",
     "eps": "epsilon value",
     "momentum": "momentum value",
     "weight_decay": "weight_decay value",

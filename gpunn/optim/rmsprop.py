@@ -21,7 +21,8 @@ class RMSprop(Optimizer):
     ``v = alpha * v + (1 - alpha) * dw²``, ``w -= lr * dw / (√v + eps)``. ``centered`` (Graves,
     2013) takes the variance for v. With ``momentum`` the quotients are gathered:
     ``b = momentum * b + dw / (√v + eps)``, ``w -= lr * b``. ``weight_decay * w`` is added to dw.
-    ``maximize`` goes up instead. ``foreach`` and ``capturable`` are taken and make no difference.
+    ``maximize`` goes up instead. ``foreach`` is taken and makes no difference; nor does
+    ``capturable``, but on the CPU it is refused.
 
     Raises ValueError for values out of range.
     """

@@ -62,6 +62,8 @@ class ASGD(PerParameter):
     weights from step ``t0`` on. Raises ValueError for values out of range.
     """
 
+    _counted = "params, mus, etas, and state_steps"
+
     def __init__(
         self,
         params: Params,
@@ -96,5 +98,6 @@ class ASGD(PerParameter):
             mean[...] = w
         else:
             mean += (w - mean) * mu
-        state["eta"].data.fill(lr / (1 + lambd * lr * step) ** group["alpha"])
-        state["mu"].data.fill(1 / max(1, step - group["t0"]))
+        # As _counter keeps them, also where a state_dict has made them wider.
+        state["eta"].data.fill(_counter(lr / (1 + lambd * lr * step) ** group["alpha"]).item())
+        state["mu"].data.fill(_counter(1 / max(1, step - group["t0"])).item())
