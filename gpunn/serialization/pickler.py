@@ -27,11 +27,22 @@ if TYPE_CHECKING:
     from gpunn.serialization.storages import StorageWriter
 
 
-class Pickler:
-    """Writes one pickle of protocol 2, the one that ``torch.load(weights_only=True)`` reads."""
+_REBUILD = "torch._utils _rebuild_"
 
-    def __init__(self, storages: StorageWriter) -> None:
+
+class _Global(str):
+    """A name among values, as ``"torch Tensor"``."""
+
+
+class Pickler:
+    """Writes one pickle of protocol 2, the one that ``torch.load(weights_only=True)`` reads.
+
+    ``legacy``: as part of PyTorch's older form, which also says what a storage is a view of.
+    """
+
+    def __init__(self, storages: StorageWriter, *, legacy: bool = False) -> None:
         self._storages = storages
+        self._legacy = legacy
         self._out: list[bytes] = []
         self._path = ["obj"]
         # Texts and names by value, the rest by id; what has an id here is kept alive.
@@ -207,24 +218,21 @@ class Pickler:
 
     def _save_tensor(self, tensor: Tensor) -> None:
         hooks: OrderedDict[object, object] = OrderedDict()  # always empty: hooks are code
+        attributes = dict(vars(tensor))
         if isinstance(tensor, Parameter):
-            self._call(
-                "torch._utils _rebuild_parameter",
-                tensor.detach(),
-                tensor.requires_grad,
-                hooks,
-            )
+            arguments = tensor.detach(), tensor.requires_grad, hooks
+            if attributes:
+                self._call(_REBUILD + "parameter_with_state", *arguments, attributes)
+            else:
+                self._call(_REBUILD + "parameter", *arguments)
         else:
             storage, offset, strides = self._storages.place(tensor, "".join(self._path))
-            self._call(
-                "torch._utils _rebuild_tensor_v2",
-                storage,
-                offset,
-                tuple(tensor.shape),
-                strides,
-                tensor.requires_grad,
-                hooks,
-            )
+            arguments = storage, offset, tuple(tensor.shape), strides, tensor.requires_grad, hooks
+            if attributes:
+                name, kind = _Global(_REBUILD + "tensor_v2"), _Global("torch Tensor")
+                self._call("torch._tensor _rebuild_from_type_v2", name, kind, arguments, attributes)
+            else:
+                self._call(_REBUILD + "tensor_v2", *arguments)
         self._memorise_object(tensor)
 
     def _save_storage(self, storage: Storage) -> None:
@@ -233,6 +241,8 @@ class Pickler:
         self._global(f"torch {storage.type_name}")
         for value in (storage.key, storage.location, storage.numel):
             self._save(value)
+        if self._legacy:
+            self._save(None)
         self._out.append(pickle.TUPLE + pickle.BINPERSID)
 
     # By exact type: a subclass (an enum, a named tuple) would come back as something else.
@@ -255,6 +265,7 @@ class Pickler:
         dtype: _save_dtype,
         device: _save_device,
         Storage: _save_storage,
+        _Global: lambda self, name: self._global(name),
     }
 
 

@@ -1,8 +1,9 @@
 """Reads the pickle inside PyTorch's files: a small machine that can build data, and nothing else.
 
-It never imports, never calls what the file names, and knows only the opcodes and the names below.
-Whatever else the file asks for is refused by name. Python's unpickler, even with its ``find_class``
-restricted, would still set attributes of all it has made, and allocate what a memo's index says.
+It never imports, never calls what the file names, and knows only the opcodes below and the names of
+``allowed``. Whatever else the file asks for is refused by name. Python's unpickler, even with its
+``find_class`` restricted, would still set attributes of all it has made, and allocate what a memo's
+index says.
 """
 
 from __future__ import annotations
@@ -10,19 +11,23 @@ from __future__ import annotations
 import pickle
 import struct
 from collections import Counter, OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from gpunn.device import device
-from gpunn.dtype import DTYPES
-from gpunn.nn.parameter import Parameter
+from gpunn.serialization.allowed import (
+    CLASSES,
+    CONSTANTS,
+    MAKERS,
+    STORAGES,
+    Name,
+    checked_key,
+    refusal,
+    set_attributes,
+)
 from gpunn.serialization.files import CorruptFileError, RefusedFileError
-from gpunn.serialization.storages import TYPE_NAMES, Storage, tensor_over
-from gpunn.tensor import Tensor
-from gpunn.values import Size
+from gpunn.serialization.storages import Storage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 # What a malformed pickle makes the machine stumble over.
 PICKLE_DAMAGE = (
@@ -33,15 +38,6 @@ PICKLE_DAMAGE = (
     RecursionError,
     struct.error,
 )
-_LATIN1 = frozenset(("latin1", "latin-1"))
-_MAX_KEY_PARTS = 1000  # hashing a tuple recurses in C, without a limit
-
-
-@dataclass(frozen=True, slots=True)
-class _Name:
-    """A class or function that the file names: a word to look up, never the thing itself."""
-
-    name: str
 
 
 class Unpickler:
@@ -55,8 +51,9 @@ class Unpickler:
     ``PICKLE_DAMAGE`` for what makes no sense.
     """
 
-    def __init__(self, data: bytes, storages: dict[str, Storage]) -> None:
+    def __init__(self, data: bytes, storages: dict[str, Storage], encoding: str = "utf-8") -> None:
         self.position = 0
+        self._encoding = encoding  # of the texts of Python 2
         self._data = data
         self._storages = storages
         self._stack: list[Any] = []
@@ -74,6 +71,8 @@ class Unpickler:
                     f"at byte {self.position - 1}; nothing was executed"
                 )
             operation(self)
+        if isinstance(self._stack[-1], (Storage, Name)):
+            raise RefusedFileError("the file holds a storage or a class, and no tensor")
         return self._stack.pop()
 
     # Reading
@@ -105,6 +104,10 @@ class Unpickler:
 
     def _text(self, width: int) -> None:
         self._push(self._take(self._take_int(width)).decode("utf-8", "surrogatepass"))
+
+    def _old_text(self, width: int) -> None:
+        text = self._take(self._take_int(width))
+        self._push(text if self._encoding == "bytes" else text.decode(self._encoding))
 
     def _bytes(self, width: int) -> None:
         self._push(self._take(self._take_int(width)))
@@ -143,11 +146,11 @@ class Unpickler:
     def _update(self, items: list[Any]) -> None:
         target = self._target(dict, OrderedDict, Counter)
         for key, value in zip(items[::2], items[1::2], strict=True):
-            target[_key(key)] = value
+            target[checked_key(key)] = value
 
     def _add_items(self) -> None:
         items = self._since_mark()
-        self._target(set).update(map(_key, items))
+        self._target(set).update(map(checked_key, items))
 
     def _target(self, *kinds: type) -> Any:
         target = self._stack[-1]
@@ -167,18 +170,20 @@ class Unpickler:
 
     def _named(self, module: str, name: str) -> None:
         full = f"{'builtins' if module == '__builtin__' else module}.{name}"
-        if full in _DTYPES:
-            self._push(_DTYPES[full])
-        elif full in _MAKERS or full in _STORAGES:
-            self._push(_Name(full))
+        if full in CONSTANTS:
+            self._push(CONSTANTS[full])
+        elif full in MAKERS or full in STORAGES or full in CLASSES:
+            self._push(Name(full))
         else:
-            raise RefusedFileError(_refusal(full))
+            raise RefusedFileError(refusal(full))
 
     def _reduce(self) -> None:
         arguments, maker = self._stack.pop(), self._stack.pop()
-        if not isinstance(maker, _Name) or type(arguments) is not tuple:
+        if not isinstance(maker, Name) or type(arguments) is not tuple:
             raise CorruptFileError("the pickle calls what is no function")
-        self._push(_MAKERS[maker.name](*cast("tuple[Any, ...]", arguments)))
+        if maker.name not in MAKERS:
+            raise CorruptFileError(f"the pickle calls {maker.name}")
+        self._push(MAKERS[maker.name](*cast("tuple[Any, ...]", arguments)))
 
     def _build(self) -> None:
         state, target = self._stack.pop(), self._stack[-1]
@@ -187,22 +192,16 @@ class Unpickler:
                 "Weights only load failed: only an OrderedDict may have attributes, got a "
                 f"{type(cast('object', target)).__name__}; nothing was executed"
             )
-        for name in cast("dict[Any, Any]", state):
-            if hasattr(OrderedDict, name):
-                raise RefusedFileError(
-                    f"Weights only load failed: the file replaces OrderedDict.{name}; "
-                    "nothing was executed"
-                )
-        vars(cast("OrderedDict[Any, Any]", target)).update(cast("dict[str, Any]", state))
+        set_attributes(cast("object", target), cast("dict[str, Any]", state))
 
     def _storage(self) -> None:
         word, kind, key, location, numel, *view = self._stack.pop()
         kinds: list[type] = [type(part) for part in (word, kind, key, location, numel)]
-        if kinds != [str, _Name, str, str, int] or word != "storage":
+        if kinds != [str, Name, str, str, int] or word != "storage":
             raise CorruptFileError("the pickle refers to what is no storage")
         if any(part is not None for part in view):
             raise RefusedFileError(f"storage {key} is a view of another, which gpunn does not read")
-        new = Storage(key, _STORAGES[kind.name], numel, location)
+        new = Storage(key, STORAGES[kind.name], numel, location)
         storage = self._storages.setdefault(key, new)
         if (storage.dtype, storage.numel) != (new.dtype, numel):
             raise CorruptFileError(f"storage {key} is described in two ways")
@@ -221,8 +220,8 @@ class Unpickler:
         pickle.BINFLOAT: lambda self: self._number(">d"),
         pickle.LONG1: lambda self: self._long(1),
         pickle.LONG4: lambda self: self._long(4),
-        pickle.SHORT_BINSTRING: lambda self: self._text(1),
-        pickle.BINSTRING: lambda self: self._text(4),
+        pickle.SHORT_BINSTRING: lambda self: self._old_text(1),
+        pickle.BINSTRING: lambda self: self._old_text(4),
         pickle.SHORT_BINUNICODE: lambda self: self._text(1),
         pickle.BINUNICODE: lambda self: self._text(4),
         pickle.BINUNICODE8: lambda self: self._text(8),
@@ -255,120 +254,3 @@ class Unpickler:
         pickle.BUILD: _build,
         pickle.BINPERSID: _storage,
     }
-
-
-def _key(key: Any) -> Any:
-    """``key``, if it can be hashed in peace."""
-    parts, rest = 0, [key]
-    while rest:
-        part = rest.pop()
-        parts += 1
-        if parts > _MAX_KEY_PARTS:
-            raise CorruptFileError("a key is nested too deeply")
-        if isinstance(part, tuple):
-            rest.extend(cast("tuple[Any, ...]", part))
-    return key
-
-
-def _refusal(name: str) -> str:
-    package, _, kind = name.rpartition(".")
-    if package == "torch" and kind.endswith("Storage"):
-        kind = kind.removesuffix("Storage")
-        names = {"ComplexFloat": "complex64", "ComplexDouble": "complex128"}
-        return (
-            f"a tensor has dtype {names.get(kind, kind)}, which gpunn does not have; convert it "
-            "in PyTorch, to float32 for instance, and save it again"
-        )
-    if kind == "_rebuild_tensor_v3":
-        return (
-            "a tensor has a dtype (uint16, uint32, uint64 or a float8) which gpunn does not have; "
-            "convert it in PyTorch and save it again"
-        )
-    return (
-        f"Weights only load failed: Unsupported global: GLOBAL {name} was not an allowed global. "
-        "gpunn.load makes tensors, parameters and plain containers only; nothing was executed"
-    )
-
-
-def _rebuild_tensor(
-    storage: Any,
-    offset: Any,
-    shape: Any,
-    strides: Any,
-    requires_grad: bool = False,
-    hooks: object = None,
-    metadata: object = None,
-) -> Tensor | None:
-    plain = metadata is None or (type(metadata) is dict and not metadata)
-    if not isinstance(storage, Storage) or not plain:
-        raise CorruptFileError("a tensor without storage, or with metadata gpunn does not know")
-    return tensor_over(storage, offset, tuple(shape), tuple(strides), requires_grad)
-
-
-def _rebuild_parameter(data: Any, requires_grad: bool, hooks: object) -> Parameter | None:
-    if data is None:  # not read yet
-        return None
-    if not isinstance(data, Tensor) or type(requires_grad) is not bool:
-        raise CorruptFileError("a parameter without tensor")
-    if requires_grad and not data.dtype.is_floating_point:
-        raise CorruptFileError(f"a {data.dtype!r} parameter with requires_grad=True")
-    return Parameter(data, requires_grad)
-
-
-def _size(numbers: Any) -> Size:
-    if any(type(n) is not int for n in numbers):
-        raise CorruptFileError("a Size that is not made of integers")
-    return Size(numbers)
-
-
-def _device(kind: str, index: int | None = None) -> device:
-    try:
-        return device(kind, index)
-    except RuntimeError as error:
-        raise RefusedFileError(str(error)) from None
-
-
-def _ordered_dict(items: Iterable[tuple[Any, Any]] = ()) -> OrderedDict[Any, Any]:
-    return OrderedDict((_key(key), value) for key, value in items)
-
-
-def _counter(items: dict[Any, Any]) -> Counter[Any]:
-    if type(items) is not dict:
-        raise CorruptFileError("a Counter of what is no dict")
-    return Counter(items)
-
-
-def _set(items: Iterable[Any]) -> set[Any]:
-    return set(map(_key, items))
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    if type(text) is not str or encoding not in _LATIN1:
-        raise CorruptFileError("bytes that are no text in latin1")
-    return text.encode("latin1")
-
-
-def _bytearray(text: str | bytes = b"", encoding: str = "latin1") -> bytearray:
-    # Never bytearray(number), which allocates what the file likes.
-    return bytearray(text if isinstance(text, bytes) else _encode(text, encoding))
-
-
-def _complex(real: float, imag: float) -> complex:
-    return complex(real, imag)
-
-
-_DTYPES = {f"torch.{kind.name}": kind for kind in DTYPES}
-_STORAGES = {f"torch.{name}": kind for name, kind in TYPE_NAMES.items()}
-_MAKERS: dict[str, Callable[..., object]] = {
-    "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
-    "torch._utils._rebuild_tensor": _rebuild_tensor,
-    "torch._utils._rebuild_parameter": _rebuild_parameter,
-    "torch.Size": _size,
-    "torch.device": _device,
-    "collections.OrderedDict": _ordered_dict,
-    "collections.Counter": _counter,
-    "builtins.set": _set,
-    "builtins.bytearray": _bytearray,
-    "builtins.complex": _complex,
-    "_codecs.encode": _encode,
-}

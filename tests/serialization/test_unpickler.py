@@ -100,6 +100,10 @@ def test_refuses_by_name(data, word):
         b"c__builtin__\nbytearray\n(J\xff\xff\xff\x7ftR.",  # 2 GiB
         b"ctorch\nSize\n(X\x01\x00\x00\x00atR.",
         b"ctorch\nFloatStorage\n)R.",
+        b"ctorch\nTensor\n)R.",
+        b"c__builtin__\nbytes\n(J\xff\xff\xff\x7ftR.",  # 2 GiB
+        b"ctorch._tensor\n_rebuild_from_type_v2\n(ccollections\nOrderedDict\nctorch\nTensor\n)}tR.",
+        b"}K\x01q\x00" + b"h\x00h\x00\x86q\x00" * 60 + b"Ns.",  # hashing it takes 2**60 steps
         b"}" + b"N" + b"\x85" * 200_000 + b"Ns.",  # hashing such a key overflows the C stack
     ],
 )
@@ -107,6 +111,10 @@ def test_nonsense_is_corrupt(data):
     with pytest.raises(CorruptFileError) as caught:
         gpunn.load(archive(data))
     assert "\n" not in str(caught.value)
+
+
+def test_the_memo_is_as_large_as_what_is_in_it():
+    assert gpunn.load(archive(b"]r\xff\xff\xff\xffj\xff\xff\xff\xffa.")) != []
 
 
 def test_deep_nesting_is_read():
