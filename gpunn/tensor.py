@@ -99,10 +99,6 @@ class Tensor(Draws):
             )
         return self.T
 
-    def adjoint(self) -> Tensor:
-        """The last two dimensions exchanged, a view."""
-        return self.mT
-
     @property
     def real(self) -> Tensor:
         """This tensor."""
@@ -225,13 +221,7 @@ class Tensor(Draws):
 
     def fill_(self, value: Operand) -> Tensor:
         """Every element set to ``value``."""
-        filler = as_tensor_like(value, self)
-        if filler._data.ndim:
-            raise RuntimeError(
-                "fill_ only supports 0-dimension value tensor but got tensor with "
-                f"{filler._data.ndim} dimensions."
-            )
-        return self._write(conversion.Overwrite.apply, filler)
+        return self._write(conversion.fill, value)
 
     def zero_(self) -> Tensor:
         """Every element set to 0."""
@@ -256,7 +246,8 @@ class Tensor(Draws):
         else:
             columns = rows % (shape[1] + 1)
             index = (rows[columns < shape[1]], columns[columns < shape[1]])
-        return self._write(gathering.index_put, index, as_tensor_like(fill_value, self))
+        filler = as_tensor_like(fill_value, self).to(self.dtype)
+        return self._write(gathering.index_put, index, filler)
 
     # Another shape in place -----------------------------------------------------------------
 

@@ -443,7 +443,7 @@ def where(
     if condition.data.dtype.kind != "b":
         raise RuntimeError(
             "where expected condition to be a boolean tensor, but got a tensor with dtype "
-            f"{condition.dtype}"
+            f"{condition.dtype.title}"
         )
     return Where.apply(condition, input, other)
 

@@ -16,6 +16,7 @@ from gpunn.ops.common import (
     need_tensor,
     not_implemented,
     operands,
+    xp_of,
 )
 from gpunn.ops.pointwise import exp, exp2, log, sign
 
@@ -155,7 +156,7 @@ xlogy = _binary(
 nextafter = _binary(
     "nextafter", "The number next to input on the way to other",
     lambda xp, a, b: xp.nextafter(a, b),
-    lambda dy, x, y, r: dy, lambda dy, x, y, r: dy * 0, takes="f",
+    lambda dy, x, y, r: Masked.apply(dy, x != y), lambda dy, x, y, r: dy * 0, takes="f",
 )  # fmt: skip
 _step = _binary(
     "heaviside", "0 where input < 0, other where it is 0, else 1", _heaviside, takes=_ALL
@@ -173,12 +174,30 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:
     return _step(input, values)
 
 
+class Ldexp(Pointwise):
+    """Of floats and integers: exact, also where the power alone would overflow."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, exponent: Tensor) -> Array:
+        ctx.save_for_backward(exponent)
+        return xp_of(x).ldexp(x.data, exponent.data)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return Ldexp.apply(dy, ctx.saved_tensors[0]), None
+
+
 @extended
 def ldexp(input: Tensor, other: Tensor) -> Tensor:
     """``input * 2 ** other``, elementwise, broadcasting."""
     need_tensor("ldexp", input)
     need_tensor("ldexp", other, "other", 2)
-    return mul(input, pow(2.0, other))
+    kinds = input.data.dtype.kind in FLOATING, other.data.dtype.kind in FLOATING
+    if kinds != (True, False):
+        return mul(input, pow(2.0, other))
+    if other.data.dtype.kind == "b":
+        raise not_implemented("ldexp", other.data)
+    return Ldexp.apply(input, other)
 
 
 @extended

@@ -186,6 +186,24 @@ def dtype_of(x: Variable) -> dtype:
     return from_numpy_dtype[x._data.dtype]
 
 
+_C_NAMES = {
+    "uint8": "unsigned char", "int8": "signed char", "int16": "short int", "int32": "int",
+    "int64": "long int", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float",
+    "float64": "double",
+}  # fmt: skip
+
+
+def c_name(x: Variable) -> str:
+    """The dtype of ``x`` as some of PyTorch's sentences name it: in C++."""
+    name = dtype_of(x).name
+    return _C_NAMES.get(name, name)
+
+
+def whole_for(x: Variable, number: Number) -> Number:
+    """``number`` as PyTorch's kernels for the dtype of ``x`` take it: an integer where that is."""
+    return int(number) if x._data.dtype.kind in "iu" else number
+
+
 def as_tensor_like(value: Any, like: Variable) -> Tensor:
     """``value`` as it is if a tensor, else as a 0-d tensor on ``like``'s device."""
     if isinstance(value, Variable):

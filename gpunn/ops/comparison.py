@@ -95,12 +95,15 @@ def allclose(
     equal_nan: bool = False,
 ) -> bool:
     """Whether ``isclose`` holds for all elements."""
+    need_tensor("allclose", other, "other", 2)
     return bool(isclose(input, other, rtol, atol, equal_nan).data.all())
 
 
 @local
 def equal(input: Tensor, other: Tensor) -> bool:
     """Whether both have the same shape and elements."""
+    need_tensor("equal", input)
+    need_tensor("equal", other, "other", 2)
     return input.data.shape == other.data.shape and bool((input == other).data.all())
 
 

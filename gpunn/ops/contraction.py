@@ -1,4 +1,4 @@
-"""Products beyond the matrix product: ``einsum``, ``tensordot``, outer ones, and sums of them."""
+"""Products beyond the matrix product: ``einsum``, ``tensordot``, outer ones, distances of rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gpunn.dtype import in_use
 from gpunn.ops.calling import extended
 from gpunn.ops.common import broadcast_shapes, canonical_dim, canonical_dims
 from gpunn.ops.joining import roll
-from gpunn.ops.matmul import bmm, dot, matmul, mv, outer
+from gpunn.ops.matmul import bmm, dot, matmul, outer
 from gpunn.ops.precision import cast_for
 from gpunn.ops.reduction import Sum, norm
 from gpunn.ops.shape import diagonal, expand, movedim, permute, reshape, unsqueeze
@@ -25,56 +25,6 @@ vdot, ger = dot, outer
 def _sum(x: Tensor, dims: int | Sequence[int], keepdim: bool = False) -> Tensor:
     """The sum in the dtype of ``x``, also where autocast would have ``sum`` in float32."""
     return Sum.apply(x, canonical_dims(dims, x.data.ndim), keepdim)
-
-
-def _plus(input: Tensor, product: Tensor, beta: float, alpha: float) -> Tensor:
-    """``beta * input + alpha * product``; with ``beta`` 0, whatever ``input`` holds."""
-    product = product if alpha == 1 else product * alpha
-    input = expand(input, *product.data.shape)
-    if beta == 0:
-        return product
-    return product + (input if beta == 1 else input * beta)
-
-
-@extended
-def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """``beta * input + alpha * (mat @ vec)``."""
-    if in_use:
-        input, mat, vec = cast_for("addmv", input, mat, vec)
-    if mat.data.ndim == 2 and vec.data.ndim == 1 and mat.data.shape[1] != vec.data.shape[0]:
-        n, m = mat.data.shape
-        raise RuntimeError(
-            f"size mismatch, got input ({n}), mat ({n}x{m}), vec ({vec.data.shape[0]})"
-        )
-    return _plus(input, mv(mat, vec), beta, alpha)
-
-
-@extended
-def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """``beta * input + alpha * outer(vec1, vec2)``."""
-    if in_use:
-        input, vec1, vec2 = cast_for("addr", input, vec1, vec2)
-    return _plus(input, outer(vec1, vec2), beta, alpha)
-
-
-@extended
-def baddbmm(
-    input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
-) -> Tensor:
-    """``beta * input + alpha * (batch1 @ batch2)``, matrix by matrix: (b, n, k), (b, k, m)."""
-    if in_use:
-        input, batch1, batch2 = cast_for("baddbmm", input, batch1, batch2)
-    return _plus(input, bmm(batch1, batch2), beta, alpha)
-
-
-@extended
-def addbmm(
-    input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
-) -> Tensor:
-    """``beta * input + alpha * Σ batch1 @ batch2``, the sum over the batch."""
-    if in_use:
-        input, batch1, batch2 = cast_for("addbmm", input, batch1, batch2)
-    return _plus(input, _sum(bmm(batch1, batch2), 0), beta, alpha)
 
 
 @extended

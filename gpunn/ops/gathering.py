@@ -9,10 +9,21 @@ import numpy
 
 from gpunn.autograd.variable import Array, Variable, wrap
 from gpunn.backends import type2backend
+from gpunn.dtype import int32, int64
 from gpunn.ops.arithmetic import Where
 from gpunn.ops.calling import extended
-from gpunn.ops.common import Number, as_tensor_like, broadcast_shapes, canonical_dim, local, xp_of
-from gpunn.ops.indexing import Index, IndexPut, _is_mask
+from gpunn.ops.common import (
+    Number,
+    as_tensor_like,
+    broadcast_shapes,
+    c_name,
+    canonical_dim,
+    dtype_of,
+    local,
+    whole_for,
+    xp_of,
+)
+from gpunn.ops.indexing import Index, IndexPut, _check_mask, _is_mask, numpy_errors
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -62,17 +73,12 @@ def _scatter(
     dim = canonical_dim(dim, input.data.ndim)
     name = "scatter_add" if accumulate else "scatter"
     values = as_tensor_like(src, input)
-    _check_gather(name, input, dim, index)
+    _check_gather("scatter", input, dim, index, src if isinstance(src, Variable) else None)
     if not index.data.size:
         return input.clone()
     if isinstance(src, Variable):
         if values.data.dtype != input.data.dtype:
             raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype")
-        if any(n > m for n, m in zip(index.data.shape, values.data.shape, strict=True)):
-            raise RuntimeError(
-                f"Expected index {list(index.data.shape)} to be no larger than src "
-                f"{list(values.data.shape)}"
-            )
         values = values[tuple(slice(n) for n in index.data.shape)] if index.data.ndim else values
     if not input.data.ndim:
         return input + values if accumulate else IndexPut.apply(input, values, (), False)
@@ -80,23 +86,34 @@ def _scatter(
     return IndexPut.apply(input, values, full, accumulate)
 
 
-def _check_gather(name: str, input: Tensor, dim: int, index: Tensor) -> None:
+def _check_gather(
+    name: str, input: Tensor, dim: int, index: Tensor, src: Tensor | None = None
+) -> None:
+    """Refuse an ``index`` that does not fit ``input``, nor what is scattered."""
     shape, wanted = input.data.shape, index.data.shape
     if index.data.dtype not in (numpy.int64, numpy.int32):
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
-    if index.data.size and max(len(wanted), 1) != max(len(shape), 1):
-        raise RuntimeError(
-            f"Index tensor must have the same number of dimensions as input tensor: "
-            f"{len(wanted)} and {len(shape)}"
-        )
     if not index.data.size:
         return
-    for d, (n, m) in enumerate(zip(wanted, shape, strict=False)):
-        if d != dim and n > m:
+    where = "input" if name == "gather" else "self"
+    for what, x in ((where, input), ("src", src)):
+        if x is not None and max(len(wanted), 1) != max(x.data.ndim, 1):
             raise RuntimeError(
-                f"Size does not match at dimension {d} expected index {list(wanted)} to be no "
-                f"larger than self {list(shape)} apart from dimension {dim}"
+                f"Index tensor must have the same number of dimensions as {what} tensor"
             )
+    longer = [d for d, (n, m) in enumerate(zip(wanted, shape, strict=False)) if d != dim and n > m]
+    short = src is not None and any(
+        n > m for n, m in zip(wanted, src.data.shape or (1,), strict=False)
+    )
+    if longer or short:
+        text = (
+            f"xpected index {list(wanted)} to be no larger than self {list(shape)} apart from "
+            f"dimension {dim}"
+        )
+        if name == "gather":
+            raise RuntimeError(f"Size does not match at dimension {longer[0]} e{text}")
+        more = "" if src is None else f" and to be no larger size than src {list(src.data.shape)}"
+        raise RuntimeError(f"E{text}{more}")
     size = shape[dim] if shape else 1
     text = f"index {{value}} is out of bounds for dimension {dim} with size {{high}}"
     type2backend[type(index.data)].check_indices(name, index.data, 0, size, text, RuntimeError)
@@ -131,9 +148,23 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
 @extended
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
-    """``gather`` with ``indices`` broadcast against ``input`` outside ``dim``."""
+    """``gather`` with ``indices`` broadcast against ``input`` outside ``dim``.
+
+    Along ``dim`` they count modulo its size, so that negative ones count from the end.
+    """
+    if dtype_of(indices) is not int64:
+        raise RuntimeError(
+            "gpunn.take_along_dim(): dtype of indices should be Long but got "
+            f"{dtype_of(indices).title}"
+        )
     if dim is None:
         return gather(input.reshape(-1), 0, indices.reshape(-1))
+    if input.data.ndim != indices.data.ndim:
+        raise RuntimeError(
+            "gpunn.take_along_dim(): input and indices should have the same number of dimensions, "
+            f"but got {input.data.ndim} dimensions for input, and {indices.data.ndim} dimensions "
+            "for indices"
+        )
     dim = canonical_dim(dim, input.data.ndim)
     shape = broadcast_shapes(
         tuple(1 if d == dim else n for d, n in enumerate(input.data.shape)),
@@ -141,7 +172,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     )
     a = input.expand(*(input.data.shape[d] if d == dim else n for d, n in enumerate(shape)))
     b = indices.expand(*(indices.data.shape[d] if d == dim else n for d, n in enumerate(shape)))
-    return gather(a, dim, b)
+    return gather(a, dim, b % a.data.shape[dim] if a.data.ndim else b)
 
 
 @local
@@ -149,7 +180,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
     """``input`` with ``value`` (a number or 0-d tensor) where ``mask`` (bool, broadcast)."""
     if mask.data.dtype.kind != "b":
         raise RuntimeError(
-            f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.data.dtype}"
+            f"masked_fill_ only supports boolean masks, but got mask with dtype {c_name(mask)}"
         )
     filler = as_tensor_like(value, input)
     if filler.data.ndim:
@@ -166,6 +197,8 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Tensor | Number) -
     """``input`` with ``value`` (a number or 0-d tensor) at ``index`` (a vector) of ``dim``."""
     if index.data.dtype != numpy.int64:
         raise IndexError("index_fill_(): Expected dtype int64 for index.")
+    if index.data.ndim > 1:
+        raise RuntimeError("Index has to be a vector/scalar")
     place = (slice(None),) * canonical_dim(dim, input.data.ndim) + (index.data.reshape(-1),)
     _check_places("index_fill", input, place)
     return IndexPut.apply(input, as_tensor_like(value, input), place, False)
@@ -177,7 +210,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements of ``input`` where ``mask`` (bool), both broadcast, in one dimension."""
     if mask.data.dtype.kind != "b":
         raise RuntimeError("masked_select: expected BoolTensor for mask")
-    shape = numpy.broadcast_shapes(input.data.shape, mask.data.shape)
+    shape = broadcast_shapes(input.data.shape, mask.data.shape)
     if not shape:
         return input.reshape(1)[mask.reshape(1)]
     return input.expand(*shape)[mask.expand(*shape)]
@@ -203,15 +236,48 @@ def index_add(
 ) -> Tensor:
     """``input`` with ``alpha * source[i]`` added to element ``index[i]`` of ``dim``, in order."""
     dim = canonical_dim(dim, input.data.ndim)
-    places, given = index.data.reshape(-1), source.data.shape
-    if len(given) > dim and given[dim] != places.size:
-        raise RuntimeError(
-            f"index_add_(): Number of indices ({places.size}) should be equal to source.size(dim): "
-            f"({given[dim]}), for dim: {dim}"
+    _check_slices("index_add_", input, dim, index, source)
+    places, size = index.data.reshape(-1), input.data.shape[dim] if input.data.ndim else 1
+    text = f"index {{value}} is out of bounds for dimension {dim} with size {{high}}"
+    type2backend[type(places)].check_indices("index_add", places, 0, size, text, RuntimeError)
+    alpha = whole_for(source, alpha)
+    source = source if alpha == 1 else source * alpha
+    if not input.data.ndim:
+        return input + source
+    return IndexPut.apply(input, source, (slice(None),) * dim + (places,), True)
+
+
+def _check_slices(name: str, input: Tensor, dim: int, index: Tensor, source: Tensor) -> None:
+    """Refuse what is no slice of ``source`` for each index along ``dim`` of ``input``."""
+    kind, shape, given = dtype_of(index), input.data.shape, source.data.shape
+    if index.data.ndim > 1:
+        raise IndexError(
+            f"{name}(): Index is supposed to be a vector, but got dim: {index.data.ndim} with "
+            f"type: {kind.title} and size: {list(index.data.shape)}"
         )
-    place = (slice(None),) * dim + (places,)
-    _check_places("index_add", input, place, RuntimeError)
-    return IndexPut.apply(input, source if alpha == 1 else source * alpha, place, True)
+    if kind not in (int32, int64):
+        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index but got: {kind.title}")
+    if input.data.dtype != source.data.dtype:
+        raise RuntimeError(
+            f"{name}(): self ({dtype_of(input).title}) and source ({dtype_of(source).title}) must "
+            "have the same scalar type"
+        )
+    if given and dim >= len(given):
+        raise RuntimeError(
+            f"{name}(): Indexing dim {dim} is out of bounds of the source tensor with dim "
+            f"{len(given)}"
+        )
+    number = given[dim] if given else 1
+    if number != index.data.size:
+        raise RuntimeError(
+            f"{name}(): Number of indices ({index.data.size}) should be equal to "
+            f"source.size(dim): ({number}), for dim: {dim}"
+        )
+    if shape[:dim] != given[:dim] or shape[dim + 1 :] != given[dim + 1 :] or (given and not shape):
+        raise RuntimeError(
+            "source tensor shape must match self tensor shape, excluding the specified dimension. "
+            f"Got self.shape = {list(shape)} source.shape = {list(given)}"
+        )
 
 
 @local
@@ -222,9 +288,27 @@ def index_put(
     arrays: list[Any] = []
     for i in indices:
         data = i._data if isinstance(i, Variable) else i
+        if isinstance(i, Variable) and data.dtype.kind not in "iub":
+            raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+        if _is_mask(data):
+            _check_mask(input, data, len(arrays))
         arrays.extend(data.nonzero() if _is_mask(data) else [data])
-    type2backend[type(input.data)].check_places("index_put", input.data, tuple(arrays))
+    if len(arrays) > input.data.ndim:
+        raise IndexError(
+            f"too many indices for tensor of dimension {input.data.ndim} (got {len(arrays)})"
+        )
+    if input.data.dtype != values.data.dtype:
+        raise RuntimeError(
+            "Index put requires the source and destination dtypes match, got "
+            f"{dtype_of(input).title} for the destination and {dtype_of(values).title} for the "
+            "source."
+        )
+    place = tuple(arrays)
+    type2backend[type(input.data)].check_places("index_put", input.data, place)
     try:
-        return IndexPut.apply(input, values, tuple(arrays), accumulate)
-    except ValueError as error:
-        raise RuntimeError(f"shape mismatch: {error}") from None
+        return numpy_errors(IndexPut.apply, input, values, place, accumulate)
+    except ValueError:
+        raise RuntimeError(
+            f"shape mismatch: value tensor of shape {list(values.data.shape)} cannot be broadcast "
+            f"to indexing result of shape {list(input.data[place].shape)}"
+        ) from None

@@ -120,7 +120,7 @@ def getitem(input: Tensor, index: Any) -> Tensor:
     if advanced is None:
         return output if output is not input else _slice(input, (Ellipsis,))
     type2backend[type(output.data)].check_places("indexing", output.data, advanced)
-    return _numpy_errors(Index.apply, output, advanced)
+    return numpy_errors(Index.apply, output, advanced)
 
 
 @local
@@ -135,18 +135,19 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
     if advanced is None:
         place.copy_(value)
     else:
-        place.index_put_(advanced, value)
+        place.index_put_(advanced, value.to(input.dtype))
 
 
 def _slice(x: Tensor, index: tuple[Any, ...]) -> Tensor:
     # The ellipsis makes NumPy return a 0-d view where it would return a number.
     full = index if Ellipsis in [i for i in index if i is Ellipsis] else (*index, Ellipsis)
-    return _numpy_errors(Slice.apply, x, full)
+    return numpy_errors(Slice.apply, x, full)
 
 
-def _numpy_errors(apply: Any, x: Tensor, index: tuple[Any, ...]) -> Tensor:
+def numpy_errors(apply: Any, x: Tensor, *args: Any) -> Tensor:
+    """``apply(x, ...)``, what NumPy says of an index put as PyTorch does."""
     try:
-        return apply(x, index)
+        return apply(x, *args)
     except IndexError as error:
         text = str(error).replace("for axis", "for dimension")
         if text.startswith("too many indices") and not x.data.ndim:

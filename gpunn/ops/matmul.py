@@ -10,7 +10,7 @@ from gpunn.dtype import accumulator, in_use
 from gpunn.ops.calling import extended
 from gpunn.ops.common import Op, broadcast_shapes, dtype_of, need_tensor, not_implemented, xp_of
 from gpunn.ops.precision import cast_for
-from gpunn.ops.shape import Permute, expand
+from gpunn.ops.shape import Permute
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -169,21 +169,6 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
             f"{titles[0]}, {titles[1]}, and {titles[0]}"
         )
     return _matmul(input, vec)
-
-
-@extended
-def addmm(
-    input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1
-) -> Tensor:
-    """``beta * input + alpha * (mat1 @ mat2)``."""
-    if in_use:
-        input, mat1, mat2 = cast_for("addmm", input, mat1, mat2)
-    product = mm(mat1, mat2)
-    product = product if alpha == 1 else product * alpha
-    input = expand(input, *product.data.shape)
-    if beta == 0:
-        return product
-    return product + (input if beta == 1 else input * beta)
 
 
 @extended

@@ -10,13 +10,22 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from gpunn.autograd.variable import Variable, wrap
+from gpunn.backends import type2backend
 from gpunn.dtype import int64
 from gpunn.ops.calling import extended
-from gpunn.ops.common import broadcast_shapes, canonical_dim, constant, need_tensor, result_type
+from gpunn.ops.common import (
+    broadcast_shapes,
+    canonical_dim,
+    constant,
+    dtype_of,
+    need_tensor,
+    result_type,
+)
 from gpunn.ops.gathering import nonzero
 from gpunn.ops.indexing import Index, IndexPut
 from gpunn.ops.joining import cat, flip, narrow, select, stack
 from gpunn.ops.shape import diagonal, expand, reshape, transpose
+from gpunn.ops.stacking import meshgrid
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -158,6 +167,8 @@ def slice_scatter(
     step: int = 1,
 ) -> Tensor:
     """``input`` with ``src`` in place of the slice ``start:end:step`` of ``dim``."""
+    if step <= 0:
+        raise RuntimeError("slice step must be positive")
     place = (slice(None),) * canonical_dim(dim, input.data.ndim) + (slice(start, end, step),)
     return _put(input, src, lambda x: x[place])
 
@@ -168,7 +179,7 @@ def block_diag(*tensors: Tensor) -> Tensor:
     if len(rows) < len(tensors):
         wrong = next(i for i, x in enumerate(tensors) if x.data.ndim > 2)
         raise RuntimeError(
-            "block_diag: Input tensors must have 2 or fewer dimensions. "
+            "gpunn.block_diag: Input tensors must have 2 or fewer dimensions. "
             f"Input {wrong} has {tensors[wrong].data.ndim} dimensions"
         )
     if not rows:
@@ -197,12 +208,7 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
             raise RuntimeError("Expect a 1D vector, but got shape " + str(list(x.data.shape)))
     if len(tensors) == 1:
         return tensors[0]
-    sizes = [x.data.size for x in tensors]
-    columns = [
-        reshape(expand(reshape(x, *(-1 if i == j else 1 for j in range(len(sizes)))), *sizes), -1)
-        for i, x in enumerate(tensors)
-    ]
-    return stack(columns, 1)
+    return stack([reshape(x, -1) for x in meshgrid(*tensors, indexing="ij")], 1)
 
 
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
@@ -228,6 +234,16 @@ def as_strided(
     """
     if len(size) != len(stride):
         raise RuntimeError("mismatch in length of strides and shape")
+    if any(s < 0 for s in stride):
+        raise RuntimeError(
+            "as_strided: Negative strides are not supported at the moment, got strides: "
+            f"{list(stride)}"
+        )
+    if any(n < 0 for n in size):
+        raise RuntimeError(
+            f"Storage size calculation overflowed with sizes={list(size)} and "
+            f"strides={list(stride)}"
+        )
     if not input.data.flags.c_contiguous:
         raise RuntimeError("as_strided() needs a contiguous tensor; call contiguous() first")
     start = storage_offset or 0
@@ -254,8 +270,10 @@ def unravel_index(indices: Tensor, shape: int | Sequence[int]) -> tuple[Tensor, 
     """For each index into the flattened ``shape``, its index along every dimension."""
     need_tensor("unravel_index", indices, "indices")
     if indices.data.dtype.kind not in "iu":
-        raise ValueError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
+        raise TypeError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    if any(n < 0 for n in sizes):
+        raise ValueError(f"'shape' cannot have negative values, but got {sizes}")
     result: list[Tensor] = []
     for d, n in enumerate(sizes):
         below = math.prod(sizes[d + 1 :])
@@ -269,16 +287,36 @@ def take(input: Tensor, index: Tensor) -> Tensor:
         raise RuntimeError(f"take(): Expected a long tensor for index, but got {index.dtype.title}")
     if not input.data.size and index.data.size:
         raise IndexError("take(): tried to take from an empty tensor")
+    _check_flat("take", input, index)
     return reshape(input, -1)[index]
+
+
+def _check_flat(name: str, input: Tensor, index: Tensor) -> None:
+    """Refuse an index into the elements of ``input``, made flat, that is out of range."""
+    size, text = input.data.size, "out of range: tried to access index {value} on a tensor of "
+    backend = type2backend[type(index.data)]
+    backend.check_indices(name, index.data, -size, size, f"{text}{size} elements.")
 
 
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """``input`` with ``source`` at ``index`` of its elements made flat (added if asked)."""
-    if index.data.size != source.data.size:
+    if index.data.dtype != numpy.int64:
         raise RuntimeError(
+            f"put_(): Expected a long tensor for index, but got {dtype_of(index).title}"
+        )
+    if input.data.dtype != source.data.dtype:
+        raise RuntimeError(
+            "put_(): self and source expected to have the same dtype, but got self.dtype = "
+            f"{dtype_of(input).title} and source.dtype = {dtype_of(source).title}"
+        )
+    if index.data.size and not input.data.size:
+        raise IndexError("put_(): Tried to put elements into an empty tensor")
+    if index.data.size != source.data.size:
+        raise IndexError(
             "put_(): Expected source and index to have the same number of elements, but got "
             f"source.numel() = {source.data.size}, index.numel() = {index.data.size}"
         )
+    _check_flat("put", input, index)
     flat = IndexPut.apply(
         reshape(input, -1), reshape(source, -1), (index.data.reshape(-1),), accumulate
     )

@@ -13,7 +13,7 @@ from gpunn.dtype import FLOATING
 from gpunn.ops.arithmetic import div, where
 from gpunn.ops.calling import extended
 from gpunn.ops.common import Number, Op, as_tensor_like, canonical_dim, dtype_of, local, xp_of
-from gpunn.ops.gathering import _along, _check_gather, scatter_add
+from gpunn.ops.gathering import _along, _check_gather, _check_slices, scatter_add
 from gpunn.ops.gathering import scatter as _write
 from gpunn.ops.indexing import Index, IndexPut
 from gpunn.ops.shape import expand, reshape
@@ -71,7 +71,7 @@ def scatter_reduce(
             f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}."
         )
     dim = canonical_dim(dim, input.data.ndim)
-    _check_gather("scatter", input, dim, index)
+    _check_gather("scatter", input, dim, index, src)
     if input.data.dtype != src.data.dtype:
         raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
     if not index.data.size:
@@ -200,6 +200,9 @@ def index_reduce(
             f"{reduce}."
         )
     dim = canonical_dim(dim, input.data.ndim)
+    _check_slices("index_reduce_", input, dim, index, source)
+    size, text = input.data.shape[dim] if input.data.ndim else 1, "index out of range in self"
+    type2backend[type(index.data)].check_indices("index_reduce", index.data, 0, size, text)
     shape = tuple(-1 if d == dim else 1 for d in range(source.data.ndim))
     places = expand(reshape(index, *shape), *source.data.shape)
     return scatter_reduce(input, dim, places, source, reduce, include_self=include_self)
@@ -213,6 +216,24 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
     if index.data.ndim > 1:
         raise IndexError(
             f"index_copy_(): Index should have dimension 1 or 0 (got {index.data.ndim})"
+        )
+    if index.data.dtype != numpy.int64:
+        raise RuntimeError(
+            f"index_copy_(): Expected a long tensor for index, but got {dtype_of(index).title}"
+        )
+    ndims = source.data.ndim, input.data.ndim
+    if 0 not in ndims and ndims[0] != ndims[1]:
+        raise IndexError(
+            "index_copy_(): When source and destination are not scalars, their dimensionality must "
+            f"match. Source dimensionality ({ndims[0]}), destination dimensionality ({ndims[1]})"
+        )
+    slices = [x.data.shape[:dim] + x.data.shape[dim + 1 :] for x in (input, source)]
+    if slices[0] != slices[1]:
+        shown = [" ".join(map(str, s)) for s in slices]
+        raise RuntimeError(
+            "index_copy_(): Source/destination tensor must have same slice shapes. Destination "
+            f"slice shape: {shown[0]} at dimension {dim} and source slice shape: {shown[1]} at "
+            f"dimension {dim}."
         )
     given = source.data.shape[dim] if source.data.ndim else 1
     if index.data.size != given:

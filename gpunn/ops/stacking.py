@@ -120,7 +120,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
                 f"gpunn.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {x}"
             )
         if x.data.dtype != tensors[0].data.dtype:
-            raise RuntimeError("gpunn.meshgrid expects all tensors to have the same dtype")
+            raise RuntimeError("meshgrid expects all tensors to have the same dtype")
     if indexing not in ("ij", "xy"):
         raise RuntimeError(
             'gpunn.meshgrid: indexing must be one of "xy" or "ij", but received: ' + indexing

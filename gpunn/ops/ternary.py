@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gpunn.autograd.variable import Variable
 from gpunn.dtype import FLOATING, in_use
 from gpunn.ops.calling import extended
-from gpunn.ops.common import Number, dtype_of, need_tensor
+from gpunn.ops.common import Number, c_name, dtype_of, need_tensor, whole_for
 from gpunn.ops.precision import cast_for
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     if in_use:
         input, tensor1, tensor2 = cast_for("addcmul", input, tensor1, tensor2)
     product = tensor1 * tensor2
+    value = whole_for(product, value)
     return input + (product if value == 1 else product * value)
 
 
@@ -30,10 +31,11 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
         input, tensor1, tensor2 = cast_for("addcdiv", input, tensor1, tensor2)
     if all(x.data.dtype.kind not in FLOATING for x in (tensor1, tensor2)):
         raise RuntimeError(
-            "Integer division with addcdiv is no longer supported, and in a future release addcdiv "
-            "will perform a true division of tensor1 and tensor2. The historic addcdiv behavior "
-            "can be implemented as (input + value * gpunn.trunc(tensor1 / tensor2)).to(input.dtype)"
-            " for integer inputs and as (input + value * tensor1 / tensor2) for float inputs."
+            "Integer division with addcdiv is no longer supported, and in a future  release "
+            "addcdiv will perform a true division of tensor1 and tensor2. The historic addcdiv "
+            "behavior can be implemented as (input + value * gpunn.trunc(tensor1 / tensor2))"
+            ".to(input.dtype) for integer inputs and as (input + value * tensor1 / tensor2) for "
+            "float inputs."
         )
     quotient = tensor1 / tensor2
     return input + (quotient if value == 1 else quotient * value)
@@ -45,17 +47,13 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     need_tensor("lerp", input)
     need_tensor("lerp", end, "end", 2)
     if end.data.dtype != input.data.dtype:
-        raise RuntimeError(f"expected dtype {_name(input)} for `end` but got dtype {_name(end)}")
+        raise RuntimeError(f"expected dtype {c_name(input)} for `end` but got dtype {c_name(end)}")
     if isinstance(weight, Variable) and weight.data.dtype != input.data.dtype:
         raise RuntimeError(
-            f"expected dtype {_name(input)} for `weight` but got dtype {_name(weight)}"
+            f"expected dtype {c_name(input)} for `weight` but got dtype {c_name(weight)}"
         )
     if input.data.dtype.kind not in FLOATING:
         raise NotImplementedError(
             f"\"lerp_kernel_scalar\" not implemented for '{dtype_of(input).title}'"
         )
     return input + (end - input) * weight
-
-
-def _name(x: Tensor) -> str:
-    return {"float32": "float", "float64": "double"}.get(dtype_of(x).name, dtype_of(x).name)
