@@ -105,7 +105,7 @@ def broadcast_shapes(*shapes: Any) -> Size:
             if n != m and n != 1 and m != 1:
                 raise RuntimeError(
                     f"Attempting to broadcast a dimension of length {n} at {-d}! Mismatching "
-                    f"argument at index {i} had {shape}; but expected shape should be "
+                    f"argument at index {i} had {given}; but expected shape should be "
                     f"broadcastable to {list(result)}"
                 )
         result = _broadcast(result, shape)
@@ -188,3 +188,14 @@ def bartlett_window(window_length: int, periodic: bool = True, **options: Any) -
         return 1 - numpy.abs(2 * t - 1)
 
     return _window("bartlett_window", formula, window_length, periodic, options)
+
+
+def kaiser_window(
+    window_length: int, periodic: bool = True, beta: float = 12.0, **options: Any
+) -> Tensor:
+    """I₀(beta √(1 - (2t - 1)²)) / I₀(beta)."""
+
+    def formula(t: Any) -> Any:
+        return numpy.i0(beta * numpy.sqrt(1 - (2 * t - 1) ** 2)) / numpy.i0(beta)
+
+    return _window("kaiser_window", formula, window_length, periodic, options)

@@ -9,7 +9,7 @@ import numpy
 from gpunn.autograd.variable import Array, recording, wrap
 from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING, in_use
-from gpunn.functional.loss import need_tensors, reduced, reduction_of, total_of
+from gpunn.functional.loss import need_tensors, reduced, reduction_of, refuse_gradient, total_of
 from gpunn.ops.common import Op, dtype_of, not_implemented, xp_of
 from gpunn.ops.pointwise import Masked
 from gpunn.ops.precision import cast_for
@@ -272,11 +272,7 @@ def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None) -> None
     if weight is not None and weight.data.dtype != input.data.dtype:
         titles = [dtype_of(x).title for x in (input, weight)]
         raise RuntimeError(f"expected scalar type {titles[0]} but found {titles[1]}")
-    if recording(weight):
-        raise RuntimeError(
-            "The function 'nll_loss_forward' is not differentiable with respect to argument "
-            "'weight'. This input cannot have requires_grad True."
-        )
+    refuse_gradient("nll_loss_forward", "weight", weight)
 
 
 def _check_weight(prefix: str, input: Tensor, weight: Tensor | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from gpunn.autograd.variable import Array
+from gpunn.autograd.variable import Array, recording
 from gpunn.dtype import FLOATING, accumulator, in_use
 from gpunn.functional.activation import logsigmoid
 from gpunn.ops.arithmetic import clamp, where
@@ -21,6 +21,7 @@ from gpunn.ops.common import (
 )
 from gpunn.ops.pointwise import abs, exp, log, log1p, square
 from gpunn.ops.precision import cast_for
+from gpunn.ranges import broadcast_shapes
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -48,6 +49,24 @@ def need_tensors(name: str, input: object, target: object) -> None:
     """Raise TypeError unless both are tensors: a list or a NumPy array has to be made one."""
     need_tensor(name, input)
     need_tensor(name, target, "target", 2)
+
+
+def refuse_gradient(function: str, argument: str, value: Tensor | None) -> None:
+    """Raise RuntimeError where ``value`` would need a gradient that PyTorch does not have."""
+    if recording(value):
+        raise RuntimeError(
+            f"The function '{function}' is not differentiable with respect to argument "
+            f"'{argument}'. This input cannot have requires_grad True."
+        )
+
+
+def _need_room(result: Tensor, given: Tensor) -> None:
+    """Refuse what PyTorch, writing floats over a tensor of ints, refuses."""
+    if result.data.dtype.kind in FLOATING and given.data.dtype.kind not in FLOATING:
+        raise RuntimeError(
+            f"result type {dtype_of(result).title} can't be cast to the desired output type "
+            f"{dtype_of(given).title}"
+        )
 
 
 def reduced(loss: Tensor, reduction: str) -> Tensor:
@@ -202,12 +221,26 @@ def huber_loss(
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     error = input - target
+    _need_room(error, input)
     size = abs(error)
-    loss = where(size < delta, square(error) * 0.5, (size - 0.5 * delta) * delta)
+    loss = where(size < delta, square(error) * 0.5, (size - 0.5 * delta) * delta).to(input.dtype)
     return _averaged(loss, weight, reduction, over_weights=False)
 
 
 # Probabilities --------------------------------------------------------------------------------
+
+
+def _weighted(loss: Tensor, weight: Tensor | None) -> Tensor:
+    """``loss`` times ``weight``, which broadcasts to it, but not it to ``weight``."""
+    if weight is None:
+        return loss
+    made = loss * weight
+    if made.data.shape != loss.data.shape:
+        raise RuntimeError(
+            f"output with shape {list(loss.data.shape)} doesn't match the broadcast shape "
+            f"{list(made.data.shape)}"
+        )
+    return made
 
 
 class BinaryCrossEntropy(Op):
@@ -257,8 +290,11 @@ def binary_cross_entropy(
     for name, x in (("input", input), ("target", target)):
         text = f"all elements of {name} should be between 0 and 1"
         check_all("binary_cross_entropy", x, lambda x: (x >= 0) & (x <= 1), text)
+    refuse_gradient("binary_cross_entropy", "weight", weight)
     loss = BinaryCrossEntropy.apply(input, target)
-    return reduced(loss if weight is None else loss * weight, reduction)
+    if weight is not None:
+        weight = weight.expand(broadcast_shapes(target.shape, weight.shape))
+    return reduced(_weighted(loss, weight), reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -285,11 +321,14 @@ def binary_cross_entropy_with_logits(
         raise ValueError(
             f"Target size ({target.shape}) must be the same as input size ({input.shape})"
         )
-    log_p = logsigmoid(input)
+    refuse_gradient("binary_cross_entropy_with_logits", "weight", weight)
+    refuse_gradient("binary_cross_entropy_with_logits", "pos_weight", pos_weight)
+    log_p, rest = logsigmoid(input), 1 - target
+    _need_room(log_p, target)
     if pos_weight is not None:
         log_p = log_p * ((pos_weight - 1) * target + 1)
-    loss = (1 - target) * input - log_p
-    return reduced(loss if weight is None else loss * weight, reduction)
+    loss = (rest * input - log_p).to(target.dtype)
+    return reduced(_weighted(loss, weight), reduction)
 
 
 def kl_div(
@@ -319,6 +358,8 @@ def kl_div(
             UserWarning,
             stacklevel=2,
         )
+    if input.data.dtype.kind not in FLOATING or target.data.dtype.kind not in FLOATING:
+        raise RuntimeError("kl_div: Integral inputs not supported.")
     if log_target:
         loss = exp(target) * (target - input)
     else:  # 0 log 0 is 0

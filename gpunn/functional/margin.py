@@ -5,27 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from gpunn.autograd.grad_mode import is_grad_enabled
+import numpy
+
 from gpunn.dtype import in_use
 from gpunn.functional.activation import logsigmoid
 from gpunn.functional.distance import pairwise_distance
 from gpunn.functional.linear import one_hot
-from gpunn.functional.loss import need_tensors, reduced, reduction_of
+from gpunn.functional.loss import need_tensors, reduced, reduction_of, refuse_gradient
 from gpunn.ops.arithmetic import clamp_min, minimum, where
+from gpunn.ops.common import check_all, dtype_of
 from gpunn.ops.gathering import gather
 from gpunn.ops.pointwise import Masked, exp, log1p, sqrt
 from gpunn.ops.precision import cast_for
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
-
-
-def _constant(name: str, argument: str, x: Tensor) -> None:
-    if x.requires_grad and is_grad_enabled():
-        raise RuntimeError(
-            f"The function '{name}' is not differentiable with respect to argument '{argument}'. "
-            "This input cannot have requires_grad True."
-        )
 
 
 def hinge_embedding_loss(
@@ -57,7 +51,7 @@ def soft_margin_loss(
         input, target = cast_for("soft_margin_loss", input, target)
     need_tensors("soft_margin_loss", input, target)
     reduction = reduction_of(size_average, reduce, reduction)
-    _constant("soft_margin_loss", "target", target)
+    refuse_gradient("soft_margin_loss", "target", target)
     return reduced(log1p(exp(-target * input)), reduction)
 
 
@@ -131,7 +125,7 @@ def multi_margin_loss(
     if weight is not None:
         if weight.data.ndim != 1:
             raise ValueError("weight must be one-dimensional")
-        _constant("multi_margin_loss", "weight", weight)
+        refuse_gradient("multi_margin_loss", "weight", weight)
     if input.data.ndim not in (1, 2) or (input.data.ndim == 2 and not input.data.shape[1]):
         raise RuntimeError(
             "Expected non-empty vector or matrix with optional 0-dim batch size, but got: "
@@ -174,7 +168,15 @@ def multilabel_margin_loss(
             f"inconsistent target size: {list(target.data.shape)} for input of size: "
             f"{list(input.data.shape)}"
         )
+    if target.data.dtype != numpy.int64:
+        raise RuntimeError(f"expected scalar type Long but found {dtype_of(target).title}")
     classes = input.data.shape[-1] if input.data.ndim else 1
+    check_all(
+        "multilabel_margin_loss",
+        target,
+        lambda t: (t >= -1) & (t < classes),
+        "argument #2 'target' is out of range",
+    )
     x, t = input.reshape(-1, classes), target.reshape(-1, classes)
     listed = (t < 0).long().cumsum(1) == 0
     places = where(listed, t, 0)

@@ -6,6 +6,7 @@ from conformance import (
     functional_calls,
     image_calls,
     linear_calls,
+    loss_calls,
     norm_calls,
     pooling_calls,
 )
@@ -20,6 +21,7 @@ for family in (
     norm_calls,
     linear_calls,
     embedding_calls,
+    loss_calls,
 ):
     for name, calls in family.CALLS.items():
         CALLS.add(f"nn.functional.{name}", calls)

@@ -195,8 +195,8 @@ def test_binary_cross_entropy_with_logits(reduction: str):
     name, options = "binary_cross_entropy_with_logits", {"reduction": reduction}
     inputs = [numbers(4, 3), probabilities(4, 3)]
     check(name, options, inputs)
-    check(name, options, [*inputs, probabilities(3)], "pos_weight", double_grad=False)
-    check(name, options, [*inputs, probabilities(4, 1)], "weight", double_grad=False)
+    check(name, options, [*inputs, probabilities(3)], "pos_weight", grad=False)
+    check(name, options, [*inputs, probabilities(4, 1)], "weight", grad=False)
     more = [*inputs, probabilities(3), 2 + probabilities(3)]
     check(name, options, more, "weight", "pos_weight", grad=False)
 
