@@ -63,6 +63,21 @@ from gpunn.nn.image import (
     UpsamplingBilinear2d,
     UpsamplingNearest2d,
 )
+from gpunn.nn.lazy import (
+    LazyBatchNorm1d,
+    LazyBatchNorm2d,
+    LazyBatchNorm3d,
+    LazyConv1d,
+    LazyConv2d,
+    LazyConv3d,
+    LazyConvTranspose1d,
+    LazyConvTranspose2d,
+    LazyConvTranspose3d,
+    LazyInstanceNorm1d,
+    LazyInstanceNorm2d,
+    LazyInstanceNorm3d,
+    LazyLinear,
+)
 from gpunn.nn.linear import Flatten, Identity, Linear, Unflatten
 from gpunn.nn.loss import (
     BCELoss,
@@ -119,7 +134,7 @@ from gpunn.nn.padding import (
     ZeroPad2d,
     ZeroPad3d,
 )
-from gpunn.nn.parameter import Buffer, Parameter
+from gpunn.nn.parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 from gpunn.nn.parameter_container import ParameterDict, ParameterList
 from gpunn.nn.pooling import (
     AdaptiveAvgPool1d,
@@ -218,6 +233,19 @@ __all__ = [
     "LSTM",
     "LSTMCell",
     "LayerNorm",
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyConv3d",
+    "LazyConvTranspose1d",
+    "LazyConvTranspose2d",
+    "LazyConvTranspose3d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
+    "LazyLinear",
     "LeakyReLU",
     "Linear",
     "LocalResponseNorm",
@@ -285,6 +313,8 @@ __all__ = [
     "TripletMarginWithDistanceLoss",
     "Unflatten",
     "Unfold",
+    "UninitializedBuffer",
+    "UninitializedParameter",
     "Upsample",
     "UpsamplingBilinear2d",
     "UpsamplingNearest2d",

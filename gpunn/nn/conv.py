@@ -66,14 +66,16 @@ class _Conv(Module):
                 )
             if padding == "same" and any(s != 1 for s in self.stride):
                 raise ValueError("padding='same' is not supported for strided convolutions")
-        channels = (out_channels, in_channels // groups)
-        if self._transposed:
-            channels = (in_channels, out_channels // groups)
-        size = *channels, *self.kernel_size
+        size = self._weight_size(in_channels)
         self.weight = Parameter(empty(*size, device=device, dtype=dtype))
         made = Parameter(empty(out_channels, device=device, dtype=dtype)) if bias else None
         self.register_parameter("bias", made)
         self.reset_parameters()
+
+    def _weight_size(self, in_channels: int) -> tuple[int, ...]:
+        if self._transposed:
+            return in_channels, self.out_channels // self.groups, *self.kernel_size
+        return self.out_channels, in_channels // self.groups, *self.kernel_size
 
     def reset_parameters(self) -> None:
         """Draw new values."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpunn.autograd.grad_mode import no_grad
-from gpunn.nn.parameter import Parameter
+from gpunn.nn.parameter import Parameter, is_lazy
 from gpunn.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def collect(module: Module, destination: Any, prefix: str, keep_vars: bool) -> A
 def collect_own(module: Module, destination: Any, prefix: str, keep_vars: bool) -> None:
     """The parameters, persistent buffers and extra state of ``module`` itself."""
     for name, tensor in own_state(module).items():
-        destination[prefix + name] = tensor if keep_vars else tensor.detach()
+        destination[prefix + name] = tensor if keep_vars or is_lazy(tensor) else tensor.detach()
     if overrides(module, "get_extra_state"):
         destination[prefix + _EXTRA] = module.get_extra_state()
 
@@ -206,6 +206,8 @@ def _problem(key: str, target: Tensor, source: Any) -> str | None:
             f'While copying the parameter named "{key}", expected gpunn.Tensor or Tensor-like '
             f"object from checkpoint but received {type(source)}"
         )
+    if is_lazy(target):
+        return None
     if source.shape != target.shape and not (target.ndim == 0 and source.shape == (1,)):
         return (
             f"size mismatch for {key}: copying a param with shape {source.shape} from checkpoint, "
@@ -218,6 +220,10 @@ def _copy(
     module: Module, name: str, key: str, target: Tensor, source: Tensor, assign: bool
 ) -> Callable[[], None]:
     def copy() -> None:
+        if is_lazy(target):
+            if is_lazy(source):
+                return
+            target.materialize(source.shape)  # type: ignore[attr-defined]
         value = source if source.shape == target.shape else source[0]
         if not assign:
             try:
