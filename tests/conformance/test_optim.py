@@ -1,4 +1,4 @@
-"""The optimizers of PyTorch's that gpunn has, held to PyTorch: what they make of weights."""
+"""Optimizers and schedules, held to PyTorch: what they make of weights, and of rates."""
 
 from __future__ import annotations
 
@@ -7,18 +7,27 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conformance import optim_calls
-from conformance.calls import disagreement
+from conformance import optim_calls, schedule_calls
+from conformance.calls import Call, disagreement
 
 import gpunn
 
-CALLS = {f"optim.{name}": calls for name, calls in optim_calls.CALLS.items()}
+# Of each namespace: its calls, and what makes a function of a class.
+TABLES: dict[str, tuple[dict[str, list[Call]], Any]] = {
+    "optim": (optim_calls.CALLS, optim_calls.trainer),
+    "optim.lr_scheduler": (schedule_calls.CALLS, schedule_calls.runner),
+}
+CALLS = {
+    f"{space}.{name}": calls
+    for space, (table, _) in TABLES.items()
+    for name, calls in table.items()
+}
 
 
 def find(lib: Any, name: str) -> Any:
-    """A function that works the class of that dotted name; None where there is none."""
-    _, _, last = name.rpartition(".")
-    return optim_calls.trainer(lib, last) if hasattr(lib.optim, last) else None
+    """A function that works the class of that dotted name."""
+    space, _, last = name.rpartition(".")
+    return TABLES[space][1](lib, last)
 
 
 @pytest.mark.parametrize("name", CALLS)

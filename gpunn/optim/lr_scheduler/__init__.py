@@ -5,6 +5,7 @@ several schedules of one optimizer multiply, and a rate set by hand is respected
 """
 
 from gpunn.optim.lr_scheduler.base import LRScheduler
+from gpunn.optim.lr_scheduler.cycle import CyclicLR, OneCycleLR
 from gpunn.optim.lr_scheduler.factor import (
     ConstantLR,
     ExponentialLR,
@@ -13,19 +14,27 @@ from gpunn.optim.lr_scheduler.factor import (
     PolynomialLR,
     StepLR,
 )
-from gpunn.optim.lr_scheduler.onecycle import OneCycleLR
 from gpunn.optim.lr_scheduler.plateau import ReduceLROnPlateau
-from gpunn.optim.lr_scheduler.sequential import SequentialLR
-from gpunn.optim.lr_scheduler.shape import CosineAnnealingLR, LambdaLR
+from gpunn.optim.lr_scheduler.sequential import ChainedScheduler, SequentialLR
+from gpunn.optim.lr_scheduler.shape import (
+    CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
+    LambdaLR,
+    MultiplicativeLR,
+)
 
 __all__ = [
+    "ChainedScheduler",
     "ConstantLR",
     "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
+    "CyclicLR",
     "ExponentialLR",
     "LRScheduler",
     "LambdaLR",
     "LinearLR",
     "MultiStepLR",
+    "MultiplicativeLR",
     "OneCycleLR",
     "PolynomialLR",
     "ReduceLROnPlateau",

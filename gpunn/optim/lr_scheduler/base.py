@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, SupportsFloat
@@ -56,6 +57,13 @@ def per_group(name: str, optimizer: Optimizer, value: float | Sequence[float]) -
     return list(value)
 
 
+def attributes_of(function: Any) -> dict[str, Any] | None:
+    """What a ``state_dict`` keeps of a callable: an object's attributes, of a function nothing."""
+    if function is None or isinstance(function, types.FunctionType):
+        return None
+    return dict(getattr(function, "__dict__", {}))
+
+
 class LRScheduler:
     """The base of all schedules: call ``step()`` after each ``optimizer.step()`` (or each epoch).
 
@@ -79,8 +87,10 @@ class LRScheduler:
             elif "initial_lr" not in group:
                 raise KeyError(
                     f"param 'initial_lr' is not specified in param_groups[{i}] when resuming "
-                    "scheduler with last_epoch >= 0; load the optimizer's state_dict before, or "
-                    "load the scheduler's state_dict instead of giving last_epoch"
+                    "scheduler with last_epoch >= 0.\nThis typically happens when:\n"
+                    "1. You're trying to resume training from a checkpoint but haven't properly "
+                    "loaded the optimizer state\n"
+                    "2. You're using last_epoch >= 0 for a fresh training run (not recommended)"
                 )
         self.base_lrs = current_rates(optimizer, "initial_lr")
         self.last_epoch = last_epoch
