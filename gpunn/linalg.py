@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpunn.dtype import FLOATING, dtype, finfo
@@ -27,6 +28,7 @@ from gpunn.ops.decompositions import (
 )
 from gpunn.ops.joining import tril, triu
 from gpunn.ops.matmul import matmul, transposed
+from gpunn.ops.matrix_exp import matrix_exp
 from gpunn.ops.shape import diagonal, expand, movedim
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ __all__ = [
     "inv",
     "lstsq",
     "matmul",
+    "matrix_exp",
     "matrix_norm",
     "matrix_power",
     "matrix_rank",
@@ -176,7 +179,7 @@ def solve_triangular(
 def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     """The lower triangular L of ``A = L Lᵀ`` (or its transpose) of positive-definite matrices."""
     check("linalg.cholesky", A)
-    factor = Cholesky.apply(A)
+    factor = Cholesky.apply(A, "linalg.cholesky")
     return transposed(factor) if upper else factor
 
 
@@ -290,6 +293,12 @@ def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
     if column:
         chain[-1] = chain[-1].unsqueeze(1)
     sizes = [x.data.shape[0] for x in chain] + [chain[-1].data.shape[1]]
+    for i, (x, y) in enumerate(pairwise(chain)):
+        if x.data.shape[1] != y.data.shape[0]:
+            raise RuntimeError(
+                f"multi_dot(): tensors {i} and {i + 1} with shapes {list(tensors[i].data.shape)} "
+                f"and {list(tensors[i + 1].data.shape)} cannot be multiplied"
+            )
     best: dict[tuple[int, int], tuple[int, int]] = {(i, i): (0, i) for i in range(len(chain))}
     for width in range(1, len(chain)):
         for i in range(len(chain) - width):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy
 
-from gpunn import linalg
+from gpunn import linalg, matrices
 from gpunn.autograd.variable import Variable, wrap
 from gpunn.ops import (
     arithmetic,
@@ -20,6 +20,7 @@ from gpunn.ops import (
     indexing,
     joining,
     order,
+    parts,
     pointwise,
     questions,
     rearrange,
@@ -345,7 +346,14 @@ class Methods(Values):
     resolve_neg = questions.resolve_neg
     conj_physical = questions.conj_physical
     unfold = windows.unfold
-    split_with_sizes = joining.split
+    split_with_sizes = joining.split_with_sizes
+    unsafe_split = joining.unsafe_split
+    unsafe_split_with_sizes = joining.unsafe_split_with_sizes
+    unsafe_chunk = joining.unsafe_chunk
+    nonzero_static = searching.nonzero_static
+    frexp = parts.frexp
+    angle = parts.angle
+    adjoint = parts.adjoint
     ndimension = Values.dim
     det = linalg.det
     slogdet = linalg.slogdet
@@ -353,6 +361,13 @@ class Methods(Values):
     inverse = linalg.inverse
     pinverse = linalg.pinverse
     matrix_power = linalg.matrix_power
+    matrix_exp = linalg.matrix_exp
+    cholesky = matrices.cholesky
+    cholesky_inverse = matrices.cholesky_inverse
+    cholesky_solve = matrices.cholesky_solve
+    qr = matrices.qr
+    svd = matrices.svd
+    triangular_solve = matrices.triangular_solve
     add = arithmetic.add
     sub = arithmetic.sub
     mul = arithmetic.mul

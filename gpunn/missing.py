@@ -7,17 +7,13 @@ from typing import Any
 
 # PyTorch's names whose equivalent has another.
 _INSTEAD = {
-    "cholesky": "gpunn.linalg.cholesky",
-    "chain_matmul": "gpunn.linalg.multi_dot",
     "eig": "gpunn.linalg.eigh, for symmetric matrices",
     "func": "gpunn.autograd.functional",
     "jit": "the function itself: gpunn compiles nothing",
     "lstsq": "gpunn.linalg.lstsq",
     "lu": "gpunn.linalg.solve",
     "matrix_rank": "gpunn.linalg.matrix_rank",
-    "qr": "gpunn.linalg.qr",
     "solve": "gpunn.linalg.solve",
-    "svd": "gpunn.linalg.svd",
     "symeig": "gpunn.linalg.eigh",
     "vmap": "a leading dimension: operations broadcast",
 }

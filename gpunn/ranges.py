@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from gpunn.autograd.variable import Variable
-from gpunn.creation import Where, _finish, _place, as_tensor
+from gpunn.creation import Where, _finish, _place, as_tensor, need_number
 from gpunn.dtype import as_dtype, dtype, get_default_dtype
 from gpunn.ops.common import broadcast_shapes as _broadcast
 from gpunn.ops.joining import flip, stack
@@ -40,6 +40,7 @@ def logspace(
     requires_grad: bool = False,
 ) -> Tensor:
     """``base ** e`` of ``steps`` equally spaced e from ``start`` to ``end``, both included."""
+    start, end = need_number("logspace", "start", start), need_number("logspace", "end", end)
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     return _from_host(

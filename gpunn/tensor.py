@@ -43,7 +43,8 @@ from gpunn.ops import (
 )
 from gpunn.ops import matmul as products  # inside the class these names mean methods
 from gpunn.ops import shape as shapes
-from gpunn.ops.common import as_tensor_like, dtype_of, local
+from gpunn.ops.common import dtype_of, local
+from gpunn.ops.filling import element
 from gpunn.values import rebuild
 
 
@@ -246,7 +247,7 @@ class Tensor(Draws):
         else:
             columns = rows % (shape[1] + 1)
             index = (rows[columns < shape[1]], columns[columns < shape[1]])
-        filler = as_tensor_like(fill_value, self).to(self.dtype)
+        filler = element(fill_value, self)
         return self._write(gathering.index_put, index, filler)
 
     # Another shape in place -----------------------------------------------------------------
@@ -286,7 +287,7 @@ class Tensor(Draws):
         """Another shape in place: elements stay in order, new ones are uninitialised."""
         if self.requires_grad:
             raise RuntimeError("cannot resize variables that require grad")
-        shape = shapes.sizes_of(sizes)
+        shape = shapes.sizes_of(sizes, "resize_", "size")
         backend, flat = type2backend[type(self._data)], self._data.reshape(-1)
         size = math.prod(shape)
         with backend.on(self.device):
@@ -320,6 +321,19 @@ class Tensor(Draws):
     def new_empty(self, *size: Any, dtype: Any = None, device: Any = None) -> Tensor:
         """Uninitialised, of ``size``, with this tensor's dtype and device."""
         return self._new("empty", size, dtype, device)
+
+    def new_empty_strided(
+        self, size: Sequence[int], stride: Sequence[int], dtype: Any = None, device: Any = None
+    ) -> Tensor:
+        """Uninitialised, of ``size`` and ``stride``, with this tensor's dtype and device."""
+        if len(size) != len(stride):
+            raise RuntimeError(
+                f"dimensionality of sizes ({len(size)}) must match dimensionality of strides "
+                f"({len(stride)})"
+            )
+        steps = [(n - 1) * s for n, s in zip(size, stride, strict=True)]
+        memory = self.new_empty(0 if 0 in size else sum(steps) + 1, dtype=dtype, device=device)
+        return memory.as_strided(tuple(size), tuple(stride)).detach()
 
     def new_full(
         self, size: Sequence[int], fill_value: float, dtype: Any = None, device: Any = None

@@ -13,7 +13,7 @@ import gpunn
     ("module", "name", "text"),
     [
         (gpunn, "sofmax", r"module 'gpunn' has no attribute 'sofmax'; did you mean softmax\?"),
-        (gpunn, "svd", r"has no attribute 'svd'; use gpunn\.linalg\.svd"),
+        (gpunn, "eig", r"has no attribute 'eig'; use gpunn\.linalg\.eigh"),
         (gpunn, "sparse_coo_tensor", "gpunn has no sparse tensors"),
         (gpunn, "complex64", "gpunn has no complex numbers"),
         (gpunn, "qwertz", "module 'gpunn' has no attribute 'qwertz'$"),

@@ -9,7 +9,7 @@ from gpunn.autograd.variable import Array
 from gpunn.backends import backend_of, type2backend
 from gpunn.device import device as _Device
 from gpunn.dtype import FLOATING, as_dtype
-from gpunn.ops.common import Op, Pointwise, xp_of
+from gpunn.ops.common import Op, Pointwise, as_tensor_like, xp_of
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -91,6 +91,17 @@ class Overwrite(Pointwise, widens=False):
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         return dy * 0 if ctx.needs_input_grad[0] else None, dy
+
+
+def fill(input: Tensor, value: Any) -> Tensor:
+    """A tensor like ``input``, every element ``value``: a number or a 0-d tensor."""
+    filler = as_tensor_like(value, input)
+    if filler.data.ndim:
+        raise RuntimeError(
+            "fill_ only supports 0-dimension value tensor but got tensor with "
+            f"{filler.data.ndim} dimensions."
+        )
+    return Overwrite.apply(input, filler)
 
 
 def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:

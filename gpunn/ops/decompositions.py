@@ -146,22 +146,22 @@ class Cholesky(Op):
     name = "LinalgCholeskyExBackward0"
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Array:
+    def forward(ctx: Any, x: Tensor, caller: str) -> Array:
         problem = (
             "The factorization could not be completed because the input is not positive-definite."
         )
-        y = _computed("linalg.cholesky", problem, xp_of(x).linalg.cholesky, x.data)
+        y = _computed(caller, problem, xp_of(x).linalg.cholesky, x.data)
         ctx.save_for_backward(y)
         return y
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> Tensor:
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         (factor,) = ctx.saved_tensors
         inverse = Inverse.apply(factor)
         inner = tril(MatMul.apply(transposed(factor), tril(dy)))
         inner = inner - diag_embed(diagonal(inner, 0, -2, -1)) * 0.5
         dx = MatMul.apply(MatMul.apply(transposed(inverse), inner), inverse)
-        return (dx + transposed(dx)) * 0.5
+        return (dx + transposed(dx)) * 0.5, None
 
 
 class QR(Op):

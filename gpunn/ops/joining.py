@@ -198,6 +198,20 @@ def split(
     return tuple(pieces)
 
 
+def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of the sizes listed along ``dim``, which must add up."""
+    if isinstance(split_sizes, int):
+        raise TypeError(
+            "split_with_sizes(): argument 'split_sizes' (position 2) must be tuple of ints, not int"
+        )
+    if min(split_sizes, default=0) < 0:
+        raise RuntimeError(
+            "split_with_sizes expects split_sizes have only non-negative entries, but got "
+            f"split_sizes={list(split_sizes)}"
+        )
+    return split(input, split_sizes, dim)
+
+
 @extended
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most ``chunks`` views of equal size along ``dim`` (the last may be smaller)."""
@@ -209,6 +223,10 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     if not size:
         return tuple(split(input, [0] * chunks, dim))
     return split(input, -(-size // chunks), dim)
+
+
+# PyTorch's own hands out copies; what gpunn knows of views makes views safe.
+unsafe_split, unsafe_split_with_sizes, unsafe_chunk = split, split_with_sizes, chunk
 
 
 @extended
@@ -223,7 +241,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 @also_named("dims")
 def flip(input: Tensor, *dims: Any) -> Tensor:
     """The order along ``dims`` reversed (a copy)."""
-    order = sizes_of(dims, "dims")
+    order = sizes_of(dims, "flip", "dims")
     return Flip.apply(input, canonical_dims(order, input.data.ndim)) if order else input.clone()
 
 
@@ -247,15 +265,18 @@ def roll(
 @also_named("repeats")
 def repeat(input: Tensor, *repeats: Any) -> Tensor:
     """The whole tensor repeated ``repeats[d]`` times along each dimension."""
-    counts, shape = sizes_of(repeats, "repeats"), input.data.shape
+    counts, shape = sizes_of(repeats, "repeat", "repeats"), input.data.shape
     if len(counts) < len(shape):
         raise RuntimeError(
             "Number of dimensions of repeat dims can not be smaller than number of dimensions of "
             "tensor"
         )
-    if any(r < 0 for r in counts):
-        raise RuntimeError(f"Trying to repeat a negative number of times: {list(counts)}")
     shape = (1,) * (len(counts) - len(shape)) + shape
+    if any(r < 0 for r in counts):
+        product = [r * n for r, n in zip(counts, shape, strict=True)]
+        raise RuntimeError(
+            f"Trying to create tensor with negative dimension {min(product)}: {product}"
+        )
     # (n,) -> (r, n) -> (r * n,): each dimension gets a partner to be repeated along.
     apart = Reshape.apply(input, tuple(m for n in shape for m in (1, n)))
     both = tuple(m for r, n in zip(counts, shape, strict=True) for m in (r, n))
@@ -267,7 +288,7 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
 @also_named("dims")
 def tile(input: Tensor, *dims: Any) -> Tensor:
     """As ``repeat``; missing leading counts are 1."""
-    counts = sizes_of(dims, "dims")
+    counts = sizes_of(dims, "tile", "dims")
     return repeat(input, *((1,) * (input.data.ndim - len(counts)) + counts))
 
 

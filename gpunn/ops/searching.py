@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import Array, Variable, wrap
+from gpunn.backends import type2backend
+from gpunn.dtype import int64
 from gpunn.ops.calling import extended
-from gpunn.ops.common import Op, as_tensor_like, canonical_dim, dtype_of, local, need_tensor, xp_of
+from gpunn.ops.common import (
+    Op,
+    as_tensor_like,
+    canonical_dim,
+    dtype_of,
+    local,
+    need_tensor,
+    result_type,
+    xp_of,
+)
+from gpunn.ops.gathering import nonzero
 from gpunn.ops.order import sort
 
 if TYPE_CHECKING:
@@ -66,7 +79,11 @@ def _rows(input: Tensor, dim: int | None) -> Array:
     dim, xp = canonical_dim(dim, input.data.ndim), xp_of(input)
     x = input.data if input.data.ndim else input.data.reshape(1)
     moved = xp.moveaxis(x, dim, 0)
-    if x.shape[dim] == 0 and x.size == 0 and any(n == 0 for n in moved.shape[1:]):
+    if 0 in moved.shape[1:]:
+        if not len(moved):
+            raise RuntimeError(
+                "Number of zero sized dimensions is more than one, so unique cannot be applied "
+            )
         raise RuntimeError(
             "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied"
         )
@@ -144,7 +161,8 @@ def searchsorted(
     """Where in a sorted sequence each value belongs: before its equals, or after if ``right``.
 
     A sequence of n dimensions is one for each of its rows, and ``input`` has the same leading
-    shape. ``sorter`` holds the indices that sort ``sorted_sequence``.
+    shape. ``sorter`` holds the indices that sort ``sorted_sequence``. Values of another dtype are
+    compared in the one to which both promote.
     """
     need_tensor("searchsorted", sorted_sequence, "sorted_sequence")
     if side not in (None, "left", "right"):
@@ -156,10 +174,27 @@ def searchsorted(
             "gpunn.searchsorted(): side and right can't be set to opposites, got side of left "
             "while right was True"
         )
-    sequence = sorted_sequence
+    sequence = sorted_sequence.detach()
     if sorter is not None:
-        sequence = sequence.detach().gather(-1, sorter)
+        _check_sorter(sequence, sorter)
+        sequence = sequence.gather(-1, sorter)
     return _search("searchsorted", sequence, input, right or side == "right", out_int32)
+
+
+def _check_sorter(sequence: Tensor, sorter: Tensor) -> None:
+    if sorter.data.shape != sequence.data.shape:
+        raise RuntimeError(
+            "gpunn.searchsorted(): boundary and sorter must have the same size, but got boundary "
+            f"tensor {list(sequence.data.shape)}and got sorter tensor {list(sorter.data.shape)}"
+        )
+    if dtype_of(sorter) is not int64:
+        raise RuntimeError(
+            "gpunn.searchsorted(): sorter must be a tensor of long dtype but got dtype "
+            f"{dtype_of(sorter).title}"
+        )
+    text = "gpunn.searchsorted(): sorter index out of range"
+    backend, size = type2backend[type(sorter.data)], sequence.data.shape[-1]
+    backend.check_indices("searchsorted", sorter.data, 0, size, text, RuntimeError)
 
 
 @extended
@@ -177,8 +212,7 @@ def bucketize(
     need_tensor("bucketize", boundaries, "boundaries", 2)
     if boundaries.data.ndim != 1:
         raise RuntimeError(
-            "bucketize(): boundaries tensor must be 1 dimension, but got dim("
-            f"{boundaries.data.ndim})"
+            f"boundaries tensor must be 1 dimension, but got dim({boundaries.data.ndim})"
         )
     return _search("searchsorted", boundaries, input, right, out_int32)
 
@@ -186,10 +220,17 @@ def bucketize(
 @local
 def _search(name: str, sequence: Tensor, input: Any, right: bool, out_int32: bool) -> Tensor:
     xp, side = xp_of(sequence), "right" if right else "left"
-    values = (
-        input if isinstance(input, Variable) else as_tensor_like(input, sequence).to(sequence.dtype)
-    )
+    values = as_tensor_like(input, sequence)
     a, v = sequence.data, values.data
+    if not a.ndim:
+        raise RuntimeError(
+            f"gpunn.{name}(): boundaries tensor should have positive dimension, but got 0 dimension"
+        )
+    if a.ndim > 1 and not v.ndim:
+        raise RuntimeError(
+            f"gpunn.{name}(): input value can be a scalar only when boundaries tensor dimension is "
+            f"1, but we got boundaries tensor dim({a.ndim}) and input value's dim(0) numel(1)"
+        )
     if a.ndim != 1 and (a.ndim != v.ndim or a.shape[:-1] != v.shape[:-1]):
         raise RuntimeError(
             f"gpunn.{name}(): boundaries tensor should be 1 dimension or the first N-1 dimensions "
@@ -197,17 +238,15 @@ def _search(name: str, sequence: Tensor, input: Any, right: bool, out_int32: boo
             f"{list(a.shape)} and input value tensor {list(v.shape)}"
         )
     if a.dtype != v.dtype:
-        raise RuntimeError(
-            f"gpunn.{name}(): boundary tensor and input value tensor should have same dtype, but "
-            f"got boundary tensor dtype {dtype_of(sequence).title} and input value tensor dtype "
-            f"{dtype_of(values).title}"
-        )
+        common = result_type(sequence, values).numpy
+        a, v = a.astype(common), v.astype(common)
     a, v, kind = _sortable(a), _sortable(v), "int32" if out_int32 else "int64"
     if a.ndim == 1:
         return wrap(xp.asarray(xp.searchsorted(a, v, side)).astype(kind))
     found = xp.empty(v.shape, kind)
-    rows, places = a.reshape(-1, a.shape[-1]), found.reshape(-1, v.shape[-1])
-    for i, row in enumerate(v.reshape(-1, v.shape[-1])):
+    number = math.prod(a.shape[:-1])
+    rows, places = a.reshape(number, a.shape[-1]), found.reshape(number, v.shape[-1])
+    for i, row in enumerate(v.reshape(len(rows), v.shape[-1])):
         places[i] = xp.searchsorted(rows[i], row, side)
     return wrap(found)
 
@@ -223,6 +262,8 @@ def isin(
     """Whether each of ``elements`` is among ``test_elements`` (or is not, with ``invert``)."""
     like: Any = elements if isinstance(elements, Variable) else test_elements
     x, y = as_tensor_like(elements, like), as_tensor_like(test_elements, like)
+    if any(t.data.dtype.kind == "b" for t in (x, y)):
+        raise RuntimeError("Unsupported input type encountered for isin(): Bool")
     among = xp_of(x).isin(_sortable(x.data), _sortable(y.data), invert=invert)
     return wrap(xp_of(x).asarray(among).reshape(x.data.shape))
 
@@ -231,3 +272,18 @@ def isin(
 def msort(input: Tensor) -> Tensor:
     """Sorted along the first dimension."""
     return sort(input, 0).values
+
+
+@local
+def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
+    """The indices of the first ``size`` elements that are not 0, (size, ndim) int64.
+
+    Rows of ``fill_value`` where there are fewer.
+    """
+    need_tensor("nonzero_static", input)
+    if size < 0:
+        raise RuntimeError("nonzero_static: 'size' must be an non-negative integer")
+    found = nonzero(input).data[:size]
+    rows = xp_of(input).full((size, found.shape[1]), fill_value, "int64")
+    rows[: len(found)] = found
+    return wrap(rows)
