@@ -9,12 +9,12 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import wrap
-from gpunn.dtype import in_use
+from gpunn.dtype import FLOATING, in_use
 from gpunn.functional.dropout import dropout
 from gpunn.functional.linear import linear
 from gpunn.functional.pad import pad
 from gpunn.ops.arithmetic import where
-from gpunn.ops.common import xp_of
+from gpunn.ops.common import c_name, dtype_of, need_tensor, xp_of
 from gpunn.ops.gathering import masked_fill
 from gpunn.ops.joining import cat, chunk
 from gpunn.ops.matmul import matmul, transposed
@@ -41,26 +41,19 @@ def scaled_dot_product_attention(
     through, a float is added. A query that sees no key gets 0. ``is_causal``: query i sees the keys
     up to i. ``dropout_p`` applies always. ``enable_gqa``: each key head serves several query heads.
     """
+    name = "scaled_dot_product_attention"
+    for position, x in enumerate((query, key, value), 1):
+        need_tensor(name, x, ("query", "key", "value")[position - 1], position)
     if in_use:
-        query, key, value, attn_mask = cast_for(
-            "scaled_dot_product_attention", query, key, value, attn_mask
-        )
-    if query.data.ndim < 2 or key.data.ndim < 2 or value.data.ndim < 2:
-        dims = ", ".join(str(x.data.ndim) for x in (query, key, value))
-        raise RuntimeError(
-            "Expected query, key, and value to all be  at least 2 dimensional, but got "
-            f"query.dim, key.dim, value.dim: {dims} instead."
-        )
-    if not query.data.dtype == key.data.dtype == value.data.dtype:
-        raise RuntimeError(
-            "Expected query, key, and value to have the same dtype, but got query.dtype: "
-            f"{query.dtype} key.dtype: {key.dtype} and value.dtype: {value.dtype} instead."
-        )
+        query, key, value, attn_mask = cast_for(name, query, key, value, attn_mask)
+    _check_heads(query, key, value, attn_mask, enable_gqa)
     if is_causal and attn_mask is not None:
         raise RuntimeError(
             "_scaled_dot_product_attention: Explicit attn_mask should not be set when "
             "is_causal=True"
         )
+    if not 0 <= dropout_p <= 1:
+        raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {dropout_p}")
     if enable_gqa:
         heads = query.data.shape[-3]
         key, value = (x.repeat_interleave(heads // x.data.shape[-3], -3) for x in (key, value))
@@ -72,6 +65,44 @@ def scaled_dot_product_attention(
     if dropout_p:
         weights = dropout(weights, dropout_p)
     return matmul(weights, value)
+
+
+def _check_heads(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, enable_gqa: bool
+) -> None:
+    """Refuse what attention cannot multiply, in PyTorch's words."""
+    given = (query, key, value)
+    if min(x.data.ndim for x in given) < 2:
+        raise RuntimeError(
+            "Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: "
+            f"{query.data.ndim} key.dim: {key.data.ndim} and value.dim: {value.data.ndim} instead."
+        )
+    if not query.data.dtype == key.data.dtype == value.data.dtype:
+        raise RuntimeError(
+            f"Expected query, key, and value to have the same dtype, but got query.dtype: "
+            f"{c_name(query)} key.dtype: {c_name(key)} and value.dtype: {c_name(value)} instead."
+        )
+    if query.data.dtype.kind not in FLOATING:
+        raise RuntimeError(f"expected scalar type Float but found {dtype_of(query).title}")
+    if mask is not None and mask.data.dtype.name not in ("bool", "float32", query.dtype.name):
+        raise RuntimeError(
+            "Expected attn_mask dtype to be bool or float or to match query dtype, but got "
+            f"attn_mask.dtype: {c_name(mask)} and  query.dtype: {c_name(query)} instead."
+        )
+    if enable_gqa and any(query.data.shape[-3] % x.data.shape[-3] for x in (key, value)):
+        heads = [x.data.shape[-3] for x in given]
+        raise RuntimeError(
+            "Number of heads in key and value must divide the number of heads in query: got "
+            f"{heads[0]} in query, {heads[1]} in key and {heads[2]} in value"
+        )
+    rows = math.prod(query.data.shape[:-2])
+    for x, d, wanted in ((key, -1, query.data.shape[-1]), (value, -2, key.data.shape[-2])):
+        if x.data.shape[d] != wanted:
+            raise RuntimeError(
+                f"Expected size for first two dimensions of batch2 tensor to be: [{rows}, "
+                f"{wanted}] but got: [{rows}, {x.data.shape[d]}]. (query, key and value are "
+                f"{', '.join(str(list(y.data.shape)) for y in given)})"
+            )
 
 
 def _weights(scores: Tensor, mask: Tensor | None) -> Tensor:
@@ -167,6 +198,12 @@ def multi_head_attention_forward(
     source = k.data.shape[1]
     mask = attn_mask
     if padding is not None:
+        for d, wanted in enumerate((batch, source)):
+            if padding.data.shape[d] != wanted:
+                raise AssertionError(
+                    f"Expected key_padded_mask.shape[{d}] to be {wanted}, but got "
+                    f"{padding.data.shape[d]}"
+                )
         spread = padding.reshape(batch, 1, 1, source).expand(batch, num_heads, 1, source)
         spread = spread.reshape(batch * num_heads, 1, source)
         mask = spread if mask is None else mask + spread
@@ -223,9 +260,16 @@ def _check_shapes(
         )
     if mask is None:
         return
+    if mask.data.ndim not in (2, 3):
+        raise AssertionError(
+            f"For {kind} `query`, expected `attn_mask` to be `None`, 2-D or 3-D but found "
+            f"{mask.data.ndim}-D tensor instead"
+        )
     length, source = query.data.shape[0], key.data.shape[0]
     batch = query.data.shape[1] if rank == 3 else 1
     wanted = (length, source) if mask.data.ndim == 2 else (batch * heads, length, source)
+    if mask.data.shape != wanted and rank == 2 and mask.data.ndim == 3:
+        raise AssertionError(f"Expected `attn_mask` shape to be {wanted} but got {mask.shape}")
     if mask.data.shape != wanted:
         raise RuntimeError(
             f"The shape of the {mask.data.ndim}D attn_mask is {mask.shape}, but should be {wanted}."

@@ -10,7 +10,7 @@ from gpunn.backends.reference.window import output_size
 from gpunn.dtype import in_use
 from gpunn.functional.arguments import Ints, per_dimension
 from gpunn.functional.pad import pad
-from gpunn.ops.common import Op, dtype_of, need_tensor
+from gpunn.ops.common import Op, c_name, dtype_of, need_tensor
 from gpunn.ops.precision import cast_for
 
 if TYPE_CHECKING:
@@ -303,6 +303,5 @@ def _check(
         )
     if bias is not None and bias.data.dtype != x.data.dtype:
         raise RuntimeError(
-            f"Input type ({dtype_of(x).title.lower()}) and bias type "
-            f"({dtype_of(bias).title.lower()}) should be the same"
+            f"Input type ({c_name(x)}) and bias type ({c_name(bias)}) should be the same"
         )

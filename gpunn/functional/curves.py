@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gpunn.dtype import finfo, in_use
+from gpunn.dtype import FLOATING, finfo, in_use
 from gpunn.functional.activation import (
     _implicit_dim,
     _need_float,
@@ -195,6 +195,11 @@ def gumbel_softmax(
     """
     if eps != 1e-10:
         warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+    if logits.data.dtype.kind not in FLOATING:
+        raise RuntimeError(
+            "Exponential distribution is a continuous probability distribution. dtype must be a "
+            f"floating point but you specified {dtype_of(logits).title}"
+        )
     noise = -log(-log(clamp(rand_like(logits), min=1e-20)))
     soft = softmax((logits + noise) / tau, dim)
     if not hard:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import Array
@@ -107,12 +108,23 @@ def _channels(
     need_tensor(name, input)
     ndim = input.data.ndim
     if ndim not in (spatial + 1, spatial + 2):
-        raise RuntimeError(
-            f"{name}: Expected {spatial + 1}D or {spatial + 2}D input, but received a {ndim}D "
-            f"input. Note that {name} exists to provide channel-wise dropout on inputs with "
+        note = (
+            f"Note that {name} exists to provide channel-wise dropout on inputs with "
             f"{spatial} spatial dimension{'s' if spatial > 1 else ''}, a channel dimension, and an "
             f"optional batch dimension (i.e. {spatial + 1}D or {spatial + 2}D inputs)."
         )
+        if spatial == 1:
+            raise RuntimeError(
+                f"{name}: Expected 2D or 3D input, but received a {ndim}D input. {note}"
+            )
+        warnings.warn(
+            f"{name}: Received a {ndim}-D input to {name}, which is deprecated and will result in "
+            "an error in a future release. To retain the behavior and silence this warning, please "
+            f"use dropout instead. {note}",
+            UserWarning,
+            stacklevel=3,
+        )
+        return _dropout(input, p, training, inplace, 2 if spatial == 2 else 1)
     return _dropout(input, p, training, inplace, ndim - spatial)
 
 

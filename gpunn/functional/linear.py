@@ -9,7 +9,7 @@ from gpunn.autograd.grad_mode import no_grad
 from gpunn.autograd.variable import Array, wrap
 from gpunn.backends import type2backend
 from gpunn.dtype import accumulator, in_use
-from gpunn.ops.common import Op, dtype_of, need_tensor, xp_of
+from gpunn.ops.common import Op, c_name, dtype_of, need_tensor, xp_of
 from gpunn.ops.indexing import IndexAdd
 from gpunn.ops.matmul import MatMul, transposed
 from gpunn.ops.pointwise import Masked
@@ -97,8 +97,8 @@ def _unusual_linear(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tenso
         )
     if mine != its:
         raise RuntimeError(
-            f"expected m1 and m2 to have the same dtype, but got: {mine.lower()} != {its.lower()} "
-            "(linear: the dtypes of input and weight)"
+            f"expected m1 and m2 to have the same dtype, but got: {c_name(input)} != "
+            f"{c_name(weight)} (linear: the dtypes of input and weight)"
         )
     if bias is not None and dtype_of(bias).title != mine:
         raise RuntimeError(

@@ -1,6 +1,7 @@
 """Calls for the names of ``torch.nn.functional``, by family."""
 
 from conformance import (
+    attention_calls,
     convolution_calls,
     embedding_calls,
     functional_calls,
@@ -22,6 +23,7 @@ for family in (
     linear_calls,
     embedding_calls,
     loss_calls,
+    attention_calls,
 ):
     for name, calls in family.CALLS.items():
         CALLS.add(f"nn.functional.{name}", calls)

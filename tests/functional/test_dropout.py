@@ -147,13 +147,22 @@ def test_channels_are_dropped_whole(name: str, batched: Any, single: Any, device
         assert set(np.unique(rows)) == {0, 2}
 
 
-@pytest.mark.parametrize("name", ["dropout1d", "dropout2d", "dropout3d"])
-def test_channel_dropout_refuses_other_ranks(name: str):
-    spatial = int(name[-2])
-    for ndim in (spatial, spatial + 3):
-        with pytest.raises(RuntimeError, match=f"{name}: Expected .* received a {ndim}D input"):
-            getattr(F, name)(gpunn.ones((2,) * ndim))
+def test_dropout1d_refuses_other_ranks():
+    for ndim in (1, 4):
+        with pytest.raises(RuntimeError, match=f"dropout1d: Expected .* received a {ndim}D input"):
+            F.dropout1d(gpunn.ones((2,) * ndim))
     same(lambda lib: lib.nn.functional.dropout1d(lib.ones(2, 2, 2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "dims"), [("dropout2d", (6, 8), 2), ("dropout3d", (48, 3), 1)]
+)
+def test_channel_dropout_of_other_ranks_warns(name: str, shape: tuple[int, int], dims: int):
+    x = gpunn.ones(shape)
+    with pytest.warns(UserWarning, match=f"{name}: Received a 2-D input to {name}, which is depr"):
+        y = getattr(F, name)(x).numpy().reshape(48, -1)
+    assert set(np.unique(y)) == {0, 2}
+    assert (y == y[:, :1]).all(), f"{name} of {dims} leading dimensions"
 
 
 # Alpha dropout ------------------------------------------------------------------------------------
