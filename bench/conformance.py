@@ -24,6 +24,7 @@ SPACES = {
     "torch.nn": "nn",
     "torch.optim": "optim",
     "torch.optim.lr_scheduler": "optim.lr_scheduler",
+    "torch.optim.swa_utils": "optim.swa_utils",
     "torch.linalg": "linalg",
     "torch.special": "special",
     "torch.nn.utils": "nn.utils",

@@ -1,7 +1,7 @@
-"""Optimizers and learning-rate schedules."""
+"""Optimizers, learning-rate schedules, averages of weights."""
 
 from gpunn.missing import refuse_others as _refuse_others
-from gpunn.optim import lr_scheduler
+from gpunn.optim import lr_scheduler, swa_utils
 from gpunn.optim.adam import Adam, AdamW
 from gpunn.optim.adaptive import Adadelta, Adagrad, Adamax, NAdam, RAdam
 from gpunn.optim.lbfgs import LBFGS
@@ -28,6 +28,7 @@ __all__ = [
     "Rprop",
     "SGD",
     "lr_scheduler",
+    "swa_utils",
 ]
 
 _refuse_others(globals())

@@ -71,7 +71,7 @@ def _made(lib: Any, name: str, first: Any, args: Any, options: Any, optimizer: A
         return value
 
     given = [*([] if first is None else [first]), *map(nested, args)]
-    cls = getattr(lib.optim.lr_scheduler, name)
+    cls = getattr(lib.optim.swa_utils if name == "SWALR" else lib.optim.lr_scheduler, name)
     return cls(*given, **{key: nested(value) for key, value in options.items()})
 
 

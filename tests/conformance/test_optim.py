@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conformance import optim_calls, schedule_calls
+from conformance import optim_calls, schedule_calls, swa_calls
 from conformance.calls import Call, disagreement
 
 import gpunn
@@ -16,6 +16,7 @@ import gpunn
 TABLES: dict[str, tuple[dict[str, list[Call]], Any]] = {
     "optim": (optim_calls.CALLS, optim_calls.trainer),
     "optim.lr_scheduler": (schedule_calls.CALLS, schedule_calls.runner),
+    "optim.swa_utils": (swa_calls.CALLS, swa_calls.runner),
 }
 CALLS = {
     f"{space}.{name}": calls
