@@ -14,7 +14,7 @@ from gpunn.backends.host.optimizer import HostOptimizer
 from gpunn.backends.host.pooling import HostPooling
 from gpunn.backends.host.reduction import HostReduction
 from gpunn.backends.host.softmax import HostSoftmax
-from gpunn.backends.host.threads import TILE, tiled
+from gpunn.backends.host.threads import share, tiled
 from gpunn.dtype import accumulator
 
 
@@ -52,7 +52,7 @@ class CpuBackend(
             factor = numpy.multiply(kept, kept_scale, dtype=x.dtype)
             numpy.multiply(source[start:stop], factor, out=target[start:stop])
 
-        tiled(work, x.size, TILE)
+        tiled(work, x.size, -(-share(x.size) // 8) * 8)
         return y
 
     def view_of(self, array: Any, view: Any) -> Any:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from gpunn.autograd.variable import Array, Variable, wrap
+from gpunn.autograd.variable import Array, Variable
 from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING, accumulator, in_use
 from gpunn.ops.calling import extended, into
@@ -177,11 +177,7 @@ erf = _unary(
     "erf", "The error function 2/√π ∫₀ˣ exp(-t²) dt", _special("erf"),
     lambda dy, x: dy * exp(-x * x) * _TWO_OVER_ROOT_PI,
 )  # fmt: skip
-# As in PyTorch, NaN hands its gradient on.
-relu = _unary(
-    "relu", "max(x, 0)", _relu, lambda dy, y: Masked.apply(dy, wrap(~(y._data <= 0))),
-    integers=True,
-)  # fmt: skip
+relu = _unary("relu", "max(x, 0)", _relu, lambda dy, y: ReluInput.apply(dy, y), integers=True)
 _whole: dict[str, Any] = {"integers": True, "refuses": "b"}
 floor = _unary("floor", "The largest integer <= x", lambda xp, x: xp.floor(x), _zero, **_whole)
 ceil = _unary("ceil", "The smallest integer >= x", lambda xp, x: xp.ceil(x), _zero, **_whole)
@@ -191,6 +187,19 @@ isnan = _unary("isnan", "Whether x is NaN", lambda xp, x: xp.isnan(x), integers=
 isinf = _unary("isinf", "Whether x is infinite", lambda xp, x: xp.isinf(x), integers=True)
 isfinite = _unary("isfinite", "Whether x is finite", lambda xp, x: xp.isfinite(x), integers=True)
 logical_not = _unary("logical_not", "x == 0", lambda xp, x: xp.logical_not(x), integers=True)
+
+
+class ReluInput(Op, widens=False):
+    """dx of dy and y; as in PyTorch, NaN hands its gradient on."""
+
+    @staticmethod
+    def forward(ctx: Any, dy: Tensor, y: Tensor) -> Array:
+        ctx.save_for_backward(None, y)
+        return type2backend[type(y.data)].relu_input(dy.data, y.data)
+
+    @staticmethod
+    def backward(ctx: Any, ddx: Tensor) -> tuple[Tensor | None, ...]:
+        return ReluInput.apply(ddx, ctx.saved_tensors[1]), None
 
 
 class Masked(Pointwise, widens=False):

@@ -29,18 +29,25 @@ def jobs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     gpunn.set_num_threads(request.param)
     counts: list[int] = []
 
-    @functools.wraps(threads.tiled)
+    real = threads.tiled
+
+    @functools.wraps(real)
     def tiled(work: Callable[[int, int], None], n: int, tile: int) -> None:
         counts.append(-(-n // tile))
-        threads.tiled(work, n, tile)
+        real(work, n, tile)
 
-    for module in (activation, cpu, normalization, optimizer, softmax):
+    for module in (threads, cpu, normalization, optimizer, softmax):
         monkeypatch.setattr(module, "tiled", tiled)
-        for name in ("TILE", "_PIECE"):
-            monkeypatch.setattr(module, name, 64, raising=False)
+    monkeypatch.setattr(threads, "TILE", 64)
+    monkeypatch.setattr(optimizer, "_PIECE", 64)
     monkeypatch.setattr(optimizer, "_SMALL", 32)
     yield counts
     gpunn.set_num_threads(before)
+
+
+def parts(n: int, each: int = 1) -> int:
+    """How many tiles ``n`` parts of ``each`` elements make."""
+    return -(-n // threads.share(n, each))
 
 
 def normal(dtype: str, *shape: int) -> Any:
@@ -58,7 +65,7 @@ def test_gelu(shape: tuple[int, ...], dtype: str, slope: bool, jobs: list[int]):
             assert (g is None) == (e is None)
             if g is not None:
                 compare(g, np.asarray(e), f"{name} of {a.shape}", 1e-6, 5e-7)
-        assert jobs.pop() == -(-a.size // 64)
+        assert jobs.pop() == parts(a.size)
 
 
 @pytest.mark.parametrize("shape", [(), (0, 3), (7,), (65,), (5, 13), (4, 3, 11, 5)])
@@ -74,12 +81,17 @@ def test_relu_and_masked(
     for a, m in [(x, mask), (x.T, mask.T)]:
         jobs.clear()
         compare(np.asarray(HOST.relu(a)), np.asarray(REFERENCE.relu(a)), "relu", 0, 0)
-        assert jobs == ([-(-a.size // 64)] if a.size > 20 and a.flags.c_contiguous else [])
+        assert jobs == ([parts(a.size)] if a.size > 20 and a.flags.c_contiguous else [])
         jobs.clear()
         got, expected = HOST.masked(a, m), REFERENCE.masked(a, m)
         compare(np.asarray(got), np.asarray(expected), "masked", 0, 0)
-        tiled = a.dtype.kind == "f" and a.size > 64 and a.flags.c_contiguous
-        assert jobs == ([-(-a.size // 64)] if tiled else [])
+        counts = [*jobs]
+        y = REFERENCE.relu(a)
+        for dy in (a, a[::-1] if a.ndim else a):
+            got, expected = HOST.relu_input(dy, y), REFERENCE.relu_input(dy, y)
+            compare(np.asarray(got), np.asarray(expected), "relu_input", 0, 0)
+        tiled = a.dtype.kind == "f" and a.size > 20 and a.flags.c_contiguous
+        assert counts == ([parts(a.size)] if tiled else [])
 
 
 def test_gelu_is_as_exact_as_with_erf():
@@ -120,7 +132,7 @@ def test_softmax(shape: tuple[int, ...], axis: int, dtype: str, jobs: list[int])
         for got, expected in both:
             compare(got, expected, f"softmax of {shape} along {axis}")
         lead = int(np.prod(shape[:axis]))
-        tiled = a.flags.c_contiguous and lead > max(1, 64 // max(1, a.size // max(1, lead)))
+        tiled = a.flags.c_contiguous and parts(lead, a.size // max(1, lead)) > 1
         assert (len(jobs) >= 3) == tiled
 
 
@@ -148,8 +160,7 @@ def test_cross_entropy_input(shape: tuple[int, ...], dtype: str, each: bool, job
     for a in (y, np.asfortranarray(y)):
         got, expected = (b.cross_entropy_input(a, places, shares, 1) for b in (HOST, REFERENCE))
         compare(got, expected, f"gradient of {shape}", 0, 0)
-    rows = max(1, 64 // shape[1])
-    assert jobs == ([-(-shape[0] // rows)] * 2 if y.size > 64 and y.ndim == 2 else [])
+    assert jobs == ([parts(*shape)] * 2 if parts(y.size) > 1 and y.ndim == 2 else [])
 
 
 RULES: list[tuple[str, int, dict[str, Any]]] = [
@@ -209,9 +220,10 @@ def test_batch_norm(shape: tuple[int, ...], dtype: str, affine: bool, jobs: list
         _same(HOST.batch_norm_input(*args), REFERENCE.batch_norm_input(*args), dtype)
         args = a, w, b, mean, var, 1e-3
         _same([HOST.batch_norm_eval(*args)], [REFERENCE.batch_norm_eval(*args)], dtype)
-        channels, images = (-(-n // max(1, 64 * n // x.size)) for n in (shape[1], shape[0]))
-        tiled = x.size > 64 and a.flags.c_contiguous
-        assert jobs == ([channels, channels, images] if tiled else [])
+        channels, images = (parts(n, x.size // n) for n in (shape[1], shape[0]))
+        statistics = [] if dtype == "float16" else [channels, channels]
+        tiled = parts(x.size) > 1 and a.flags.c_contiguous
+        assert jobs == ([*statistics, images] if tiled else [])
 
 
 @pytest.mark.parametrize("shape", [(7, 9), (13, 5, 3), (1, 5, 7, 2), (41, 2, 3)])
@@ -227,7 +239,7 @@ def test_layer_norm(shape: tuple[int, ...], dims: int, dtype: str, affine: bool,
     for sizes in (shape[-dims:], None) if w is None else (w.shape,):
         args = dy, x, w, mean, var, dims, 1e-3, sizes
         _same(HOST.layer_norm_input(*args), REFERENCE.layer_norm_input(*args), dtype)
-    assert len(jobs) == ((2 if affine else 3) if x.size > 64 and dims < len(shape) else 0)
+    assert len(jobs) == ((2 if affine else 3) if parts(x.size) > 1 and dims < len(shape) else 0)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 9), (5, 1, 2, 1), (3, 4, 1, 10)])
@@ -241,7 +253,7 @@ def test_layer_norm_with_a_weight_for_each_group(
     _same(HOST.layer_norm(x, w, b, 2, 1e-3), expected, dtype)
     args = dy, x, w, *expected[1:], 2, 1e-3, w.shape
     _same(HOST.layer_norm_input(*args), REFERENCE.layer_norm_input(*args), dtype)
-    assert len(jobs) == (2 if x.size > 64 else 0)
+    assert len(jobs) == (2 if parts(x.size) > 1 else 0)
 
 
 def _same(got: Any, expected: Any, dtype: str) -> None:
@@ -261,4 +273,4 @@ def test_dropout_is_the_same_stream(n: int, dtype: str, jobs: list[int]):
         for offset in (0, 5, 2**64 - 3):
             args = 2**65 + 7, offset, 0.3, a.ndim, 1.25
             compare(HOST.dropout(a, *args), REFERENCE.dropout(a, *args), "dropout", 0, 0)
-            assert jobs.pop() == -(-n // 64)
+            assert jobs.pop() == -(-n // (-(-threads.share(n) // 8) * 8))

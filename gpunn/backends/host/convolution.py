@@ -9,18 +9,17 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-import threading
 from typing import Any
 
 import numpy
 
 from gpunn.backends.host.blas import single
-from gpunn.backends.host.threads import tiled
+from gpunn.backends.host.threads import scratch, tiled
 from gpunn.backends.reference.convolution import ConvolutionPrimitives
 from gpunn.backends.reference.window import Ints, output_size, reach
 from gpunn.dtype import accumulator
 
-_TILE = 2**19  # elements of a tile's columns: they should still be in the cache for the product
+_TILE = 2**20  # elements of a tile's columns: they should still be in the cache for the product
 _SUMS = 16  # sums over tiles that are made side by side
 _FEW = 64  # with fewer outputs per image, one product for many images is faster than one for each
 
@@ -167,7 +166,7 @@ class _Lowering:
     def product(self, w: Any, matrix: Any) -> Any:
         """``w @ matrix``. The next tile overwrites it."""
         shape = (len(matrix), *w.shape[:2], matrix.shape[3])
-        return numpy.matmul(w, matrix, out=_scratch("product", shape, self.dtype))
+        return numpy.matmul(w, matrix, out=scratch("product", shape, self.dtype))
 
     def tiles(self) -> list[Tile]:
         """Parts of the output whose columns have about ``_TILE`` elements."""
@@ -242,29 +241,25 @@ class _Lowering:
         return self._array("strip", shape), top, first, max(first, min(height, self.h - top))
 
     def _array(self, name: str, shape: Ints) -> Any:
-        if self.join:
-            memory = _scratch(name, (*shape[1:-2], shape[0], *shape[-2:]), self.dtype)
-            return numpy.moveaxis(memory, -3, 0)
-        return _scratch(name, shape, self.dtype)
+        if not self.join:
+            return _matrix(name, shape, 2, self.dtype)
+        return numpy.moveaxis(
+            _matrix(name, (*shape[1:-2], shape[0], *shape[-2:]), 3, self.dtype), -3, 0
+        )
 
     def _seen(self, i: int, rows: int) -> slice:
         """The rows of the strip that tap ``i`` sees."""
         return slice(i * self.dh, i * self.dh + (rows - 1) * self.sh + 1, self.sh)
 
 
-_held = threading.local()
-
-
-def _scratch(name: str, shape: Ints, dtype: Any) -> Any:
-    """Uninitialised memory that each thread keeps: fresh pages for every call would cost as much
-    as the convolution. What is much larger than a tile is not kept."""
-    size = math.prod(shape) * dtype.itemsize
-    memory = getattr(_held, name, None)
-    if memory is None or memory.nbytes < size:
-        memory = numpy.empty(size, numpy.uint8)
-        if size <= 32 * _TILE:
-            setattr(_held, name, memory)
-    return memory[:size].view(dtype).reshape(shape)
+def _matrix(name: str, shape: Ints, inner: int, dtype: Any) -> Any:
+    """Scratch whose last ``inner`` dimensions are the rows of a matrix, an odd number of cache
+    lines apart: a power of two would put them all into a few of the cache's sets, and BLAS would
+    take up to twice as long."""
+    row = math.prod(shape[-inner:])
+    line = 64 // dtype.itemsize
+    apart = (-(-row // line) | 1) * line if row >= 4 * line else row
+    return scratch(name, (*shape[:-inner], apart), dtype)[..., :row].reshape(shape)
 
 
 def _planes(x: Any) -> Any:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy
 
-from gpunn.backends.host.threads import TILE, tiled
+from gpunn.backends.host.reduction import dots
+from gpunn.backends.host.threads import scratch, share, tiled
 from gpunn.backends.reference.normalization import NormalizationPrimitives
 
 
@@ -24,40 +25,56 @@ class HostNormalization(NormalizationPrimitives):
         running_var: Any = None,
         momentum: float = 0.0,
     ) -> tuple[Any, Any, Any]:
-        if not _large(x):
+        if not _large(x) or x.dtype.char not in "fd":
             return super().batch_norm(x, weight, bias, eps, running_mean, running_var, momentum)
+        count = x.size // x.shape[1]
         y = numpy.empty(x.shape, x.dtype)
-        mean, var = numpy.empty((2, x.shape[1]), numpy.promote_types(x.dtype, "f4"))
+        mean, var = numpy.empty((2, x.shape[1], 1), x.dtype)
+        ones = numpy.ones((1, count), x.dtype)
 
         def work(start: int, stop: int) -> None:
             here = slice(start, stop)
-            w, b = _part(weight, here), _part(bias, here)
-            rows, m, v = self._norm(_rows(x, here), w, b, (1,), eps)
-            mean[here], var[here] = m[:, 0], v[:, 0]
+            rows = _rows("x", x, here)
+            numpy.divide(dots(rows, ones), count, out=mean[here, 0])
+            rows -= mean[here]
+            numpy.divide(dots(rows, rows), count, out=var[here, 0])
+            scale = 1 / numpy.sqrt(var[here] + eps)
+            rows *= scale if weight is None else scale * weight[here, None]
+            if bias is not None:
+                rows += bias[here, None]
             _put(y, here, rows)
 
-        tiled(work, x.shape[1], _channels(x))
+        tiled(work, x.shape[1], share(x.shape[1], count))
+        mean, var = mean[:, 0], var[:, 0]
         self._move(running_mean, running_var, mean, var, momentum, x)
         return y, mean, var
 
     def batch_norm_input(
         self, dy: Any, x: Any, weight: Any, mean: Any, var: Any, eps: float
     ) -> tuple[Any, Any, Any]:
-        if not _large(x):
+        if not _large(x) or x.dtype.char not in "fd":
             return super().batch_norm_input(dy, x, weight, mean, var, eps)
+        count = x.size // x.shape[1]
         dx = numpy.empty(x.shape, x.dtype)
-        dw, db = numpy.empty((2, x.shape[1]), mean.dtype)
+        dw, db = numpy.empty((2, x.shape[1], 1), x.dtype)
+        ones = numpy.ones((1, count), x.dtype)
+        rstd = 1 / numpy.sqrt(var + eps)[:, None]
+        scale = rstd if weight is None else rstd * weight[:, None]
 
         def work(start: int, stop: int) -> None:
             here = slice(start, stop)
-            w, m, v = _part(weight, here), _part(mean, here), _part(var, here)
-            parts = _rows(dy, here), _rows(x, here)
-            rows, dw_here, db_here = self._norm_input(*parts, w, m, v, (1,), (1,), eps)
-            dw[here], db[here] = dw_here[:, 0], db_here[:, 0]
-            _put(dx, here, rows)
+            apart, v = _rows("x", x, here), _rows("dy", dy, here)
+            apart -= mean[here, None]  # x̂ rstd⁻¹: the factors rstd go to the small arrays
+            numpy.multiply(dots(v, apart), rstd[here, 0], out=dw[here, 0])
+            db[here, 0] = dots(v, ones)
+            apart *= dw[here] * rstd[here] / count
+            v -= apart
+            v -= db[here] / count
+            v *= scale[here]
+            _put(dx, here, v)
 
-        tiled(work, x.shape[1], _channels(x))
-        return dx, dw, db
+        tiled(work, x.shape[1], share(x.shape[1], count))
+        return dx, dw[:, 0], db[:, 0]
 
     def batch_norm_eval(
         self, x: Any, weight: Any, bias: Any, mean: Any, var: Any, eps: float
@@ -70,7 +87,7 @@ class HostNormalization(NormalizationPrimitives):
             here, evaluate = slice(start, stop), NormalizationPrimitives.batch_norm_eval
             y[here] = evaluate(self, x[here], weight, bias, mean, var, eps)
 
-        tiled(work, len(x), max(1, TILE * len(x) // x.size))
+        tiled(work, len(x), share(len(x), x.size // len(x)))
         return y
 
     def layer_norm(
@@ -88,7 +105,7 @@ class HostNormalization(NormalizationPrimitives):
             here, layer = slice(start, stop), NormalizationPrimitives.layer_norm
             ys[here], means[here], variances[here] = layer(self, xs[here], weight, bias, dims, eps)
 
-        tiled(work, len(xs), max(1, TILE // xs[0].size))
+        tiled(work, len(xs), share(len(xs), xs[0].size))
         return y, mean, var
 
     def layer_norm_input(
@@ -107,7 +124,7 @@ class HostNormalization(NormalizationPrimitives):
             return super().layer_norm_input(dy, x, weight, mean, var, dims, eps, affine)
         dx = numpy.empty(x.shape, x.dtype)
         dys, xs, means, variances, dxs = (_flat(a, wide) for a in (dy, x, mean, var, dx))
-        step = max(1, TILE // xs[0].size)
+        step = share(len(xs), xs[0].size)
         sums = numpy.empty((2, -(-len(xs) // step), *(affine or ())), mean.dtype)
 
         def work(start: int, stop: int) -> None:
@@ -124,23 +141,15 @@ class HostNormalization(NormalizationPrimitives):
 
 def _large(x: Any) -> bool:
     """Whether there is more than one tile of ``x``."""
-    return x.size > TILE and x.flags.c_contiguous
+    return share(x.size) < x.size and x.flags.c_contiguous
 
 
-def _channels(x: Any) -> int:
-    """How many channels make a tile."""
-    return max(1, TILE * x.shape[1] // x.size)
-
-
-def _part(vector: Any, here: slice) -> Any:
-    """Some elements of a vector, one for each row; None stays None."""
-    return None if vector is None else vector[here, None]
-
-
-def _rows(x: Any, here: slice) -> Any:
-    """Some channels of (N, C, ...), each as one row."""
+def _rows(name: str, x: Any, here: slice) -> Any:
+    """Some channels of (N, C, ...), each as one row, in scratch."""
     part = x[:, here].swapaxes(0, 1)
-    return part.reshape(part.shape[0], -1)
+    rows = scratch(name, part.shape, x.dtype)
+    rows[...] = part
+    return rows.reshape(len(rows), -1)
 
 
 def _put(y: Any, here: slice, rows: Any) -> None:

@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy
 
-from gpunn.backends.host.threads import tiled
+from gpunn.backends.host.threads import share, tiled
 from gpunn.backends.reference.pooling import PoolingPrimitives, Window, flat_index
 from gpunn.backends.reference.window import Ints, taps
 from gpunn.dtype import FLOATING
-
-_TILE = 2**18  # elements of a tile's planes: each takes some fifty calls of NumPy
 
 
 class HostPooling(PoolingPrimitives):
@@ -31,7 +29,7 @@ class HostPooling(PoolingPrimitives):
         size, batch = x.shape[-len(out) :], x.shape[: x.ndim - len(out)]
         window = out, kernel, stride, padding, dilation
         planes, plane = math.prod(batch), math.prod(size)
-        if planes * plane <= _TILE // 2:
+        if share(planes, plane) >= planes:
             return self._max_pool(x, *window, indices)
         x = x.reshape(planes, *size)
         y = numpy.empty((planes, *out), x.dtype)
@@ -43,13 +41,13 @@ class HostPooling(PoolingPrimitives):
             if found is not None:
                 found[start:stop] = places
 
-        tiled(work, planes, _share(planes, plane))
+        tiled(work, planes, share(planes, plane))
         return y.reshape(*batch, *out), None if found is None else found.reshape(*batch, *out)
 
     def max_pool_input(self, dy: Any, indices: Any, size: Ints, window: Window | None) -> Any:
         batch = dy.shape[: dy.ndim - len(size)]
         planes, plane = math.prod(batch), math.prod(size)
-        if planes * plane <= _TILE // 2 or not dy.size:
+        if share(planes, plane) >= planes or not dy.size:
             return super().max_pool_input(dy, indices, size, window)
         dy, indices = (a.reshape(planes, *a.shape[len(batch) :]) for a in (dy, indices))
         dx = numpy.empty((planes, *size), dy.dtype)
@@ -58,7 +56,7 @@ class HostPooling(PoolingPrimitives):
         def work(start: int, stop: int) -> None:
             dx[start:stop] = part(dy[start:stop], indices[start:stop], size, window)
 
-        tiled(work, planes, _share(planes, plane))
+        tiled(work, planes, share(planes, plane))
         return dx.reshape(*batch, *size)
 
     def _max_pool(
@@ -119,8 +117,3 @@ def _line_maximum(
     for q, p in lines[min(full, 2) :]:
         numpy.maximum(y[q], x[p], out=y[q])
     return y
-
-
-def _share(planes: int, plane: int) -> int:
-    """How many planes go to a tile: there is an even number of tiles, alike in size."""
-    return -(-planes // (2 * -(-planes * plane // (2 * _TILE))))

@@ -23,7 +23,7 @@ class HostReduction(ArrayPrimitives):
             return super().sum_over(x, axes)
         lead, kept, inner = parts
         if inner >= _LONG:
-            rows = _dots(x.reshape(-1, inner), numpy.ones((1, inner), x.dtype))
+            rows = dots(x.reshape(-1, inner), numpy.ones((1, inner), x.dtype))
         elif inner > 1:
             rows = x.reshape(-1, inner) @ numpy.ones(inner, x.dtype)
         else:
@@ -38,24 +38,27 @@ class HostReduction(ArrayPrimitives):
         if parts is None or parts[2] == 1 or not y.flags.c_contiguous or x.shape != y.shape:
             return super().dot_over(x, y, axes)
         lead, kept, inner = parts
-        rows = _dots(x.reshape(-1, inner), y.reshape(-1, inner))
+        rows = dots(x.reshape(-1, inner), y.reshape(-1, inner))
         if lead > 1:
             rows = numpy.ones(lead, x.dtype) @ rows.reshape(lead, kept)
         return rows.reshape(_shape(x, axes))
 
 
-def _dots(x: Any, y: Any) -> Any:
+def dots(x: Any, y: Any) -> Any:
     """The product of each row of ``x`` with that of ``y``, or with the only one.
 
     In pieces too short for BLAS's threads, which would be in the way of our own; their sums of sums
     are also the more exact.
     """
-    n, piece = x.shape[1], x.shape[1]
+    n, piece = x.shape[-1], x.shape[-1]
     while piece > _PIECE and piece % 2 == 0:
         piece //= 2
-    shape = -1, n // piece, piece
-    dots = numpy.vecdot(x.reshape(shape), y.reshape(shape))
-    return dots.sum(-1)
+    if piece == n:
+        return numpy.vecdot(x, y)
+    pieces = n // piece, piece
+    return numpy.vecdot(x.reshape(*x.shape[:-1], *pieces), y.reshape(*y.shape[:-1], *pieces)).sum(
+        -1
+    )
 
 
 def _parts(x: Any, axes: tuple[int, ...]) -> tuple[int, int, int] | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy
 
-from gpunn.backends.host.threads import TILE, tiled
+from gpunn.backends.host.threads import share, tiled
 from gpunn.backends.reference.softmax import SoftmaxPrimitives
 
 _SAFE = 60  # exp(±60), and sums of as many as there may be, are normal numbers in float32
@@ -31,7 +31,7 @@ class HostSoftmax(SoftmaxPrimitives):
         return _by_rows(super().log_softmax_input, axis, dy, y)
 
     def cross_entropy_input(self, y: Any, places: tuple[Any, ...], shares: Any, axis: int) -> Any:
-        if y.ndim != 2 or y.size <= TILE:
+        if y.ndim != 2 or share(y.size) >= y.size:
             return super().cross_entropy_input(y, places, shares, axis)
         n, classes = y.shape
         dx, targets = numpy.empty(y.shape, y.dtype), places[1]
@@ -43,7 +43,7 @@ class HostSoftmax(SoftmaxPrimitives):
             part[numpy.arange(stop - start), targets[here]] -= 1
             part *= shares[here]
 
-        tiled(work, n, max(1, TILE // classes))
+        tiled(work, n, share(n, classes))
         return dx
 
     def _exp(self, x: Any, axis: int) -> Any:
@@ -58,7 +58,7 @@ def _by_rows(primitive: Callable[..., Any], axis: int, *arrays: Any) -> Any:
     """``primitive(*arrays, axis)``, some indices of the dimensions before ``axis`` at a time."""
     x = arrays[0]
     lead, inner = math.prod(x.shape[:axis]), math.prod(x.shape[axis:])
-    rows = max(1, TILE // max(inner, 1))
+    rows = share(lead, inner)
     if rows >= lead or not all(a.flags.c_contiguous for a in arrays):
         return primitive(*arrays, axis)
     flat = [a.reshape(lead, *x.shape[axis:]) for a in arrays]

@@ -7,14 +7,18 @@ there are. BLAS has threads of its own: a tile calls it only for products too sm
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
+from typing import Any
 
 import numpy
 
-TILE = 131072  # elements: calls long enough to be worth sharing, arrays that stay in the cache
+# Elements of a tile at most. Who comes out of NumPy waits for the interpreter's lock if another
+# thread has it just then, and being woken takes as long as 100,000 sums: so calls are long.
+TILE = 2**19
 
 Work = Callable[[int, int], None]
 
@@ -108,6 +112,17 @@ def set_num_threads(num_threads: int) -> None:
     _threads = num_threads
 
 
+def share(n: int, each: int = 1) -> int:
+    """How many of ``n`` parts of ``each`` elements go to a tile.
+
+    All to one if they are few, else there is an even number of tiles, alike in size.
+    """
+    if n * each <= TILE // 4:
+        return max(n, 1)
+    tiles = 2 * -(-n * each // (2 * TILE))
+    return -(-n // tiles)
+
+
 def tiled(work: Work, n: int, tile: int) -> None:
     """``work(start, stop)`` for the parts of ``range(n)`` of size ``tile``, in no order."""
     helpers = min(_threads, -(-n // tile)) - 1
@@ -125,3 +140,32 @@ def tiled(work: Work, n: int, tile: int) -> None:
     job.finished.wait()
     if job.error is not None:
         raise job.error
+
+
+def elementwise(work: Callable[..., Any], *arrays: Any) -> None:
+    """``work`` on the pieces of flat arrays, all of one size, of which it writes to some.
+
+    They are contiguous, so that what is written reaches the arrays themselves.
+    """
+    flat = [array.reshape(-1) for array in arrays]
+
+    def piece(start: int, stop: int) -> None:
+        work(*[array[start:stop] for array in flat])
+
+    n = flat[0].size
+    tiled(piece, n, share(n))
+
+
+_held = threading.local()
+
+
+def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Uninitialised memory that each thread keeps: fresh pages for every call would cost as much as
+    the work itself. What is much larger than a tile is not kept."""
+    size = math.prod(shape) * dtype.itemsize
+    memory = getattr(_held, name, None)
+    if memory is None or memory.nbytes < size:
+        memory = numpy.empty(size, numpy.uint8)
+        if size <= 32 * TILE:
+            setattr(_held, name, memory)
+    return memory[:size].view(dtype).reshape(shape)

@@ -18,6 +18,10 @@ class ActivationPrimitives(ArrayPrimitives):
         """max(x, 0); NaN stays."""
         return self.xp.maximum(x, 0)
 
+    def relu_input(self, dy: Any, y: Any) -> Any:
+        """dx = dy where ``y``, the result of ``relu``, is not 0: NaN hands its gradient on."""
+        return self.masked(dy, y != 0)
+
     def gelu(self, x: Any, slope: bool) -> tuple[Any, Any]:
         """x Φ(x), Φ = (1 + erf(x / √2)) / 2; and with ``slope`` Φ(x) + x exp(-x² / 2) / √(2π)."""
         cdf = self.special("erf")(x * ROOT_HALF)
