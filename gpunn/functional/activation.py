@@ -142,6 +142,7 @@ def hardtanh(
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """min(max(x, 0), 6); the gradient at 0 and 6 is 0."""
+    need_tensor("relu6", input)
     return hardtanh(input, 0, 6, inplace)
 
 

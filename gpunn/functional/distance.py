@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy
 
-from gpunn.dtype import in_use
+from gpunn.dtype import FLOATING, in_use
 from gpunn.ops.arithmetic import clamp_min
 from gpunn.ops.common import canonical_dim, need_tensor, result_type
 from gpunn.ops.precision import cast_for
@@ -58,6 +58,8 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
         (input,) = cast_for("pdist", input)
     if input.data.ndim != 2:
         raise RuntimeError(f"pdist only supports 2D tensors, got: {input.data.ndim}D")
+    if input.data.dtype.kind not in FLOATING:
+        raise RuntimeError("pdist only supports floating-point dtypes")
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")
     rows, columns = numpy.triu_indices(input.data.shape[0], 1)

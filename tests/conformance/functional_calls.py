@@ -12,15 +12,24 @@ CALLS = Table()
 
 
 def _curve(**options: Any) -> list[Call]:
-    """Floats of every kind, wide enough for the bends; an integer tensor for the refusal."""
+    """Floats of every kind, wide enough for the bends; what is no float for the refusals."""
     floats = [c for c in unary(-4, 7, **options) if c.args[0].dtype.kind == "f"]
     finite = [c for c in floats if not np.isinf(c.args[0]).any()]  # PyTorch's own kernels differ
-    return [*finite, call(array(5, dtype=I64), **options)]
+    others = array(5, dtype=I64), array(4, dtype="bool")
+    return [
+        *finite,
+        call(array(2, 1, 3, 2, low=-4, high=7), **options),
+        call(np.asfortranarray(array(3, 4, dtype=F32, low=-4, high=7)), **options),
+        *(call(x, **options) for x in others),
+    ]
 
 
 CALLS.add(
     "relu relu6 hardtanh leaky_relu elu selu celu gelu silu mish softplus logsigmoid", _curve()
 )
+NONE = [call(None), call(1.5)]
+CALLS.add("relu relu6 hardtanh leaky_relu elu selu celu gelu silu mish softplus logsigmoid", NONE)
+CALLS.add("hardsigmoid hardswish hardshrink softshrink", NONE)
 CALLS.add("hardsigmoid hardswish hardshrink softshrink tanhshrink softsign sigmoid tanh", _curve())
 CALLS.add("leaky_relu", _curve(negative_slope=0.3))
 CALLS.add("elu celu", _curve(alpha=0.75) + _curve(alpha=-0.75)[:3] + _curve(alpha=0)[:2])
@@ -40,7 +49,16 @@ CALLS.add(
     ],
 )
 CALLS.add(
-    "glu", [call(array(0, 4)), call(array(2, 4, dtype=F32), -1), call(array(2, 4, dtype=F16))]
+    "glu",
+    [
+        call(array(0, 4)),
+        call(array(2, 4, dtype=F32), -1),
+        call(array(2, 4, dtype=F16)),
+        call(array(2, 4), 2),
+        call(array(2, 4, dtype=I64)),
+        call(array(2, 0)),
+        call(array(2, 3, 4, 5), 2),
+    ],
 )
 CALLS.add(
     "prelu",
@@ -81,7 +99,19 @@ CALLS.add(
         call(array()),
     ],
 )
-CALLS.add("rrelu", [call(array(3, 4), 0.5, 0.4), call(array(3, 4, dtype=F32))])
+CALLS.add(
+    "rrelu",
+    [
+        call(array(3, 4), 0.5, 0.4),
+        call(array(3, 4, dtype=F32)),
+        call(array(3, 4), 0.3, 0.3, True),
+        call(abs(array(3, 4)), 0.1, 0.9, True),
+        call(array(3, 4), 0.5, 0.4, True),
+        call(array(3, 4, dtype=F16)),
+        call(array(3, dtype=I64)),
+        call(None),
+    ],
+)
 
 SIGNS = np.sign(array(3, 4, seed=5))
 X, T = array(3, 4), array(3, 4, seed=1)
@@ -245,4 +275,17 @@ CALLS.add(
         call(X, -1.0),
     ],
 )
-CALLS.add("pdist", [call(strided(5, 3)), call(X.astype(F32)), call(X, 3.0)])
+CALLS.add(
+    "pdist",
+    [
+        call(strided(5, 3)),
+        call(X.astype(F32)),
+        call(X, 3.0),
+        call(X, 0.0),
+        call(X, 0.5),
+        call(array(0, 4, dtype=F32)),
+        call(array(3, 0)),
+        call(array(2, 3, 4)),
+        call(array(3, 4, dtype=I64)),
+    ],
+)

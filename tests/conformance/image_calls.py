@@ -18,7 +18,16 @@ def _images(*sizes: int) -> list[Any]:
 
 CALLS.add("pixel_shuffle", [call(x, 2) for x in [*_images(2, 8, 3, 2), array(8, 1, 1)]])
 CALLS.add(
-    "pixel_shuffle", [call(array(1, 6, 2, 2), 2), call(array(4, 2), 2), call(array(1, 4, 2, 2), 0)]
+    "pixel_shuffle",
+    [
+        call(array(1, 6, 2, 2), 2),
+        call(array(4, 2), 2),
+        call(array(1, 4, 2, 2), 0),
+        call(array(1, 4, 2, 2), -1),
+        call(array(0, 4, 2, 2, dtype=F32), 2),
+        call(array(2, 3, 18, 1, 2), 3),
+        call(array(2, 8, 3, 2), 1),
+    ],
 )
 CALLS.add(
     "pixel_unshuffle",
@@ -26,13 +35,26 @@ CALLS.add(
 )
 CALLS.add(
     "pixel_unshuffle",
-    [call(array(1, 1, 3, 2), 2), call(array(1, 1, 2, 3), 2), call(array(2, 2), 2)],
+    [
+        call(array(1, 1, 3, 2), 2),
+        call(array(1, 1, 2, 3), 2),
+        call(array(2, 2), 2),
+        call(array(1, 1, 4, 2), -2),
+        call(array(2, 3, 2, 6, 3), 3),
+    ],
 )
 CALLS.add(
     "channel_shuffle", [call(x, 2) for x in [*_images(2, 4, 3, 2), array(1, 6, 2), array(0, 4, 1)]]
 )
 CALLS.add(
-    "channel_shuffle", [call(array(1, 5, 2), 2), call(array(4, 4), 2), call(array(1, 4, 2), 0)]
+    "channel_shuffle",
+    [
+        call(array(1, 5, 2), 2),
+        call(array(4, 4), 2),
+        call(array(1, 4, 2), 0),
+        call(array(1, 4, 2), -2),
+        call(array(2, 6, 2, 3, 2), 3),
+    ],
 )
 X = array(2, 3, 6, 7)
 CALLS.add(
