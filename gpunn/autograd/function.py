@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import traceback
 from collections import OrderedDict
@@ -221,6 +222,44 @@ class Function:
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
+
+
+def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a ``backward`` of operations that cannot be differentiated themselves.
+
+    Nothing inside is recorded; a second derivative through its results raises RuntimeError.
+    """
+
+    @functools.wraps(backward)
+    def wrapper(ctx: Any, *dys: Any) -> Any:
+        enabled, state.enabled = state.enabled, False
+        try:
+            results = backward(ctx, *dys)
+        finally:
+            state.enabled = enabled
+        roots = [dy for dy in dys if isinstance(dy, Variable) and dy._requires_grad]
+        if not enabled or not roots:
+            return results
+        if type(results) is not tuple:
+            results = (results,)
+        dxs: tuple[Any, ...] = results
+        return tuple([None if dx is None else _Once.apply(dx, *roots) for dx in dxs])
+
+    return wrapper
+
+
+class _Once(Function):
+    """``dx``, which hangs together with ``roots`` in a way that nobody can differentiate."""
+
+    @staticmethod
+    def forward(ctx: Any, dx: Tensor, *roots: Tensor) -> Array:
+        return dx.data
+
+    @staticmethod
+    def backward(ctx: Any, *dys: Any) -> Any:
+        raise RuntimeError(
+            "trying to differentiate twice a function that was marked with @once_differentiable"
+        )
 
 
 def _in_two_steps(cls: type[Function]) -> None:

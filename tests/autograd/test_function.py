@@ -11,6 +11,7 @@ import pytest
 
 import gpunn
 from gpunn.autograd import Function, gradcheck, gradgradcheck
+from gpunn.autograd.function import once_differentiable
 from gpunn.backends import type2backend
 
 
@@ -314,3 +315,28 @@ def test_setup_context_apart_from_forward():
         assert gradgradcheck(lambda x, kind=kind: kind.apply(x, 3.0)[0], [leaf(1.0, 2.0)])
     with pytest.raises(NotImplementedError, match="setup_context is not implemented"):
         Function.setup_context(None, (), None)
+
+
+def test_once_differentiable():
+    class Cube(Function):
+        @staticmethod
+        def forward(ctx: Any, x: gpunn.Tensor, y: gpunn.Tensor) -> Any:
+            ctx.save_for_backward(x)
+            return x**3 + y
+
+        @staticmethod
+        @once_differentiable
+        def backward(ctx: Any, dy: gpunn.Tensor) -> Any:
+            (x,) = ctx.saved_tensors
+            assert not gpunn.is_grad_enabled()
+            return 3 * x**2 * dy, dy if ctx.needs_input_grad[1] else None
+
+    x = leaf(1.0, 2.0)
+    y = Cube.apply(x, gpunn.tensor([0.0, 0.0]))
+    (dx,) = gpunn.autograd.grad(y.sum(), x, retain_graph=True)
+    assert dx.tolist() == [3.0, 12.0]
+    weights = leaf(1.0, 1.0)
+    (dx,) = gpunn.autograd.grad(y, x, weights, create_graph=True)
+    assert dx.tolist() == [3.0, 12.0]
+    with pytest.raises(RuntimeError, match="trying to differentiate twice a function that was mar"):
+        dx.sum().backward()
