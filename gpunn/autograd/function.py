@@ -7,7 +7,7 @@ import itertools
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
 from weakref import ReferenceType
 
 import numpy
@@ -240,9 +240,7 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
         roots = [dy for dy in dys if isinstance(dy, Variable) and dy._requires_grad]
         if not enabled or not roots:
             return results
-        if type(results) is not tuple:
-            results = (results,)
-        dxs: tuple[Any, ...] = results
+        dxs = cast("tuple[Any, ...]", results if isinstance(results, tuple) else (results,))
         return tuple([None if dx is None else _Once.apply(dx, *roots) for dx in dxs])
 
     return wrapper
