@@ -27,15 +27,13 @@ Share: TypeAlias = Callable[[Array], Array]
 _WIDE = numpy.dtype("float64")
 
 
-def _invert(
-    like: Tensor, shape: tuple[int, ...], most: Array, share: Share, generator: Generator | None
-) -> Array:
+def _invert(most: Array, share: Share, generator: Generator | None) -> Array:
     """For a uniform u of each element the least count, at most ``most``, whose share is u."""
-    backend = type2backend[type(like.data)]
+    backend, shape = type2backend[type(most)], most.shape
     xp = backend.xp
     blocks = backend.random_blocks(math.prod(shape), _WIDE)
     u = backend.uniform(*(generator or default_generator).reserve(blocks), shape, _WIDE)
-    low, high = xp.full(shape, -1.0), xp.broadcast_to(most, shape)
+    low, high = xp.full(shape, -1.0), most
     for _ in range(int(most.max()).bit_length() + 1 if most.size else 0):
         middle = xp.floor((low + high + 1) / 2)
         enough = share(middle) >= u
@@ -59,7 +57,7 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     def share(k: Array) -> Array:
         return above(k + 1, rate)
 
-    counts = _invert(input, rate.shape, most, share, generator)
+    counts = _invert(most, share, generator)
     return wrap(counts.astype(input.data.dtype))
 
 
@@ -77,17 +75,17 @@ def binomial(count: Tensor, prob: Tensor, generator: Generator | None = None) ->
         raise RuntimeError(f"Found dtype {titles[0]} but expected {titles[1]}")
     if count.data.dtype.itemsize < 4:
         raise not_implemented("binomial", count.data)
-    backend = type2backend[type(count.data)]
-    xp, below = backend.xp, backend.special("betainc")
-    n, p = count.data.astype(_WIDE), prob.data.astype(_WIDE)
-    shape = broadcast_shapes(n.shape, p.shape)
-    n, p = xp.broadcast_to(n, shape), xp.broadcast_to(p, shape)
-    most = xp.floor(xp.where(n > 0, n, 0))
+    backend, host = type2backend[type(count.data)], type2backend[numpy.ndarray]
+    # On the host: CuPy's incomplete beta function is recursive, which devices do badly.
+    shape = broadcast_shapes(count.data.shape, prob.data.shape)
+    n, p = (numpy.broadcast_to(backend.to_numpy(x.data), shape) for x in (count, prob))
+    n, p, below = n.astype(_WIDE), p.astype(_WIDE), host.special("betainc")
+    most = numpy.floor(numpy.where(n > 0, n, 0))
 
     def share(k: Array) -> Array:
-        inside = xp.maximum(most - k, 1)
-        return xp.where(k >= most, 1.0, below(inside, k + 1, xp.clip(1 - p, 0, 1)))
+        inside = numpy.maximum(most - k, 1)
+        return numpy.where(k >= most, 1.0, below(inside, k + 1, numpy.clip(1 - p, 0, 1)))
 
-    found = _invert(count, shape, most, share, generator)
-    found = xp.where((p >= 1) | xp.isnan(n), xp.maximum(n, 0), found)
-    return wrap(found.astype(count.data.dtype))
+    found = _invert(most, share, generator)
+    found = numpy.where((p >= 1) | numpy.isnan(n), numpy.maximum(n, 0), found)
+    return wrap(backend.from_numpy(found.astype(count.data.dtype)))

@@ -43,10 +43,12 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     if data.ndim != 1 or (data.size and builtins.bool((data < 0).any())):
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
     xp = xp_of(input)
-    if weights is None or not data.size:  # of nothing PyTorch counts, with weights too
+    if weights is None:
         return wrap(xp.bincount(data.astype("int64"), minlength=minlength).astype("int64"))
     if weights.data.shape != data.shape:
         raise RuntimeError("weights should be 1-d and have the same length as input")
+    if not data.size:
+        return wrap(xp.zeros(minlength, "int64"))
     kind = weights.data.dtype if dtype_of(weights) is float32 else numpy.dtype("float64")
     sums = xp.bincount(data.astype("int64"), weights.data.astype("float64"), minlength)
     return wrap(sums.astype(kind))

@@ -1,10 +1,11 @@
-"""``unfold``: windows that slide along a dimension, a view."""
+"""Views by strides: ``unfold``, windows that slide along a dimension."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from gpunn.autograd.variable import Array
+from gpunn.autograd.variable import Array, wrap
 from gpunn.ops.common import Op, canonical_dim, xp_of
 from gpunn.ops.shape import ViewOp
 
@@ -64,3 +65,10 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     if not input.data.ndim:
         return input.reshape(1)[:size]
     return Unfold.apply(input, dim, size, step)
+
+
+def laid_out(memory: Tensor, size: Sequence[int], stride: Sequence[int]) -> Tensor:
+    """The elements of a vector ``memory`` that lie ``stride`` apart, a view outside of autograd."""
+    data = memory.data
+    steps = [s * data.dtype.itemsize for s in stride]
+    return wrap(xp_of(memory).lib.stride_tricks.as_strided(data, tuple(size), tuple(steps)))
