@@ -26,7 +26,8 @@ def per_dimension(value: Any, n: int, function: str, name: str, problem: str) ->
         values = tuple(operator.index(v) for v in ntuple(value, n))
     except TypeError:
         raise TypeError(
-            f"{function}(): argument '{name}' must be int or tuple of ints, not {value!r}"
+            f"{function}(): argument '{name}' must be tuple of ints, not {type(value).__name__} "
+            f"(an int, or one for each dimension, is expected; got {value!r})"
         ) from None
     if len(values) == 1:
         return values * n

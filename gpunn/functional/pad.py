@@ -52,7 +52,7 @@ def pad(
     shape = input.data.shape
     widths = _widths(pad, len(shape))
     if mode == "constant":
-        _check_crops(shape, widths, "narrow(): length must be non-negative")
+        _check_crops(shape, widths, "narrow(): length must be non-negative.")
         if not any(a or b for a, b in widths):
             return input.clone()
         return Pad.apply(input, widths, _fill(value, dtype_of(input)))
@@ -134,7 +134,7 @@ def _check_crops(shape: tuple[int, ...], widths: Widths, problem: str) -> None:
     for d, (n, (a, b)) in enumerate(zip(shape, _crops(widths), strict=True)):
         if n + a + b < 0:
             a, b = widths[d]
-            raise RuntimeError(f"{problem}: padding ({a}, {b}) at dimension {d} of {list(shape)}")
+            raise RuntimeError(f"{problem} (padding ({a}, {b}) at dimension {d} of {list(shape)})")
 
 
 def _check_made(shape: tuple[int, ...], widths: Widths, n: int) -> None:

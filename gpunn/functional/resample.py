@@ -258,11 +258,6 @@ def grid_sample(
 
 
 def _check_grid(x: Any, grid: Any, n: int, mode: str) -> None:
-    if n not in (2, 3) or len(grid) != n + 2:
-        raise RuntimeError(
-            "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but "
-            f"got input with sizes {list(x)} and grid with sizes {list(grid)}"
-        )
     if x[0] != grid[0]:
         raise RuntimeError(
             "grid_sampler(): expected grid and input to have same batch size, but got input with "
@@ -272,6 +267,11 @@ def _check_grid(x: Any, grid: Any, n: int, mode: str) -> None:
         raise RuntimeError(
             f"grid_sampler(): expected grid to have size {n} in last dimension, but got grid with "
             f"sizes {list(grid)}"
+        )
+    if n not in (2, 3) or len(grid) != n + 2:
+        raise RuntimeError(
+            "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but "
+            f"got input with sizes {list(x)} and grid with sizes {list(grid)}"
         )
     if 0 in x[2:]:
         raise RuntimeError(

@@ -25,11 +25,18 @@ def window_of(
         stride = kernel_size
 
     def each(argument: str, value: Any, choice: str) -> Ints:
+        count = len(ntuple(value, n))
+        choice = choice.replace("either ", "") if name == "avg_pool3d" else choice
         problem = f"{name}: {argument} must {choice}, or a tuple of {_COUNTED[n]}"
-        if name == "max_pool1d":
+        if name == "avg_pool1d":
+            problem = f"avg_pool1d() argument '{argument}' should contain one int (got {count})"
+        elif name == "max_pool1d":
+            # PyTorch's four sentences are two, but for a comma.
+            none = "None, " * (argument == "stride")
+            comma = "," * (argument in ("stride", "padding"))
             problem = (
-                f"max_pool1d() {argument} must be an int, list of ints or tuple of ints of size 1 "
-                f"but got size {len(ntuple(value, 1))}"
+                f"max_pool1d() {argument} must be {none}an int, list of ints{comma} or tuple of "
+                f"ints of size 1 but got size {count}"
             )
         return per_dimension(value, n, name, argument, problem)
 
@@ -188,7 +195,12 @@ def adaptive_size(n: int, name: str, x: Tensor, output_size: OutputSize) -> Ints
         raise RuntimeError(_expected_ranks(n, name, len(shape)) if n == 1 else problem)
     wanted = ntuple(output_size, n)
     if len(wanted) != n:
-        raise RuntimeError(f"{name}: output_size must be {n}")
+        problem = f"{name}(): internal error: output_size.size() must be {n}, not {len(wanted)}"
+        if n == 1:
+            problem = f"{name}() argument 'output_size' should contain one int (got {len(wanted)})"
+        elif "avg" in name:
+            problem = f"{name}: output_size must be {n}, not {len(wanted)} ints"
+        raise RuntimeError(problem)
     filled = tuple(s if w is None else w for w, s in zip(wanted, shape[-n:], strict=True))
     out = per_dimension(filled, n, name, "output_size", "")
     if min(out) < 0 and "max" in name:

@@ -182,6 +182,12 @@ def disagreement(name: str, function: Any, peer: Any, given: Call) -> str | None
     return None
 
 
+def _first(error: Exception) -> str:
+    """Its first sentence, up to a remark or a value, without the name of a function before it."""
+    text = re.sub(r"^[\w.]+(\([\w.]*\):?|:) ", "", str(error).replace("torch.", "gpunn."))
+    return re.split(r"\n| [({]|: |(?<=[.!?]) ", text)[0]
+
+
 def _refusals(what: str, ours: Exception | None, theirs: Exception | None) -> str | None:
     if theirs is None:
         return f"{what}{ours!r}, while PyTorch computes"
@@ -193,8 +199,8 @@ def _refusals(what: str, ours: Exception | None, theirs: Exception | None) -> st
         return f"{what}{ours!r}, PyTorch: {theirs!r}"
     if isinstance(theirs, NotImplementedError):  # it names a kernel of PyTorch's own
         return None
-    sentence = re.split(r"\n|\(|: |(?<=[.!?]) ", str(theirs).replace("torch.", "gpunn."))[0]
-    parser = "received an invalid combination" in str(theirs)
-    if not parser and not str(ours).startswith(sentence):
+    # What PyTorch's parser of arguments says of them all is its own; Python says what is missing.
+    parser = "received an invalid combination" in str(theirs) or "() missing " in str(theirs)
+    if not parser and not _first(ours).startswith(_first(theirs)):
         return f"{what}{ours!r}, PyTorch: {theirs!r}"
     return None

@@ -359,5 +359,5 @@ def test_refuses_dtypes():
         F.avg_pool2d(x.int(), 2)
     with pytest.raises(NotImplementedError, match="not implemented for 'Long'"):
         F.adaptive_avg_pool2d(x.long(), 2)
-    with pytest.raises(TypeError, match="argument 'kernel_size' must be int"):
+    with pytest.raises(TypeError, match="argument 'kernel_size' must be tuple of ints, not float"):
         F.max_pool2d(x, 2.5)
