@@ -8,7 +8,7 @@ from typing import Any
 # PyTorch's names whose equivalent has another.
 _INSTEAD = {
     "eig": "gpunn.linalg.eigh, for symmetric matrices",
-    "func": "gpunn.autograd.functional",
+    "func": "gpunn.autograd.functional, and gpunn.nn.utils.stateless.functional_call",
     "jit": "the function itself: gpunn compiles nothing",
     "lstsq": "gpunn.linalg.lstsq",
     "lu": "gpunn.linalg.solve",
