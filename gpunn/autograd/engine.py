@@ -12,7 +12,14 @@ import numpy
 from gpunn.autograd.casting import autocast_state
 from gpunn.autograd.function import Edge, Function
 from gpunn.autograd.grad_mode import quiet, state
-from gpunn.autograd.variable import Array, Hook, Variable, is_sequence, wrap
+from gpunn.autograd.variable import (
+    Array,
+    Hook,
+    Variable,
+    after_accumulation,
+    is_sequence,
+    wrap,
+)
 from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING, in_use
 
@@ -44,12 +51,16 @@ def backward(
     with walk:
         walk.run(_roots(tensors, grad_tensors), _keep(retain_graph, create_graph))
         if wanted is None:
-            for leaf, (gradient, owned) in walk.leaves.values():
-                _accumulate(leaf, gradient, owned, create_graph)
+            arrived = list(walk.leaves.values())
         else:
-            for key, x in {_key(x): x for x in wanted}.items():
-                if key in walk.captured:
-                    _accumulate(x, *walk.captured[key], create_graph)
+            found = {_key(x): x for x in wanted}
+            arrived = [(x, walk.captured[key]) for key, x in found.items() if key in walk.captured]
+        for leaf, (gradient, owned) in arrived:
+            _accumulate(leaf, gradient, owned, create_graph)
+            if id(leaf) in after_accumulation:
+                for hook in list(after_accumulation[id(leaf)].values()):
+                    if hook(leaf) is not None:
+                        raise RuntimeError("Tensor post accumulate grad hooks should return None.")
 
 
 def grad(

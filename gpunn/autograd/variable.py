@@ -40,6 +40,10 @@ _MODIFIED_BASE = (
 )
 
 
+# The hooks of leaves, by id, to be called when their gradients have been added; few have any.
+after_accumulation: dict[int, OrderedDict[int, Callable[[Any], Any]]] = {}
+
+
 class Variable:
     """What autograd records. ``Tensor`` is its one subclass and adds the operators.
 
@@ -232,6 +236,23 @@ class Variable:
         if self._hooks is None:
             self._hooks = OrderedDict()
         return RemovableHandle.add(self._hooks, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
+        """Call ``hook(variable)`` after ``backward`` has added to this leaf's ``.grad``.
+
+        Raises RuntimeError if the variable is no leaf, or does not require a gradient.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if self._grad_fn is not None:
+            raise RuntimeError(
+                "post accumulate grad hooks cannot be registered on non-leaf tensors"
+            )
+        hooks = after_accumulation.get(id(self))
+        if hooks is None:
+            hooks = after_accumulation[id(self)] = OrderedDict()
+            weakref.finalize(self, after_accumulation.pop, id(self), None)
+        return RemovableHandle.add(hooks, hook)
 
     def retain_grad(self) -> None:
         """Keep ``.grad`` of this non-leaf variable in backward."""
