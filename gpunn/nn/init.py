@@ -23,6 +23,7 @@ __all__ = [
     "normal_",
     "ones_",
     "orthogonal_",
+    "sparse_",
     "trunc_normal_",
     "uniform_",
     "xavier_normal_",
@@ -220,6 +221,23 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     q, r = xp.linalg.qr(flat.data.T if rows < columns else flat.data)
     q = q * xp.sign(xp.diagonal(r))  # makes q uniform over the orthogonal matrices
     return tensor.copy_(wrap((q.T if rows < columns else q) * gain).reshape(tensor.shape))
+
+
+@no_grad()
+@local
+def sparse_(
+    tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None
+) -> Tensor:
+    """N(0, std²) but for zeros in a part ``sparsity`` of each column, rounded up (Martens, 2010).
+
+    Raises ValueError unless ``tensor`` is a matrix.
+    """
+    if tensor.ndim != 2:
+        raise ValueError("Only tensors with 2 dimensions are supported")
+    zeros = math.ceil(sparsity * tensor.shape[0])
+    tensor.normal_(0, std, generator=generator)
+    order = rand(*tensor.shape, generator=generator, device=tensor.device).argsort(0)
+    return tensor.masked_fill_(order < zeros, 0)
 
 
 # How many values a weight takes in and gives out ----------------------------------------------

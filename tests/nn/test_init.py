@@ -178,3 +178,14 @@ def test_other_dtypes(fill, dtype):
     assert weight.dtype == dtype
     assert bool(weight.isfinite().all())
     assert weight.std().item() > 0
+
+
+@pytest.mark.parametrize("sparsity", [0, 0.35, 0.5, 1, 1.5, -0.5])
+def test_sparse(sparsity, device):
+    weight = init.sparse_(gpunn.full((10, 40), 7.0, device=device), sparsity, 0.1).cpu().numpy()
+    zeros = min(max(math.ceil(sparsity * 10), 0), 10)
+    assert ((weight == 0).sum(0) == zeros).all()
+    if 0 <= zeros < 10:
+        assert np.std(weight[weight != 0]) == pytest.approx(0.1, rel=0.3)
+    same(lambda lib: lib.nn.init.sparse_(lib.ones(3), 0.1))
+    same(lambda lib: list(lib.nn.init.sparse_(lib.ones(3, 0), 0.1).shape))
