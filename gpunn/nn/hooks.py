@@ -131,7 +131,7 @@ class _Backward:
         self.hooks = list(module._backward_hooks.values())
         self.pre_hooks = list(module._backward_pre_hooks.values())
         self.inputs_watched = False
-        self.grad_outputs: Gradients = ()
+        self.grad_outputs: Gradients | None = None  # until backward has been there
 
     def watch_inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         watched = _watch(args, self._input_gradients, zeros=True)
@@ -156,7 +156,7 @@ class _Backward:
                 gradients,
             )
         self.grad_outputs = gradients
-        if self.hooks and not self.inputs_watched:
+        if not self.inputs_watched:
             warnings.warn(
                 "Full backward hook is firing when gradients are computed with respect to module "
                 "outputs since no inputs require gradients.",
@@ -172,10 +172,13 @@ class _Backward:
         return gradients
 
     def _input_gradients(self, gradients: Gradients) -> Gradients:
+        grad_outputs, self.grad_outputs = self.grad_outputs, None
+        if grad_outputs is None:  # the output cannot be watched, or this is a second derivative
+            return gradients
         for hook in self.hooks:
             gradients = _replaced(
                 "Backward hook returned an invalid number of grad_input",
-                hook(self.module, gradients, self.grad_outputs),
+                hook(self.module, gradients, grad_outputs),
                 gradients,
             )
         return gradients
