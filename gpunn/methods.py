@@ -339,12 +339,15 @@ class Methods(Values):
     is_conj = questions.is_conj
     is_neg = questions.is_neg
     is_signed = questions.is_signed
+    is_inference = questions.is_inference
+    is_distributed = questions.is_distributed
     is_nonzero = questions.is_nonzero
     is_same_size = questions.is_same_size
     conj = questions.conj
     resolve_conj = questions.resolve_conj
     resolve_neg = questions.resolve_neg
     conj_physical = questions.conj_physical
+    conj_physical_ = _in_place(questions.conj_physical)
     unfold = windows.unfold
     split_with_sizes = joining.split_with_sizes
     unsafe_split = joining.unsafe_split

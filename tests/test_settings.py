@@ -146,7 +146,44 @@ def test_old_type_names():
     same(scenario)
 
 
+def test_default_type_by_its_old_name():
+    before = gpunn.get_default_dtype()
+    try:
+        for given, kind in (
+            (gpunn.DoubleTensor, gpunn.float64),
+            ("torch.HalfTensor", gpunn.float16),
+            ("gpunn.FloatTensor", gpunn.float32),
+        ):
+            gpunn.set_default_tensor_type(given)
+            assert gpunn.get_default_dtype() is kind
+        with pytest.raises(TypeError, match="only floating-point types are supported"):
+            gpunn.set_default_tensor_type(gpunn.LongTensor)
+        for other in ("torch.cuda.FloatTensor", gpunn.float32, 3):
+            with pytest.raises(TypeError, match="invalid type object"):
+                gpunn.set_default_tensor_type(other)
+    finally:
+        gpunn.set_default_dtype(before)
+
+
+def test_names_of_types():
+    def scenario(t: Any) -> Any:
+        given = [t.ones(2), t.ones(2).long(), t.nn.Module, 3, [1], len, int]
+        return [t.typename(x).replace("torch.nn.modules", "torch.nn") for x in given]
+
+    same(scenario)
+
+
+def test_module_of_a_device(device: str):
+    if device == "cuda":
+        assert gpunn.get_device_module() is gpunn.cuda
+    assert gpunn.get_device_module("cuda:0") is gpunn.cuda
+    with pytest.raises(RuntimeError, match=r"registered as 'gpunn\.cpu'"):
+        gpunn.get_device_module(gpunn.device("cpu"))
+    with pytest.raises(RuntimeError, match="Invalid value of device '3'"):
+        gpunn.get_device_module(3)
+
+
 def test_functions_of_networks_under_their_short_names():
     functional = gpunn.nn.functional
-    for name in ("conv2d", "layer_norm", "max_pool2d", "cosine_similarity", "prelu"):
+    for name in ("conv2d", "rms_norm", "max_pool2d", "cosine_similarity", "prelu"):
         assert getattr(gpunn, name) is getattr(functional, name)

@@ -25,6 +25,16 @@ def is_neg(input: Tensor) -> bool:
     return False
 
 
+def is_inference(input: Tensor) -> bool:
+    """Whether autograd may not use the tensor: never, also of those made in ``inference_mode``."""
+    return False
+
+
+def is_distributed(input: Tensor) -> bool:
+    """Whether the tensor is spread over processes: never."""
+    return False
+
+
 def is_signed(input: Tensor) -> bool:
     """Whether the dtype has negative numbers."""
     return dtype_of(input).is_signed
