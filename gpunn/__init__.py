@@ -97,6 +97,7 @@ from gpunn.functional import (
     avg_pool1d,
     bilinear,
     celu,
+    celu_,
     channel_shuffle,
     conv1d,
     conv2d,
@@ -116,8 +117,11 @@ from gpunn.functional import (
     prelu,
     rms_norm,
     rrelu,
+    rrelu_,
     selu,
+    selu_,
     threshold,
+    threshold_,
 )
 from gpunn.layout import (
     channels_last,
@@ -172,7 +176,6 @@ from gpunn.native import (
     alpha_dropout_,
     batch_norm,
     binary_cross_entropy_with_logits,
-    celu_,
     constant_pad_nd,
     conv_tbc,
     convolution,
@@ -198,9 +201,6 @@ from gpunn.native import (
     poisson_nll_loss,
     rnn_relu_cell,
     rnn_tanh_cell,
-    rrelu_,
-    selu_,
-    threshold_,
     triplet_margin_loss,
 )
 from gpunn.ops.arithmetic import (

@@ -147,31 +147,6 @@ def feature_dropout_(input: Tensor, p: float, train: bool) -> Tensor:
     return feature_dropout(input, p, train, True)
 
 
-# Activations in place -------------------------------------------------------------------------
-
-
-def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
-    """``functional.celu`` in place."""
-    return F.celu(input, alpha, True)
-
-
-def selu_(input: Tensor) -> Tensor:
-    """``functional.selu`` in place."""
-    return F.selu(input, True)
-
-
-def rrelu_(
-    input: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False
-) -> Tensor:
-    """``functional.rrelu`` in place."""
-    return F.rrelu(input, lower, upper, training, True)
-
-
-def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
-    """``functional.threshold`` in place."""
-    return F.threshold(input, threshold, value, True)
-
-
 # Losses ---------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ from conformance import (
     embedding_calls,
     functional_calls,
     image_calls,
+    in_place_calls,
     linear_calls,
     loss_calls,
     norm_calls,
@@ -24,6 +25,7 @@ for family in (
     embedding_calls,
     loss_calls,
     attention_calls,
+    in_place_calls,
 ):
     for name, calls in family.CALLS.items():
         CALLS.add(f"nn.functional.{name}", calls)
