@@ -13,16 +13,16 @@ from gpunn.backends import Backend, backend_of, type2backend
 from gpunn.device import device as Device
 from gpunn.device import get_default_device
 from gpunn.dtype import (
-    DTYPES,
     FLOATING,
     as_dtype,
-    from_numpy_dtype,
+    dtype,
     get_default_dtype,
     int64,
     scalar_dtype,
 )
 from gpunn.ops.common import also_named
-from gpunn.ops.shape import sizes_of
+from gpunn.ops.filling import filled
+from gpunn.ops.from_data import check_supported, host_array
 from gpunn.tensor import Tensor
 
 Where = Device | str | int | None
@@ -55,110 +55,15 @@ def tensor(
         device = data.device if device is None else device
         data = data._data
     where, target = _place(device)
-    if not issubclass(data.__class__, (numpy.ndarray, numpy.generic)):
-        if data.__class__.__module__.partition(".")[0] == "cupy":
-            source = type2backend[type(data)]
-            where = source.device(data) if device is None else where
-            target, data = backend_of(where), source.to_numpy(data)
-        else:
-            data = _array_of(data, default_float=kind is None)
-            if kind is not None and kind.kind == 1 and data.size and data.dtype.kind in "iu":
-                limits = numpy.iinfo(kind.name)
-                if data.min() < limits.min or data.max() > limits.max:
-                    raise RuntimeError(
-                        f"value cannot be converted to type {kind.name} without overflow"
-                    )
-    array = numpy.array(data, dtype=None if kind is None else kind.numpy, order="C")
-    _supported(array)
+    if data.__class__.__module__.partition(".")[0] == "cupy":
+        source = type2backend[type(data)]
+        where = source.device(data) if device is None else where
+        target, data = backend_of(where), source.to_numpy(data)
+    array = host_array(data, kind)
     if requires_grad and array.dtype.kind not in FLOATING:
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
     with target.on(where):
         return _finish(target.from_numpy(array), requires_grad)
-
-
-def _array_of(data: Any, default_float: bool) -> Any:
-    """Nested sequences of numbers (and of tensors) as an array in PyTorch's dtype.
-
-    Without ``default_float``, floats keep all their bits for the dtype that is asked for.
-    """
-    plain = _plain(data)
-    try:
-        array = numpy.array(plain)
-    except ValueError:
-        raise _ragged(plain) from None
-    if array.dtype.kind not in "biuf" or array.dtype == numpy.uint64:
-        raise _odd(plain) or TypeError(f"expected numbers, got {array.dtype}")
-    if default_float and (not array.size or array.dtype == numpy.float64):
-        scalar = _first_scalar(plain)
-        if scalar is None or type(scalar) is float:
-            array = array.astype(get_default_dtype().numpy)
-    return array
-
-
-def _plain(data: Any) -> Any:
-    if isinstance(data, Variable):
-        return (
-            data.data.tolist()
-            if data.data.ndim == 0
-            else type2backend[type(data.data)].to_numpy(data.data)
-        )
-    return [_plain(d) for d in data] if is_sequence(data) else data
-
-
-def _first_scalar(data: Any) -> Any:
-    """A Python float anywhere wins; else the first scalar; None where there is none."""
-    first: Any = None
-    stack = [data]
-    while stack:
-        item = stack.pop()
-        if is_sequence(item):
-            stack.extend(item)
-        elif type(item) is float:
-            return item
-        elif first is None:
-            first = item
-    return first
-
-
-def _odd(data: Any, depth: int = 0) -> Exception | None:
-    """The error for the first element that is no number that a tensor holds."""
-    if is_sequence(data):
-        return next((e for e in (_odd(d, depth + 1) for d in data) if e is not None), None)
-    if isinstance(data, int) and not -(2**63) <= data < 2**63:
-        return ValueError(f"Overflow when unpacking long long: {data} does not fit int64")
-    if isinstance(data, (bool, int, float, numpy.ndarray, numpy.generic)):
-        return None
-    if isinstance(data, str) and depth:
-        return ValueError("too many dimensions 'str'")
-    if isinstance(data, str):
-        return TypeError("new(): invalid data type 'str'")
-    return RuntimeError(f"Could not infer dtype of {type(data).__name__}")
-
-
-def _ragged(data: list[Any]) -> Exception:
-    """The error for sequences of unequal lengths."""
-    level, dim = data, 0
-    while level:
-        dim += 1
-        sizes = [len(d) if hasattr(d, "__len__") else None for d in level]
-        for size in sizes[1:]:
-            if (size is None) != (sizes[0] is None):
-                return TypeError(f"expected sequences of equal depth at dim {dim}")
-            if size != sizes[0]:
-                return ValueError(
-                    f"expected sequence of length {sizes[0]} at dim {dim} (got {size})"
-                )
-        level = [] if sizes[0] is None else [e for d in level for e in d]
-    return ValueError("expected sequences of equal lengths")
-
-
-def _supported(array: Any) -> None:
-    if array.dtype not in from_numpy_dtype:
-        names = ", ".join(t.name for t in DTYPES)
-        raise TypeError(
-            f"can't convert np.ndarray of type {array.dtype}. The only supported types are: "
-            f"{names}."
-        )
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Where = None) -> Tensor:
@@ -174,7 +79,7 @@ def from_numpy(ndarray: numpy.ndarray[Any, Any]) -> Tensor:
     """A CPU tensor that shares the memory of ``ndarray``."""
     if not isinstance(ndarray, numpy.ndarray):  # type: ignore[redundant-expr]
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
-    _supported(ndarray)
+    check_supported(ndarray)
     if any(s < 0 for s in ndarray.strides):
         raise ValueError(
             "At least one stride in the given numpy array is negative, and tensors with negative "
@@ -194,7 +99,7 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
     kind = int(ext_tensor.__dlpack_device__()[0])
     if kind == 1:  # host memory
         array = numpy.from_dlpack(ext_tensor)
-        _supported(array)
+        check_supported(array)
         return wrap(array)
     return wrap(backend_of(Device("cuda")).xp.from_dlpack(ext_tensor))
 
@@ -206,18 +111,9 @@ def _filled(
     make: str, size: tuple[Any, ...], dtype: Any, device: Where, requires_grad: bool, *fill: Any
 ) -> Tensor:
     where, backend = _place(device)
-    shape = sizes_of(size, "size")
-    _not_negative(shape)
     kind = get_default_dtype() if dtype is None else as_dtype(dtype)
     with backend.on(where):
-        return _finish(getattr(backend.xp, make)(shape, *fill, dtype=kind.numpy), requires_grad)
-
-
-def _not_negative(shape: Sequence[int]) -> None:
-    if any(n < 0 for n in shape):
-        raise RuntimeError(
-            f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}"
-        )
+        return _finish(filled(backend.xp, make, size, kind, *fill), requires_grad)
 
 
 @also_named("size")
@@ -253,6 +149,10 @@ def full(
     requires_grad: bool = False,
 ) -> Tensor:
     """``fill_value`` everywhere, in the dtype it stands for unless one is named."""
+    if not is_sequence(size):
+        raise TypeError(
+            f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}"
+        )
     value: Any = fill_value.data.item() if isinstance(fill_value, Variable) else fill_value
     kind = scalar_dtype(value) if dtype is None else dtype
     return _filled("full", (tuple(size),), kind, device, requires_grad, value)
@@ -269,8 +169,13 @@ def eye(
     """The ``n`` by ``m`` (default ``n``) matrix with ones on the diagonal."""
     where, backend = _place(device)
     kind = get_default_dtype() if dtype is None else as_dtype(dtype)
-    if n < 0 or (m is not None and m < 0):
-        raise RuntimeError(f"n must be greater or equal to 0, got {n if n < 0 else m}")
+    for name, size in (("n", n), ("m", n if m is None else m)):
+        if not hasattr(size, "__index__"):
+            raise TypeError(
+                f"eye(): argument '{name}' (position 1) must be int, not {type(size).__name__}"
+            )
+        if size < 0:
+            raise RuntimeError(f"{name} must be greater or equal to 0, got {size}")
     with backend.on(where):
         return _finish(backend.xp.eye(n, n if m is None else m, dtype=kind.numpy), requires_grad)
 
@@ -294,20 +199,42 @@ def arange(
         v.data.item() if isinstance(v, Variable) else v for v in (start, end, step)
     ]
     first, last, by = numbers
-    if by == 0:
+    kind = _range_dtype(dtype, numbers)
+    if by == 0 or math.isnan(by):
         raise RuntimeError("step must be nonzero")
+    if kind.kind == 1 and not int(by):
+        raise ValueError("step must be nonzero")
+    if not (math.isfinite(first) and math.isfinite(last)):
+        raise RuntimeError(f"unsupported range: {first:g} -> {last:g}")
     if (by > 0 and first > last) or (by < 0 and first < last):
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
-    if dtype is None:
-        whole = all(isinstance(v, (int, numpy.integer)) for v in numbers)
-        kind = int64 if whole else get_default_dtype()
-    else:
-        kind = as_dtype(dtype)
     where, backend = _place(device)
+    if not kind.kind:
+        raise NotImplementedError(f"\"arange_{where.type}\" not implemented for 'Bool'")
     with backend.on(where):
         count = math.ceil((last - first) / by)
         base = backend.xp.arange(count, dtype="f8" if kind.is_floating_point else "i8")
         return _finish((base * by + first).astype(kind.numpy), requires_grad)
+
+
+def _range_dtype(given: Any, numbers: Sequence[Any]) -> dtype:
+    """That of a range: as asked for, else int64 for ints, else the default float."""
+    if given is not None:
+        return as_dtype(given)
+    whole = all(isinstance(v, (int, numpy.integer)) for v in numbers)
+    return int64 if whole else get_default_dtype()
+
+
+def need_number(name: str, argument: str, value: Any) -> Any:
+    """A number given as such or as a 0-d tensor."""
+    if not isinstance(value, Variable):
+        return value
+    if value.data.ndim:
+        raise RuntimeError(
+            f"{name} only supports 0-dimensional start and end tensors, but got {argument} with "
+            f"{value.data.ndim} dimension(s)."
+        )
+    return value.data.item()
 
 
 def linspace(
@@ -320,6 +247,7 @@ def linspace(
     requires_grad: bool = False,
 ) -> Tensor:
     """``steps`` equally spaced numbers from ``start`` to ``end``, both included."""
+    start, end = need_number("linspace", "start", start), need_number("linspace", "end", end)
     if steps < 0:
         raise RuntimeError(f"number of steps must be non-negative, got {steps}")
     where, backend = _place(device)

@@ -1,25 +1,113 @@
-"""Random values in place: ``x.normal_()``; the numbers come from the one stream of ``random``."""
+"""Random values of a tensor, or in its place, from the one stream of ``random``."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy
 
 from gpunn import random
-from gpunn.autograd.variable import Array, wrap
+from gpunn.autograd.variable import Array, Variable, wrap
 from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING, finfo
 from gpunn.methods import Methods
 from gpunn.ops import conversion
+from gpunn.ops.common import Op, check_all, dtype_of, local, need_tensor, not_implemented
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 
+class Drawn(Op, widens=False):
+    """What was drawn for ``x``: its gradient is 0."""
+
+    name = "BernoulliBackward0"
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, drawn: Array) -> Array:
+        return drawn
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return dy * 0, None
+
+
+@local
+def bernoulli(
+    input: Tensor, p: float | None = None, *, generator: random.Generator | None = None
+) -> Tensor:
+    """1 with the probability that stands in ``input`` (or ``p``), else 0, like ``input``."""
+    need_tensor("bernoulli", input)
+    x = input.detach()
+    drawn = x.new_empty(x.shape).bernoulli_(x if p is None else p, generator=generator)
+    return Drawn.apply(input, drawn.data)
+
+
+@local
+def multinomial(
+    input: Tensor,
+    num_samples: int,
+    replacement: bool = False,
+    *,
+    generator: random.Generator | None = None,
+) -> Tensor:
+    """``num_samples`` indices (int64) of each row, drawn in proportion to its elements.
+
+    ``(m,) -> (num_samples,)`` or ``(n, m) -> (n, num_samples)``. Without ``replacement`` no index
+    comes twice: the first to arrive of exponential waiting times, each of the rate of its weight.
+    """
+    need_tensor("multinomial", input)
+    weights = input.data
+    if weights.ndim not in (1, 2):
+        raise RuntimeError("prob_dist must be 1 or 2 dim")
+    if weights.dtype.kind not in FLOATING:
+        raise RuntimeError(
+            "multinomial only supports floating-point dtypes for input, got: "
+            f"{dtype_of(input).title}"
+        )
+    if num_samples <= 0:
+        raise RuntimeError("cannot sample n_sample <= 0 samples")
+    if not replacement and num_samples > weights.shape[-1]:
+        raise RuntimeError(
+            "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
+        )
+    backend = type2backend[type(weights)]
+    xp = backend.xp
+    rows = weights.reshape(-1, weights.shape[-1]).astype("float64")
+    if not bool((xp.isfinite(rows) & (rows >= 0)).all()):
+        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+    if not bool((rows.sum(1) > 0).all()):
+        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
+    if not replacement and bool(((rows > 0).sum(1) < num_samples).any()):
+        raise RuntimeError(
+            "invalid multinomial distribution (with replacement=False, not enough non-negative "
+            "category to sample)"
+        )
+    shape = (len(rows), num_samples if replacement else rows.shape[1])
+    wide = numpy.dtype("float64")
+    seed, offset = (generator or random.default_generator).reserve(
+        backend.random_blocks(math.prod(shape), wide)
+    )
+    u = backend.uniform(seed, offset, shape, wide)
+    if replacement:
+        ends = rows.cumsum(1)
+        found = xp.empty(shape, "int64")
+        for i, row in enumerate(u):  # u < 1, so that the last end is never passed
+            found[i] = xp.searchsorted(ends[i], row * ends[i, -1], "right")
+    else:
+        with numpy.errstate(divide="ignore", invalid="ignore"):
+            waits = -xp.log1p(-u) / rows  # infinite for weight 0
+        found = xp.argsort(waits, axis=1)[:, :num_samples].astype("int64")
+    return wrap(found.reshape(*weights.shape[:-1], num_samples))
+
+
 class Draws(Methods):
-    """What fills a tensor with random numbers."""
+    """What fills a tensor with random numbers, or draws some for it."""
+
+    bernoulli = bernoulli
+    multinomial = multinomial
 
     def _draw(self, draw: Callable[..., Array], blocks: int, generator: Any, *args: Any) -> Tensor:
         seed, offset = (generator or random.default_generator).reserve(blocks)
@@ -62,10 +150,18 @@ class Draws(Methods):
         blocks = backend.random_blocks(self._data.size + self._data.size % 2, kind)
         return self._draw(draw, blocks, generator)
 
-    def bernoulli_(self, p: float = 0.5, *, generator: random.Generator | None = None) -> Tensor:
-        """1 with probability ``p``, else 0."""
-        if not 0 <= p <= 1:
-            raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
+    def bernoulli_(
+        self, p: float | Tensor = 0.5, *, generator: random.Generator | None = None
+    ) -> Tensor:
+        """1 with probability ``p``, a number or a tensor that broadcasts, else 0."""
+        if isinstance(p, Variable):
+            if p.data.dtype.kind not in FLOATING:
+                raise not_implemented("bernoulli_tensor", p.data)
+            text = "Expected p_in >= 0 && p_in <= 1 to be true, but got false."
+            check_all("bernoulli", p, lambda p: (p >= 0) & (p <= 1), text)
+            p = p.data
+        elif not 0 <= p <= 1:
+            raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p:g}")
         backend, size = type2backend[type(self._data)], self._data.shape
 
         def draw(seed: int, offset: int) -> Array:

@@ -6,13 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy
-
 from gpunn.autograd.variable import Variable, is_sequence, wrap
-from gpunn.backends import type2backend
-from gpunn.creation import Where, _finish, _not_negative, _place, empty
+from gpunn.creation import Where, _finish, _place, empty
 from gpunn.dtype import (
-    FLOATING,
     as_dtype,
     get_default_dtype,
     int64,
@@ -20,11 +16,12 @@ from gpunn.dtype import (
 from gpunn.ops.common import (
     also_named,
     broadcast_shapes,
+    c_name,
     check_all,
     dtype_of,
     local,
-    need_tensor,
 )
+from gpunn.ops.filling import bounds, check_held, not_negative
 from gpunn.ops.shape import sizes_of
 from gpunn.random import Generator, default_generator
 from gpunn.tensor import Tensor
@@ -42,8 +39,8 @@ def _random(
     kind = get_default_dtype() if dtype is None else as_dtype(dtype)
     if not kind.is_floating_point:
         raise NotImplementedError(f"\"{draw}_{where.type}\" not implemented for '{kind.title}'")
-    shape = sizes_of(size, "size")
-    _not_negative(shape)
+    shape = sizes_of(size, "rand" if draw == "uniform" else "randn", "size")
+    not_negative(shape)
     n = math.prod(shape)
     blocks = backend.random_blocks(n + n % 2, kind.numpy)
     seed, offset = (generator or default_generator).reserve(blocks)
@@ -92,15 +89,26 @@ def randint(
         low, high = 0, low
     if not is_sequence(size):
         raise TypeError("randint(): argument 'size' must be a tuple of ints")
+    for name, number in (("low", low), ("high", high)):
+        if not hasattr(number, "__index__"):
+            raise TypeError(
+                f"randint(): argument '{name}' (position 1) must be int, not "
+                f"{type(number).__name__}"
+            )
     if high <= low:
         raise RuntimeError(
             f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
         )
-    shape = sizes_of((size,), "size")
+    shape = sizes_of((size,), "randint", "size")
+    not_negative(shape)
     n = math.prod(shape)
     where, backend = _place(device)
-    seed, offset = (generator or default_generator).reserve(-(-n // 4))
     kind = int64 if dtype is None else as_dtype(dtype)
+    least, most = bounds(kind)
+    for which, number in (("from", low), ("to - 1", high - 1)):
+        if not least <= number <= most:
+            raise RuntimeError(f"{which} is out of bounds for {c_name(kind)}")
+    seed, offset = (generator or default_generator).reserve(-(-n // 4))
     with backend.on(where):
         array = backend.integers(seed, offset, low, high, n).reshape(shape)
         return _finish(array.astype(kind.numpy, copy=False), requires_grad)
@@ -110,10 +118,17 @@ def randperm(
     n: int, *, generator: Generator | None = None, dtype: Any = None, device: Where = None
 ) -> Tensor:
     """0 to ``n - 1`` in random order (int64)."""
-    _not_negative([n])
+    if isinstance(n, bool) or not hasattr(n, "__index__"):
+        raise TypeError(
+            f"randperm(): argument 'n' (position 1) must be int, not {type(n).__name__}"
+        )
+    not_negative([n])
     where, backend = _place(device)
-    seed, offset = (generator or default_generator).reserve(-(-n // 4))
     kind = int64 if dtype is None else as_dtype(dtype)
+    if not kind.kind:
+        raise NotImplementedError("\"randperm\" not implemented for 'Bool'")
+    check_held(max(n - 1, 0), kind)
+    seed, offset = (generator or default_generator).reserve(-(-n // 4))
     with backend.on(where):
         return wrap(backend.permutation(seed, offset, n).astype(kind.numpy, copy=False))
 
@@ -145,15 +160,6 @@ def normal(
     return (drawn * std + mean).detach()
 
 
-@local
-def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
-    """1 with the probability that stands in ``input``, else 0."""
-    text = "Expected p_in >= 0 && p_in <= 1 to be true, but got false."
-    check_all("bernoulli", input, lambda p: (p >= 0) & (p <= 1), text)
-    draw = rand(*input.shape, generator=generator, device=input.device)
-    return (draw < input.detach()).to(input.dtype)
-
-
 def _like(input: Tensor, dtype: Any, device: Where) -> dict[str, Any]:
     return {
         "dtype": input.dtype if dtype is None else dtype,
@@ -182,61 +188,3 @@ def randint_like(
     if high is None:
         low, high = 0, low
     return randint(low, high, input.shape, **_like(input, dtype, device))
-
-
-@local
-def multinomial(
-    input: Tensor,
-    num_samples: int,
-    replacement: bool = False,
-    *,
-    generator: Generator | None = None,
-) -> Tensor:
-    """``num_samples`` indices (int64) of each row, drawn in proportion to its elements.
-
-    ``(m,) -> (num_samples,)`` or ``(n, m) -> (n, num_samples)``. Without ``replacement`` no index
-    comes twice: the first to arrive of exponential waiting times, each of the rate of its weight.
-    """
-    need_tensor("multinomial", input)
-    weights = input.data
-    if weights.ndim not in (1, 2):
-        raise RuntimeError("prob_dist must be 1 or 2 dim")
-    if weights.dtype.kind not in FLOATING:
-        raise RuntimeError(
-            "multinomial only supports floating-point dtypes for input, got: "
-            f"{dtype_of(input).title}"
-        )
-    if num_samples <= 0:
-        raise RuntimeError("cannot sample n_sample <= 0 samples")
-    if not replacement and num_samples > weights.shape[-1]:
-        raise RuntimeError(
-            "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
-        )
-    backend = type2backend[type(weights)]
-    xp = backend.xp
-    rows = weights.reshape(-1, weights.shape[-1]).astype("float64")
-    if not bool((xp.isfinite(rows) & (rows >= 0)).all()):
-        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
-    if not bool((rows.sum(1) > 0).all()):
-        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
-    if not replacement and bool(((rows > 0).sum(1) < num_samples).any()):
-        raise RuntimeError(
-            "invalid multinomial distribution (with replacement=False, not enough non-negative "
-            "category to sample)"
-        )
-    shape = (len(rows), num_samples if replacement else rows.shape[1])
-    wide = numpy.dtype("float64")
-    seed, offset = (generator or default_generator).reserve(
-        backend.random_blocks(math.prod(shape), wide)
-    )
-    u = backend.uniform(seed, offset, shape, wide)
-    if replacement:
-        ends = rows.cumsum(1)
-        found = xp.empty(shape, "int64")
-        for i, row in enumerate(u):  # u < 1, so that the last end is never passed
-            found[i] = xp.searchsorted(ends[i], row * ends[i, -1], "right")
-    else:
-        with numpy.errstate(divide="ignore", invalid="ignore"):
-            waits = -xp.log1p(-u) / rows  # infinite for weight 0
-        found = xp.argsort(waits, axis=1)[:, :num_samples].astype("int64")
-    return wrap(found.reshape(*weights.shape[:-1], num_samples))

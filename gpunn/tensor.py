@@ -40,11 +40,13 @@ from gpunn.ops import (
     gathering,
     indexing,
     joining,
+    windows,
 )
 from gpunn.ops import matmul as products  # inside the class these names mean methods
 from gpunn.ops import shape as shapes
-from gpunn.ops.common import dtype_of, local
-from gpunn.ops.filling import element
+from gpunn.ops.common import also_named, dtype_of, local
+from gpunn.ops.filling import element, filled
+from gpunn.ops.from_data import host_array
 from gpunn.values import rebuild
 
 
@@ -298,32 +300,51 @@ class Tensor(Draws):
         self._set_data(flat[:size].reshape(shape))
         return self
 
+    def resize_as_(self, the_template: Tensor) -> Tensor:
+        """``resize_`` to the shape of ``the_template``."""
+        return self.resize_(the_template.shape)
+
     def __setitem__(self, index: Any, value: Any) -> None:
         indexing.setitem(self, index, value)
 
     # New tensors like this one --------------------------------------------------------------
 
-    def _new(self, make: str, size: tuple[Any, ...], dtype: Any, device: Any, *fill: Any) -> Tensor:
+    def _new(
+        self,
+        name: str,
+        size: tuple[Any, ...],
+        *fill: Any,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: builtins.bool = False,
+    ) -> Tensor:
         kind = self.dtype if dtype is None else as_dtype(dtype)
         where = self.device if device is None else Device(device)
         backend = backend_of(where)
         with backend.on(where):
-            return wrap(getattr(backend.xp, make)(shapes.sizes_of(size), *fill, dtype=kind.numpy))
+            tensor = wrap(filled(backend.xp, name, size, kind, *fill))
+        return tensor.requires_grad_() if requires_grad else tensor
 
-    def new_zeros(self, *size: Any, dtype: Any = None, device: Any = None) -> Tensor:
-        """Zeros of ``size`` with this tensor's dtype and device."""
-        return self._new("zeros", size, dtype, device)
+    @also_named("size")
+    def new_zeros(self, *size: Any, **options: Any) -> Tensor:
+        """Zeros of ``size`` with this tensor's dtype and device.
 
-    def new_ones(self, *size: Any, dtype: Any = None, device: Any = None) -> Tensor:
+        Options, as of all that follow: ``dtype``, ``device``, ``requires_grad``.
+        """
+        return self._new("new_zeros", size, **options)
+
+    @also_named("size")
+    def new_ones(self, *size: Any, **options: Any) -> Tensor:
         """Ones of ``size`` with this tensor's dtype and device."""
-        return self._new("ones", size, dtype, device)
+        return self._new("new_ones", size, **options)
 
-    def new_empty(self, *size: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    @also_named("size")
+    def new_empty(self, *size: Any, **options: Any) -> Tensor:
         """Uninitialised, of ``size``, with this tensor's dtype and device."""
-        return self._new("empty", size, dtype, device)
+        return self._new("new_empty", size, **options)
 
     def new_empty_strided(
-        self, size: Sequence[int], stride: Sequence[int], dtype: Any = None, device: Any = None
+        self, size: Sequence[int], stride: Sequence[int], **options: Any
     ) -> Tensor:
         """Uninitialised, of ``size`` and ``stride``, with this tensor's dtype and device."""
         if len(size) != len(stride):
@@ -332,24 +353,30 @@ class Tensor(Draws):
                 f"({len(stride)})"
             )
         steps = [(n - 1) * s for n, s in zip(size, stride, strict=True)]
-        memory = self.new_empty(0 if 0 in size else sum(steps) + 1, dtype=dtype, device=device)
-        return memory.as_strided(tuple(size), tuple(stride)).detach()
+        memory = self.new_empty(0 if 0 in size else sum(steps) + 1, **options)
+        return windows.laid_out(memory, size, stride)
 
-    def new_full(
-        self, size: Sequence[int], fill_value: float, dtype: Any = None, device: Any = None
-    ) -> Tensor:
+    def new_full(self, size: Sequence[int], fill_value: float, **options: Any) -> Tensor:
         """``fill_value`` everywhere, with this tensor's dtype and device."""
-        return self._new("full", (tuple(size),), dtype, device, fill_value)
+        return self._new("new_full", (tuple(size),), fill_value, **options)
 
-    def new_tensor(self, data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    def new_tensor(
+        self,
+        data: Any,
+        *,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: builtins.bool = False,
+    ) -> Tensor:
         """A tensor of ``data`` (numbers, sequences, arrays) with this one's dtype and device."""
         kind = self.dtype if dtype is None else as_dtype(dtype)
         where = self.device if device is None else Device(device)
         if isinstance(data, Tensor):
-            return data.detach().to(where, kind, copy=True)
+            return data.detach().to(where, kind, copy=True).requires_grad_(requires_grad)
         backend = backend_of(where)
         with backend.on(where):
-            return wrap(backend.from_numpy(numpy.asarray(data, kind.numpy).copy()))
+            made = wrap(backend.from_numpy(host_array(data, kind)))
+        return made.requires_grad_(requires_grad)
 
     # Copies and casts -----------------------------------------------------------------------
 

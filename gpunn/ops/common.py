@@ -193,9 +193,9 @@ _C_NAMES = {
 }  # fmt: skip
 
 
-def c_name(x: Variable) -> str:
-    """The dtype of ``x`` as some of PyTorch's sentences name it: in C++."""
-    name = dtype_of(x).name
+def c_name(x: Variable | dtype) -> str:
+    """The dtype (of ``x``) as some of PyTorch's sentences name it: in C++."""
+    name = (dtype_of(x) if isinstance(x, Variable) else x).name
     return _C_NAMES.get(name, name)
 
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import Variable, is_sequence
-from gpunn.dtype import in_use
+from gpunn.dtype import FLOATING, in_use
 from gpunn.ops.calling import extended
-from gpunn.ops.common import broadcast_shapes, canonical_dim, canonical_dims
+from gpunn.ops.common import broadcast_shapes, canonical_dim, canonical_dims, dtype_of
 from gpunn.ops.joining import roll
 from gpunn.ops.matmul import bmm, dot, matmul, outer
 from gpunn.ops.precision import cast_for
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 vdot, ger = dot, outer
+
+
+def _same_dtype(x: Tensor, y: Tensor) -> None:
+    if x.data.dtype != y.data.dtype:
+        raise RuntimeError(
+            f"expected scalar type {dtype_of(x).title} but found {dtype_of(y).title}"
+        )
 
 
 def _sum(x: Tensor, dims: int | Sequence[int], keepdim: bool = False) -> Tensor:
@@ -56,7 +63,7 @@ def tensordot(
             raise RuntimeError(
                 "tensordot expects dims < ndim_a or ndim_b, but got dims=" + str(dims)
             )
-        left = list(range(a.data.ndim - dims, a.data.ndim))
+        left = list(range(-dims, 0))
         right = list(range(dims))
     else:
         pair: Any = dims
@@ -70,9 +77,10 @@ def tensordot(
     for i, j in zip(summed_a, summed_b, strict=True):
         n, m = a.data.shape[i], b.data.shape[j]
         if n != m and n != 1 and m != 1:
+            first, second = (d[summed_a.index(i)] for d in (left, right))
             raise RuntimeError(
-                f"contracted dimensions need to match, but first has size {n} in dim {i} and "
-                f"second has size {m} in dim {j}"
+                f"contracted dimensions need to match, but first has size {n} in dim {first} and "
+                f"second has size {m} in dim {second}"
             )
         if n == 1 < m:
             b = _sum(b, j, True)
@@ -111,6 +119,7 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
         if dim is None:
             raise RuntimeError("no dimension of size 3 in input")
     dim = canonical_dim(dim, input.data.ndim)
+    _same_dtype(input, other)
     n, m = input.data.shape[dim], other.data.shape[dim]
     if n != 3 or m != 3:
         raise RuntimeError(
@@ -119,6 +128,13 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     shape = broadcast_shapes(input.data.shape, other.data.shape)
     x, y = expand(input, *shape), expand(other, *shape)
     return roll(x, -1, dim) * roll(y, -2, dim) - roll(x, -2, dim) * roll(y, -1, dim)
+
+
+_MODES = (
+    "use_mm_for_euclid_dist_if_necessary",
+    "use_mm_for_euclid_dist",
+    "donot_use_mm_for_euclid_dist",
+)
 
 
 def cdist(
@@ -138,6 +154,12 @@ def cdist(
             raise RuntimeError(
                 f"cdist only supports at least 2D tensors, {name} got: {x.data.ndim}D"
             )
+        if x.data.dtype.kind not in FLOATING:
+            raise RuntimeError(
+                f"cdist only supports floating-point dtypes, {name} got: {dtype_of(x).title}"
+            )
+    if compute_mode not in _MODES:
+        raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
     if x1.data.shape[-1] != x2.data.shape[-1]:
         raise RuntimeError(
             "X1 and X2 must have the same number of columns. X1: "
@@ -145,6 +167,7 @@ def cdist(
         )
     if p < 0:
         raise RuntimeError("cdist only supports non-negative p values")
+    _same_dtype(x1, x2)
     return norm(unsqueeze(x1, -2) - unsqueeze(x2, -3), p, -1)
 
 

@@ -14,7 +14,6 @@ from gpunn.ops.arithmetic import Where
 from gpunn.ops.calling import extended
 from gpunn.ops.common import (
     Number,
-    as_tensor_like,
     broadcast_shapes,
     c_name,
     canonical_dim,
@@ -23,6 +22,7 @@ from gpunn.ops.common import (
     whole_for,
     xp_of,
 )
+from gpunn.ops.filling import element
 from gpunn.ops.indexing import Index, IndexPut, _check_mask, _is_mask, numpy_errors
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ def _scatter(
 ) -> Tensor:
     dim = canonical_dim(dim, input.data.ndim)
     name = "scatter_add" if accumulate else "scatter"
-    values = as_tensor_like(src, input)
-    _check_gather("scatter", input, dim, index, src if isinstance(src, Variable) else None)
+    values = src if isinstance(src, Variable) else element(src, input)
+    _check_gather(name, input, dim, index, src if isinstance(src, Variable) else None)
     if not index.data.size:
         return input.clone()
     if isinstance(src, Variable):
@@ -92,11 +92,11 @@ def _check_gather(
     """Refuse an ``index`` that does not fit ``input``, nor what is scattered."""
     shape, wanted = input.data.shape, index.data.shape
     if index.data.dtype not in (numpy.int64, numpy.int32):
-        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
+        verb = name.partition("_")[0]
+        raise RuntimeError(f"{verb}(): Expected dtype int32/int64 for index")
     if not index.data.size:
         return
-    where = "input" if name == "gather" else "self"
-    for what, x in ((where, input), ("src", src)):
+    for what, x in (("input" if name == "gather" else "self", input), ("src", src)):
         if x is not None and max(len(wanted), 1) != max(x.data.ndim, 1):
             raise RuntimeError(
                 f"Index tensor must have the same number of dimensions as {what} tensor"
@@ -182,13 +182,13 @@ def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
         raise RuntimeError(
             f"masked_fill_ only supports boolean masks, but got mask with dtype {c_name(mask)}"
         )
-    filler = as_tensor_like(value, input)
+    filler = element(value, input)
     if filler.data.ndim:
         raise RuntimeError(
             "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
             f"{filler.data.ndim} dimension(s)."
         )
-    return Where.apply(mask, filler.to(input.dtype), input)
+    return Where.apply(mask, filler, input)
 
 
 @extended
@@ -201,7 +201,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Tensor | Number) -
         raise RuntimeError("Index has to be a vector/scalar")
     place = (slice(None),) * canonical_dim(dim, input.data.ndim) + (index.data.reshape(-1),)
     _check_places("index_fill", input, place)
-    return IndexPut.apply(input, as_tensor_like(value, input), place, False)
+    return IndexPut.apply(input, element(value, input), place, False)
 
 
 @extended

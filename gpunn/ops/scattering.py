@@ -71,7 +71,7 @@ def scatter_reduce(
             f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}."
         )
     dim = canonical_dim(dim, input.data.ndim)
-    _check_gather("scatter", input, dim, index, src)
+    _check_gather("scatter_reduce", input, dim, index, src)
     if input.data.dtype != src.data.dtype:
         raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
     if not index.data.size:
@@ -260,7 +260,7 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """``input`` with the elements of ``source``, in order, where ``mask`` (bool, broadcast)."""
     if input.data.dtype != source.data.dtype:
         raise RuntimeError(
-            "masked_scatter: expected self and source to have same dtypes but got "
+            "masked_scatter: expected self and source to have same dtypes but got"
             f"{dtype_of(input).title} and {dtype_of(source).title}"
         )
     if mask.data.dtype.kind != "b":

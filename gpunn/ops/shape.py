@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.function import View
-from gpunn.autograd.variable import Array, is_sequence
+from gpunn.autograd.variable import Array, is_sequence, wrap
 from gpunn.backends import type2backend
+from gpunn.dtype import dtype as DType
 from gpunn.ops.calling import extended
 from gpunn.ops.common import (
     Op,
@@ -111,14 +112,25 @@ class DiagonalPut(Op, widens=False):
         return Diagonal.apply(dy, *ctx.args), None, None, None, None
 
 
-def sizes_of(shape: tuple[Any, ...], what: str = "shape") -> tuple[int, ...]:
-    """A shape given as ``(2, 3)`` or ``((2, 3),)``, as plain ints."""
-    if len(shape) == 1 and is_sequence(shape[0]):
-        shape = tuple(shape[0])
-    for n in shape:
+def sizes_of(given: tuple[Any, ...], name: str, argument: str) -> tuple[int, ...]:
+    """What ``name(2, 3)`` or ``name((2, 3))`` is given as its ``argument``, as plain ints."""
+    sizes: tuple[Any, ...] = given
+    if len(given) == 1 and is_sequence(given[0]):
+        sizes = tuple(given[0])
+    for i, n in enumerate(sizes):
         if isinstance(n, bool) or not hasattr(n, "__index__"):
-            raise TypeError(f"{what} must be ints, got {type(n).__name__}: {n!r}")
-    return tuple(n.__index__() for n in shape)
+            raise TypeError(_no_size(name, argument, type(n).__name__, i, sizes is given))
+    return tuple(n.__index__() for n in sizes)
+
+
+def _no_size(name: str, argument: str, kind: str, place: int, apart: bool) -> str:
+    if place:
+        return (
+            f"{name}(): argument '{argument}' failed to unpack the object at pos {place + 1} with "
+            f'error "type must be tuple of ints,but got {kind}"'
+        )
+    found = f"not {kind}" if apart else f"but found element of type {kind} at pos 0"
+    return f"{name}(): argument '{argument}' (position 1) must be tuple of ints, {found}"
 
 
 def infer_size(shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
@@ -147,13 +159,20 @@ def infer_size(shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
 @also_named("shape")
 def reshape(input: Tensor, *shape: Any) -> Tensor:
     """The same elements in ``shape``, a view where strides allow it; one size may be -1."""
-    return Reshape.apply(input, infer_size(sizes_of(shape), input.data.size))
+    return Reshape.apply(input, infer_size(sizes_of(shape, "reshape", "shape"), input.data.size))
 
 
 @also_named("size")
-def view(input: Tensor, *shape: Any) -> Tensor:
-    """As ``reshape``, but never a copy: raises RuntimeError where strides do not allow it."""
-    sizes = infer_size(sizes_of(shape), input.data.size)
+def view(input: Tensor, *shape: Any, dtype: DType | None = None) -> Tensor:
+    """As ``reshape``, but never a copy: raises RuntimeError where strides do not allow it.
+
+    ``view(dtype)`` reads the same memory as elements of another dtype.
+    """
+    if dtype is None and shape and isinstance(shape[0], DType):
+        dtype = shape[0]
+    if dtype is not None:
+        return _reinterpreted(input, dtype)
+    sizes = infer_size(sizes_of(shape, "view", "size"), input.data.size)
     output = Reshape.apply(input, sizes)
     if output._base is None and input.data.size:
         raise RuntimeError(
@@ -163,10 +182,32 @@ def view(input: Tensor, *shape: Any) -> Tensor:
     return output
 
 
+def _reinterpreted(input: Tensor, kind: DType) -> Tensor:
+    data, have, want = input.data, input.dtype.itemsize, kind.itemsize
+    if kind is input.dtype:
+        return Reshape.apply(input, data.shape)
+    pair = f"to view {input.dtype.title} as {kind.title} (different element sizes)"
+    if have != want:
+        if not data.ndim:
+            raise RuntimeError(f"self.dim() cannot be 0 {pair}")
+        if data.size and data.strides[-1] != have:
+            raise RuntimeError(
+                f"self.stride(-1) must be 1 {pair}, but got {data.strides[-1] // have}"
+            )
+        if data.shape[-1] * have % want:
+            raise RuntimeError(
+                f"self.size(-1) must be divisible by {want // have} {pair}, but got "
+                f"{data.shape[-1]}"
+            )
+    output = wrap(data.view(kind.numpy))
+    output._version_box = input._version_box
+    return output
+
+
 @also_named("dims")
 def permute(input: Tensor, *dims: Any) -> Tensor:
     """Dimensions in the order ``dims``, a view."""
-    order = sizes_of(dims, "dims")
+    order = sizes_of(dims, "permute", "dims")
     ndim = input.data.ndim
     if len(order) != ndim:
         raise RuntimeError(
@@ -245,7 +286,7 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 @also_named("size")
 def expand(input: Tensor, *sizes: Any) -> Tensor:
     """Dimensions of size 1 repeated to ``sizes`` without memory (-1: as it is); a view."""
-    wanted, shape = sizes_of(sizes, "sizes"), input.data.shape
+    wanted, shape = sizes_of(sizes, "expand", "size"), input.data.shape
     lead = len(wanted) - len(shape)
     if lead < 0:
         raise RuntimeError(
@@ -294,7 +335,7 @@ def broadcast_or_none(*shapes: tuple[int, ...]) -> tuple[int, ...] | None:
 
 def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     """The sum over the dimensions that broadcasting ``size`` to this shape would repeat."""
-    shape = sizes_of(size, "size")
+    shape = sizes_of(size, "sum_to_size", "size")
     if broadcast_or_none(shape, input.data.shape) != input.data.shape:
         raise RuntimeError(
             f"size {{{list(shape)}}} is not expandable to size {{{list(input.data.shape)}}}."
@@ -319,8 +360,15 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """Dimension ``dim`` made several; one of ``sizes`` may be -1."""
     shape = input.data.shape
     if not shape:
-        raise RuntimeError("unflatten: expected a tensor with dimensions, got a 0-dim tensor")
+        raise RuntimeError(
+            "unflatten got an unexpected error:\nDimension specified as 0 but tensor has no "
+            "dimensions"
+        )
     dim = canonical_dim(dim, len(shape))
+    if not sizes:
+        raise RuntimeError("unflatten: sizes must be non-empty")
+    if list(sizes).count(-1) > 1:
+        raise RuntimeError("unflatten got an unexpected error:\nonly one dimension can be inferred")
     try:
         inner = infer_size(tuple(sizes), shape[dim])
     except RuntimeError:

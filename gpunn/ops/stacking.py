@@ -12,11 +12,11 @@ from gpunn.autograd.variable import Array, Variable, is_sequence, wrap
 from gpunn.backends import backend_of
 from gpunn.device import device as Device
 from gpunn.device import get_default_device
-from gpunn.dtype import as_dtype, dtype, int64
+from gpunn.dtype import as_dtype, dtype, int32, int64
 from gpunn.ops.calling import extended
-from gpunn.ops.common import canonical_dim, local, xp_of
+from gpunn.ops.common import canonical_dim, local, not_implemented, xp_of
 from gpunn.ops.gathering import index_select
-from gpunn.ops.joining import cat, tril, triu
+from gpunn.ops.joining import cat
 from gpunn.ops.shape import DiagonalPut, diagonal, expand, movedim, reshape, unsqueeze
 
 if TYPE_CHECKING:
@@ -172,6 +172,8 @@ def trace(input: Tensor) -> Tensor:
     """The sum of a matrix' diagonal."""
     if input.data.ndim != 2:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.data.ndim}")
+    if input.data.dtype.kind == "b":
+        raise not_implemented("trace", input.data)
     return diagonal(input).sum()
 
 
@@ -179,23 +181,30 @@ def tril_indices(
     row: int, col: int, offset: int = 0, *, dtype: dtype = int64, device: Any = None
 ) -> Tensor:
     """Row and column (2, n) of the elements on and below diagonal ``offset``, row by row."""
-    return _triangle_indices(tril, row, col, offset, dtype, device)
+    return _triangle_indices("tril", row, col, offset, dtype, device)
 
 
 def triu_indices(
     row: int, col: int, offset: int = 0, *, dtype: dtype = int64, device: Any = None
 ) -> Tensor:
     """Row and column (2, n) of the elements on and above diagonal ``offset``, row by row."""
-    return _triangle_indices(triu, row, col, offset, dtype, device)
+    return _triangle_indices("triu", row, col, offset, dtype, device)
 
 
 def _triangle_indices(
-    triangle: Any, row: int, col: int, offset: int, kind: dtype, device: Any
+    name: str, row: int, col: int, offset: int, kind: dtype, device: Any
 ) -> Tensor:
+    for which, n in (("row", row), ("col", col)):
+        if n < 0:
+            raise RuntimeError(f"{which} must be non-negative, got{n}")
+    if as_dtype(kind) not in (int32, int64):
+        raise NotImplementedError(
+            f"\"{name}_indices\" not implemented for '{as_dtype(kind).title}'"
+        )
     where = get_default_device() if device is None else Device(device)
     backend = backend_of(where)
     with backend.on(where):
-        inside = triangle(wrap(backend.xp.ones((row, col), numpy.int8)), offset).data.nonzero()
+        inside = getattr(backend.xp, name)(backend.xp.ones((row, col), bool), offset).nonzero()
         return wrap(backend.xp.stack(inside).astype(as_dtype(kind).numpy))
 
 

@@ -12,6 +12,7 @@ from gpunn.ops.arithmetic import clamp, where
 from gpunn.ops.calling import extended
 from gpunn.ops.common import (
     canonical_dim,
+    check_all,
     dtype_of,
     is_tensor,
     local,
@@ -111,6 +112,8 @@ def cov(
         raise RuntimeError("cov(): bool dtype is not supported for input")
     x = reshape(input, 1, -1) if input.data.ndim < 2 else input
     count = x.data.shape[1]
+    _check_weights("fweights", fweights, "iu", "integral", count)
+    _check_weights("aweights", aweights, FLOATING, "floating point", count)
     weight: Any = None
     for given in (fweights, aweights):
         if given is not None:
@@ -120,6 +123,7 @@ def cov(
         centre = sum(x, 1, True) / float(count)
     else:
         total = sum(weight)
+        check_all("cov", total, lambda t: t != 0, "cov(): weights sum to zero, can't be normalized")
         centre = sum(x * weight, 1, True) / total
     if weight is not None and aweights is not None and correction:
         freedom: Any = total - correction * sum(weight * aweights) / total
@@ -133,6 +137,27 @@ def cov(
     else:
         result = result / float(builtins.max(freedom, 0))
     return squeeze(result)
+
+
+def _check_weights(name: str, given: Tensor | None, kinds: str, kind: str, count: int) -> None:
+    if given is None:
+        return
+    if given.data.ndim > 1:
+        raise RuntimeError(
+            f"cov(): expected {name} to have one or fewer dimensions but got {name} with "
+            f"{given.data.ndim} dimensions"
+        )
+    if given.data.dtype.kind not in kinds:
+        raise RuntimeError(
+            f"cov(): expected {name} to have {kind} dtype but got {name} with "
+            f"{dtype_of(given).title} dtype"
+        )
+    if given.data.size != count:
+        raise RuntimeError(
+            f"cov(): expected {name} to have the same numel as there are observations in the input "
+            f"but got {given.data.size} != {count}"
+        )
+    check_all("cov", given, lambda w: w >= 0, f"cov(): {name} cannot be negative")
 
 
 def corrcoef(input: Tensor) -> Tensor:
@@ -153,7 +178,13 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     """The p-norm of the difference."""
     if in_use:
         input, other = cast_for("dist", input, other)
-    return norm(input - other, p)
+    apart = input - other
+    if apart.data.dtype.kind not in FLOATING:
+        raise RuntimeError(
+            "norm(): input dtype should be either floating point or complex. Got "
+            f"{dtype_of(apart).title} instead."
+        )
+    return norm(apart, p)
 
 
 @extended
@@ -164,6 +195,10 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     ndim = input.data.ndim
     if ndim < 2:
         raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {ndim} dimensions")
+    if p <= 0:
+        raise RuntimeError("renorm: non-positive-norm not supported")
+    if maxnorm < 0:
+        raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm:g}")
     dim = canonical_dim(dim, ndim)
     size = norm(input, p, [d for d in range(ndim) if d != dim], True)
     return input * where(size > maxnorm, maxnorm / (size + 1e-7), 1.0)
@@ -330,7 +365,7 @@ def _quantile(
     if in_use:
         (input,) = cast_for(name, input)
     if dtype_of(input) not in (float32, float64):
-        raise RuntimeError(f"{name}() input tensor must be either float or double dtype")
+        raise RuntimeError("quantile() input tensor must be either float or double dtype")
     if not input.data.size:
         raise RuntimeError(f"{name}() input tensor must be non-empty")
     ways = ("linear", "lower", "higher", "midpoint", "nearest")

@@ -111,3 +111,55 @@ CALLS.add(
         call(array(3, dtype=I64), array(3, dtype=I64), 0.3),
     ],
 )
+CALLS.add("addcmul addcdiv", [call(X, X, array(5, dtype=F32, low=1)), call(X, X, X, value=0)])
+CALLS.add(
+    "addcmul addcdiv",
+    [call(*(array(3, dtype=I64, low=1) for _ in range(3)), value=v) for v in (2, 0.5)],
+)
+CALLS.add("bitwise_not", [call(array(dtype=I64)), call(array(3, dtype="int8")), call(array(2, 0))])
+CALLS.add(
+    "ldexp",
+    [
+        call(array(3, 1), strided(2, 4, dtype=I64)[0]),
+        call(array(), array(dtype=I64)),
+        call(array(0), array(0, dtype=I64)),
+        call(array(3), array(3)),
+        call(array(3, dtype=I64), array(3, dtype=I64)),
+        call(array(3, dtype=F16), array(3, dtype=I64)),
+        call(array(3, dtype="bool"), array(3, dtype=I32)),
+        call(X, array(4, dtype=I64)),
+        call(array(3, dtype=F32), np.array([-200, 200, 0])),
+        call(SPECIAL, array(7, dtype=I64)),
+    ],
+)
+CALLS.add(
+    "nextafter",
+    [
+        call(array(3, 1), array(4)),
+        call(array(), array()),
+        call(array(0), array(1)),
+        call(strided(2, 3), array(2, 3)),
+        call(SPECIAL, SPECIAL[::-1].copy()),
+        call(np.zeros(2, F32), np.array([1, -1], F32)),
+        call(array(3, dtype=I64), array(3, dtype=I64)),
+        call(array(3), array(3, dtype=F32)),
+        call(X, array(4)),
+        call(array(3, dtype=F16), array(3, dtype=F16, seed=1)),
+    ],
+)
+_FINITE = [c for c in unary(0.2, 4) if c.args[0] is not SPECIAL]
+CALLS.add("polygamma", [Call((n, *c.args), {}) for n in (1, 2) for c in _FINITE])
+CALLS.add("polygamma", [call(0, array(3, low=1)), call(-1, X), call(1, -X), call(4, X)])
+CALLS.add(
+    "equal",
+    [
+        call(array(0), array(0)),
+        call(array(), array()),
+        call(strided(3, 4), strided(3, 4)),
+        call(array(0), array(0, 2)),
+        call(array(3, dtype=I64), array(3, dtype=F32)),
+        call(array(3, dtype=I64), array(3, dtype=I64)),
+        call(np.array(0.0), np.array(-0.0)),
+        call(X, 1),
+    ],
+)

@@ -1,19 +1,20 @@
-"""Calls for the linear algebra of ``torch``, and for creation."""
+"""Calls for the linear algebra of ``torch``."""
 
 from __future__ import annotations
 
-from conformance.calls import Call, DType, call
+from typing import Any
+
+import numpy as np
+from conformance.calls import Call, call
 from conformance.inputs import (
     F16,
     F32,
     F64,
-    I32,
     I64,
     Table,
     X,
     array,
     products,
-    shaped,
     square,
     strided,
 )
@@ -152,76 +153,104 @@ CALLS.add(
     ],
 )
 CALLS.add("logdet det slogdet inverse", square())
+_ADDED = [  # odd for each: input, then its operands
+    {"beta": 0},
+    {"alpha": 0},
+    {"beta": 0.5, "alpha": -2},
+]
 
 
-# Creation
-CALLS.add(
-    "full",
-    [
-        call((2, 3), 1.5),
-        call((2,), 2),
-        call((), True),
-        call((0, 3), 1),
-        call((2,), 1, dtype=DType(F16)),
-        call((-1,), 0),
-    ],
-)
-CALLS.add(
-    "zeros ones",
-    [call(2, 3), call((2, 3)), call(()), call(0, 2), call(3, dtype=DType(I64)), call(-1)],
-)
-CALLS.add("zeros_like ones_like", [*shaped(()), call(X, dtype=DType(I32))])
-CALLS.add("full_like", [*shaped((2,), (1.5,)), call(X, 3, dtype=DType(I64))])
-CALLS.add(
-    "arange",
-    [
-        call(5),
-        call(2, 7),
-        call(2, 7, 2),
-        call(0, 1, 0.25),
-        call(5, 0, -2),
-        call(5.0),
-        call(3, 1),
-        call(0, 3, 0),
-        call(4, dtype=DType(F32)),
-    ],
-)
-CALLS.add(
-    "linspace",
-    [
-        call(0, 1, 5),
-        call(0, 1, 1),
-        call(0, 1, 0),
-        call(3, -3, 7),
-        call(0, 10, 5, dtype=DType(I64)),
-        call(0, 1, -1),
-    ],
-)
-CALLS.add(
-    "logspace",
-    [call(0, 2, 3), call(0, 3, 4, base=2), call(0, 1, 0), call(1, -1, 5, dtype=DType(F64))],
-)
-CALLS.add("eye", [call(3), call(2, 3), call(0), call(3, 2, dtype=DType(I64)), call(-1)])
-_x = array(3, dtype=F32)  # PyTorch's gradient of it fails
-CALLS.add("vander", [call(_x), call(_x, 2), call(_x, increasing=True), call(X)])
-CALLS.add(
-    "tensor",
-    [
-        call([1, 2]),
-        call([1.5, 2]),
-        call(True),
-        call([[1], [2.5]]),
-        call([]),
-        call([1, 2], dtype=DType(F16)),
-        call([[1], [2, 3]]),
-    ],
-)
-CALLS.add("clone detach", shaped(()))
-CALLS.add(
-    "softmax log_softmax",
-    [
-        Call((c.args[0].astype(F64) if c.args[0].dtype.kind != "f" else c.args[0], *c.args[1:]), {})
-        for c in shaped((0,), (-1,))
+def _added(shape: tuple[int, ...], *factors: tuple[int, ...]) -> list[Call]:
+    """``(input, a, b)`` of a product added to something, of dtypes, layouts and sizes."""
+
+    def of(dtype: str, first: tuple[int, ...] = shape) -> list[Any]:
+        return [array(*s, dtype=dtype, seed=i) for i, s in enumerate((first, *factors))]
+
+    doubles = of(F64)
+    a, b = factors
+    return [
+        *(call(*doubles, **options) for options in _ADDED),
+        *(call(*of(dtype)) for dtype in (F32, F16, I64)),
+        call(*of(F64, ())),
+        call(*of(F64, (1,) * len(shape))),
+        call(np.full(shape, np.nan), *doubles[1:], beta=0),
+        call(doubles[0], strided(*a), strided(*b)),
+        call(*of(F64, (7, *shape))),
+        call(*of(F32)[:2], array(*b, dtype=I64)),
+        call(doubles[0], array(*a), array(*(n + 1 for n in b))),
+        call(array(*shape, dtype=F32), *doubles[1:]),
+        call(*of(I64), beta=0.5),
     ]
-    + [call(X, 3), call(array(3, dtype=I64), 0), call(X, 1, dtype=DType(F32))],
+
+
+CALLS.add("addmm", _added((3, 2), (3, 4), (4, 2)))
+CALLS.add("addmv", _added((3,), (3, 4), (4,)))
+CALLS.add("addr", _added((3, 4), (3,), (4,)))
+CALLS.add("baddbmm", _added((2, 3, 5), (2, 3, 4), (2, 4, 5)))
+CALLS.add("addbmm", _added((3, 5), (2, 3, 4), (2, 4, 5)))
+CALLS.add("addmm", [call(array(0, 2), array(0, 4), array(4, 2)), call(X, array(4, 0), array(0, 5))])
+CALLS.add("addbmm baddbmm", [call(array(1, 3, 5), array(0, 3, 4), array(0, 4, 5))])
+CALLS.add(
+    "tensordot",
+    [
+        call(strided(2, 3), strided(2, 3), dims=([0], [0])),
+        call(array(2, 3), array(2, 3), dims=([-1], [-1])),
+        call(array(), array(), dims=0),
+        call(array(2, 0), array(0, 3), dims=1),
+        call(array(2, 3), array(3, 2, dtype=F32), dims=1),
+        call(array(2, 3), array(3, 2), dims=-1),
+        call(array(2, 3), array(3, 2), dims=3),
+        call(array(2, 3), array(3, 2), dims=([0], [0, 1])),
+        call(array(2, 3), array(3, 2), dims=([0, 0], [1, 1])),
+        call(array(2, 3), array(3, 2), dims=([5], [0])),
+        call(array(2, 3, dtype=I64), array(3, 2, dtype=I64), dims=1),
+        call(array(1, 3), array(2, 3), dims=([0], [0])),
+    ],
+)
+CALLS.add(
+    "cross",
+    [
+        call(strided(2, 3), array(2, 3), dim=-1),
+        call(array(2, 3), array(2, 3)),
+        call(array(3, 3), array(3, 3)),
+        call(array(0, 3), array(0, 3), dim=1),
+        call(array(2, 3), array(1, 3), dim=1),
+        call(array(2, 3), array(3), dim=-1),
+        call(array(3, dtype=I64), array(3, dtype=I64), dim=0),
+        call(array(3), array(3, dtype=F32), dim=0),
+        call(array(2, 3), array(2, 3), dim=2),
+        call(array(2, 2), array(2, 2)),
+        call(array(3, dtype=F16), array(3, dtype=F16), dim=0),
+    ],
+)
+_a, _b = array(3, 4, dtype=F32), array(5, 4, dtype=F32, seed=1)
+CALLS.add(
+    "cdist",
+    [
+        call(_a, _b, p=0.0),
+        call(_a, _b, p=3.0),
+        call(_a, _b, p=-1.0),
+        call(_a, _a),
+        call(array(3, 0, dtype=F32), array(5, 0, dtype=F32)),
+        call(array(2, 1, 3, 4, dtype=F32), array(5, 2, 4, dtype=F32)),
+        call(strided(3, 4, dtype=F32), strided(5, 4, dtype=F32), p=0.5),
+        call(array(4, dtype=F32), _b),
+        call(_a, _b.astype(F64)),
+        call(array(3, 4, dtype=I64), array(5, 4, dtype=I64)),
+        call(_a, _b, compute_mode="donot_use_mm_for_euclid_dist"),
+        call(_a, _b, compute_mode="never"),
+        call(array(2, 3, 4, dtype=F32), array(3, 3, 4, dtype=F32)),
+    ],
+)
+CALLS.add(
+    "trace",
+    [
+        call(array(0, 3)),
+        call(array(3, 0)),
+        call(array(2, 3, 3)),
+        call(array(3, 3, dtype=F16)),
+        call(array(3, 3, dtype="bool")),
+        call(array(3, 3, dtype="uint8")),
+        call(array()),
+    ],
 )

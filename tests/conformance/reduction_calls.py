@@ -108,63 +108,37 @@ CALLS.add(
         call(array(4, dtype=I64)),
     ],
 )
+CALLS.add("msort", [call(array(4, 3, dtype=d)) for d in (I32, "bool")] + [call(strided(2, 3, 2))])
+CALLS.add("msort", [call(array(2, 0))])
 CALLS.add(
-    "histc", [call(X, 5), call(X, 5, -1, 1), call(array(0), 3), call(array(4, dtype=F32), 10)]
-)
-CALLS.add(
-    "bincount",
+    "dist",
     [
-        call(np.array([0, 3, 3, 1])),
-        call(np.array([0, 3]), minlength=6),
-        call(np.array([], I64)),
-        call(np.array([0, 3, 3]), array(3, dtype=F32)),
-        call(np.array([-1])),
-        call(np.array([[1]])),
-        call(array(3)),
+        call(X, X),
+        call(array(4, 5, dtype=F32), array(5, dtype=F32), 0),
+        call(X, array(5), float("inf")),
+        call(X, array(5), -1),
+        call(array(0), array(0)),
+        call(strided(4, 5), array(4, 1), 1.5),
+        call(X, array(5, dtype=F32)),
+        call(X, array(4)),
+        call(array(3, dtype=I64), array(3, dtype=I64)),
+        call(array(3, dtype=F16), array(3, dtype=F16)),
+        call(SPECIAL, SPECIAL),
     ],
-)
-EDGES = np.array([-1.0, 0.0, 0.5, 2.0])
-CALLS.add(
-    "bucketize",
-    [call(X, EDGES), call(X, EDGES, right=True), call(array(), EDGES), call(array(0), EDGES)],
-)
-CALLS.add(
-    "bucketize", [call(X, EDGES, out_int32=True), call(strided(2, 3), EDGES), call(0.3, EDGES)]
-)
-CALLS.add(
-    "searchsorted", [call(EDGES, X), call(EDGES, X, right=True), call(EDGES, X, side="right")]
-)
-CALLS.add(
-    "searchsorted",
-    [call(np.sort(array(2, 5)), array(2, 3)), call(EDGES, 0.3), call(EDGES, array(0))],
-)
-INTS = np.array([3, 1, 3, 2, 2, 2])
-CALLS.add(
-    "unique",
-    [
-        call(INTS),
-        call(INTS, return_inverse=True, return_counts=True),
-        call(array(0)),
-        call(array()),
-    ],
-)
-CALLS.add(
-    "unique",
-    [call(INTS.reshape(2, 3)), call(np.array([[1, 2], [1, 2], [0, 1]]), dim=0), call(SPECIAL[:4])],
-)
-CALLS.add(
-    "unique_consecutive",
-    [call(INTS), call(INTS, return_inverse=True, return_counts=True), call(array(0))],
-)
-CALLS.add("unique_consecutive", [call(INTS.reshape(2, 3)), call(np.array([[1, 2], [1, 2]]), dim=0)])
-CALLS.add(
-    "cov corrcoef",
-    [call(array(3, 5)), call(array(5)), call(strided(3, 5)), call(array(2, 4, dtype=F32))],
-)
-CALLS.add(
-    "cov", [call(array(3, 5), correction=0), call(array(3, 5), fweights=np.array([1, 2, 1, 1, 3]))]
 )
 CALLS.add(
     "renorm",
-    [call(array(3, 4), 2, 0, 1.0), call(array(3, 4), 1, 1, 0.5), call(array(3, 4, 2), 2, -1, 1)],
+    [
+        call(array(3, 4, dtype=F32), 2, 0, 0.1),
+        call(strided(3, 4), 3, 1, 0.2),
+        call(array(3, 4), float("inf"), 0, 0.5),
+        call(array(3, 4), 2, 2, 1),
+        call(array(3), 2, 0, 1),
+        call(array(3, 4), 2, 0, -1),
+        call(array(3, 4), -1, 0, 1),
+        call(array(0, 4), 2, 0, 1),
+        call(array(3, 4, dtype=I64), 2, 0, 1),
+        call(array(3, 4, dtype=F16), 2, 0, 1),
+        call(np.zeros((2, 2)), 2, 0, 1),
+    ],
 )

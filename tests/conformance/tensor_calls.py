@@ -1,9 +1,39 @@
-"""Calls for the names of ``torch`` itself."""
+"""Calls for the names of ``torch`` itself, of ``torch.linalg`` and ``torch.Tensor``."""
 
-from conformance import pointwise_calls, product_calls, reduction_calls, shape_calls
+from conformance import (
+    counting_calls,
+    creation_calls,
+    index_calls,
+    joining_calls,
+    linalg_calls,
+    method_calls,
+    native_calls,
+    older_calls,
+    pointwise_calls,
+    product_calls,
+    reduction_calls,
+    sample_calls,
+    shape_calls,
+    special_calls,
+)
 from conformance.inputs import Table
 
 CALLS = Table()
-for family in (pointwise_calls, reduction_calls, shape_calls, product_calls):
+for family in (
+    pointwise_calls,
+    reduction_calls,
+    counting_calls,
+    shape_calls,
+    joining_calls,
+    index_calls,
+    product_calls,
+    creation_calls,
+    linalg_calls,
+    method_calls,
+    special_calls,
+    sample_calls,
+    older_calls,
+    native_calls,
+):
     for name, calls in family.CALLS.items():
         CALLS.add(name, calls)

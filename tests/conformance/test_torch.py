@@ -8,27 +8,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conformance import functional_calls, image_calls, tensor_calls
+from conformance import nn_calls, tensor_calls
 from conformance.calls import disagreement
+from conformance.compared import COMPARED
 
 import gpunn
 
-CALLS = {
-    **tensor_calls.CALLS,
-    **{
-        f"nn.functional.{name}": calls
-        for table in (functional_calls.CALLS, image_calls.CALLS)
-        for name, calls in table.items()
-    },
-}
+CALLS = {**tensor_calls.CALLS, **nn_calls.CALLS}
 
 
 def find(lib: Any, name: str) -> Any:
-    """The function of that dotted name; None where there is none."""
+    """The function of that dotted name, seen as it can be compared; None where there is none."""
     try:
-        return operator.attrgetter(name)(lib)
+        function = operator.attrgetter(name)(lib)
     except AttributeError:
         return None
+    return COMPARED[name](function) if name in COMPARED else function
 
 
 @pytest.mark.parametrize("name", [name for name in CALLS if find(gpunn, name)])
