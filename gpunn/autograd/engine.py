@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy
 
+from gpunn.autograd import steps
 from gpunn.autograd.casting import autocast_state
 from gpunn.autograd.function import Edge, Function
 from gpunn.autograd.grad_mode import quiet, state
@@ -169,9 +170,16 @@ class _Walk:
             self.useful = self._paths([edge for edge, _ in roots])
         for edge, gradient in roots:
             self._deliver(edge, gradient, False)
-        while self.heap:
-            node = heapq.heappop(self.heap)[1]
-            self._visit(node, self.pending.pop(node), keep_graph)
+        node = None
+        try:
+            while self.heap:
+                node = heapq.heappop(self.heap)[1]
+                self._visit(node, self.pending.pop(node), keep_graph)
+        except Exception as error:
+            steps.explain(error, node, [edge for edge, _ in roots])
+            raise
+        if node is not None and node.sequence < steps.looking.latest:  # the oldest of all
+            steps.look([edge for edge, _ in roots])
         for key, (leaf, arrived) in self.leaves.items():
             if leaf.grad_fn is not None:
                 raise RuntimeError("leaf variable has been moved into the graph interior")
@@ -446,5 +454,5 @@ def _refuse_not_finite(node: Function, i: int, dx: Variable) -> None:
     if dx._data.dtype.kind not in FLOATING or bool(backend.xp.isfinite(dx._data).all()):
         return
     kind = "nan" if bool(backend.xp.isnan(dx._data).any()) else "infinite"
-    where = f"\nForward call:\n{node.trace}" if node.trace else ""
+    where = f"\nForward call:\n{''.join(node.trace.format())}" if node.trace else ""
     raise RuntimeError(f"Function '{node.name}' returned {kind} values in its {i}th output.{where}")

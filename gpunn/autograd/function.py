@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import traceback
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
@@ -14,11 +13,14 @@ import numpy
 
 from gpunn.autograd.casting import rounded, widened
 from gpunn.autograd.grad_mode import state
+from gpunn.autograd.lines import here
 from gpunn.autograd.variable import NO_GRAD_VIEW, Array, Hook, Variable, Way, steps, wrap
 from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING, in_use
 
 if TYPE_CHECKING:
+    import traceback
+
     from gpunn.tensor import Tensor
 
 _SECOND_TIME = (
@@ -69,7 +71,7 @@ class Function:
     edges: tuple[Edge | None, ...]
     outputs: list[tuple[tuple[int, ...], Any, type] | None]
     sequence: int
-    trace: str | None = None
+    trace: traceback.StackSummary | None = None  # of the forward call, where asked for
     _saved: tuple[Any, ...] | None = ()
     _hooks: dict[int, OrderedDict[int, Hook]] | None = None
     _retained: dict[int, ReferenceType[Variable]] | None = None
@@ -344,8 +346,8 @@ def _record(
 ) -> None:
     """Make ``ctx`` the graph's node that leads to ``outputs``."""
     ctx.sequence = next(_sequence)
-    if state.anomaly:
-        ctx.trace = "".join(traceback.format_stack()[:-2])
+    if state.tracing:
+        ctx.trace = here()
     described: list[tuple[tuple[int, ...], Any, type] | None] = []
     for nr, output in enumerate(outputs):
         if output is None:

@@ -18,7 +18,8 @@ R = TypeVar("R")
 class _State(threading.local):
     enabled = True  # are operations recorded?
     inference = False
-    anomaly = False  # keep forward traces, and refuse gradients that are not finite?
+    anomaly = False  # refuse gradients that are not finite?
+    tracing = False  # note the lines of forward calls?
     quiet = False  # are NumPy's floating-point warnings already off?
 
 
@@ -180,8 +181,8 @@ class set_detect_anomaly:  # noqa: N801
     """Anomaly mode on or off; acts at once, and as a context manager undoes it on exit."""
 
     def __init__(self, mode: bool = True, check_nan: bool = True) -> None:
-        self._before = state.anomaly
-        state.anomaly = mode and check_nan
+        self._before = state.tracing, state.anomaly
+        state.tracing, state.anomaly = mode, mode and check_nan
 
     def __enter__(self) -> None: ...
 
@@ -191,13 +192,14 @@ class set_detect_anomaly:  # noqa: N801
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        state.anomaly = self._before
+        state.tracing, state.anomaly = self._before
 
 
 class detect_anomaly(set_detect_anomaly):  # noqa: N801
     """Inside, a backward whose gradient is not finite raises, naming the op and its forward call.
 
-    The forward pass must run inside as well, so that its traceback is known.
+    Any other error of a backward names the forward call too. The forward pass must run inside as
+    well, so that its traceback is known. ``check_nan=False`` looks at no values.
     """
 
     def __init__(self, check_nan: bool = True) -> None:

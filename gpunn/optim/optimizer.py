@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from typing import Any, ClassVar, TypeAlias, cast
 
+from gpunn.autograd import steps
 from gpunn.autograd.grad_mode import enable_grad, no_grad, quiet
 from gpunn.autograd.variable import Array, RemovableHandle, wrap
 from gpunn.backends import Backend, type2backend
@@ -48,6 +49,7 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
         for hook in list(self._post_hooks.values()):
             hook(self, given, kwargs)
         self._stepped = True  # a scheduler asks
+        steps.note(self, self.param_groups)
         return result
 
     return wrapped
