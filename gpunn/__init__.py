@@ -3,6 +3,7 @@
 from math import inf, nan, pi
 
 from gpunn import (
+    accelerator,
     amp,
     autograd,
     backends,
@@ -653,6 +654,7 @@ __all__ = [
     "abs",
     "abs_",
     "absolute",
+    "accelerator",
     "acos",
     "acos_",
     "acosh",

@@ -8,6 +8,7 @@ import pytest
 
 NAMESPACES = [
     "gpunn",
+    "gpunn.accelerator",
     "gpunn.autograd",
     "gpunn.cuda",
     "gpunn.data",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
-from gpunn.backends import cuda, cudnn
+from gpunn.backends import cuda, cudnn, mps
 from gpunn.backends.base import Backend
 from gpunn.backends.cpu import CpuBackend
 
@@ -30,6 +30,7 @@ __all__ = [
     "cuda_problem",
     "cudnn",
     "is_pinned",
+    "mps",
     "type2backend",
 ]
 
