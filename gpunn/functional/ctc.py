@@ -79,9 +79,8 @@ class Ctc(Op):
             for s in range(width):  # in order: several places may bear one label
                 posterior[:, xp.arange(batch), labels[:, s]] += weights[:, :, s]
             dx = xp.exp(data) - posterior
+            dx[:, xp.isinf(likelihood)] = 0 if finite else numpy.nan
             dx[xp.arange(steps)[:, None] >= frames[None]] = 0
-            if finite:
-                dx[:, xp.isinf(likelihood)] = 0
             ctx.save_for_backward(dx)
         return (-likelihood).astype(data.dtype)
 
@@ -121,18 +120,18 @@ def ctc_loss(
             raise RuntimeError(f"{name} must be of size batch_size")
     if not 0 <= blank < classes:
         raise RuntimeError("blank must be in label range")
-    if frames.size and int(frames.max()) > steps:
-        i = int(frames.argmax())
-        raise RuntimeError(
-            f"Expected input_lengths to have value at most {steps}, but got value {frames[i]} "
-            f"(while checking arguments for ctc_loss)"
-        )
-    host = type2backend[type(targets.data)].to_numpy(targets.data)
-    labels = numpy.full((batch, 2 * int(lengths.max(initial=0)) + 1), blank, numpy.int64)
-    starts = numpy.cumsum(lengths) - lengths
-    for n in range(batch):
-        row = host[n] if host.ndim == 2 else host[starts[n] :]
-        labels[n, 1 : 2 * lengths[n] : 2] = row[: lengths[n]]
+    limits = (("input_lengths", frames, steps), ("target_lengths", lengths, None))
+    for name, given, most in limits:
+        for value in given:
+            if value < 0 or (most is not None and value > most):
+                limit = "least 0" if value < 0 else f"most {most}"
+                raise RuntimeError(
+                    f"Expected {name} to have value at {limit}, but got value {value} {_CHECKING}"
+                )
+    labels = _labels(type2backend[type(targets.data)].to_numpy(targets.data), lengths, blank)
+    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+        wrong = int(labels.min() if labels.min() < 0 else labels.max())
+        raise IndexError(f"ctc_loss: label {wrong} is out of bounds for {classes} classes")
     backend = type2backend[type(x.data)]
     with backend.on(x.device):
         plan = [backend.from_numpy(a) for a in (labels, frames, lengths)]
@@ -143,6 +142,34 @@ def ctc_loss(
     if reduction == "mean":
         loss = loss / type(log_probs)(divisors)
     return reduced(loss.squeeze(0) if single and reduction == "none" else loss, reduction)
+
+
+_CHECKING = "(while checking arguments for ctc_loss_allocate_outputs)"
+
+
+def _labels(targets: Array, lengths: Array, blank: int) -> Array:
+    """Each row's labels between blanks, padded with blanks: (N, 2 S + 1)."""
+    batch, longest, total = lengths.size, int(lengths.max(initial=0)), int(lengths.sum())
+    flat = targets.ndim == 1
+    if targets.ndim not in (1, 2):
+        raise RuntimeError(
+            f"Expected 1 to 2 dimensions, but got {targets.ndim}-dimensional tensor for argument "
+            f"#2 'targets' {_CHECKING}"
+        )
+    sizes = [("", 0, total)] if flat else [("", 0, batch), ("at least ", 1, longest)]
+    for least, d, wanted in sizes:
+        size = targets.shape[d]
+        if size < wanted if least else size != wanted:
+            raise RuntimeError(
+                f"Expected tensor to have size {least}{wanted} at dimension {d}, but got size "
+                f"{size} for argument #2 'targets' {_CHECKING}"
+            )
+    labels = numpy.full((batch, 2 * longest + 1), blank, numpy.int64)
+    starts = numpy.cumsum(lengths) - lengths
+    for n in range(batch):
+        row = targets[starts[n] :] if flat else targets[n]
+        labels[n, 1 : 2 * lengths[n] : 2] = row[: lengths[n]]
+    return labels
 
 
 def _lengths(given: Tensor | Lengths, what: str) -> numpy.ndarray[Any, Any]:

@@ -17,7 +17,7 @@ from gpunn.functional.activation import (
 )
 from gpunn.ops import softmax as along
 from gpunn.ops.arithmetic import clamp, where
-from gpunn.ops.common import canonical_dim, dtype_of
+from gpunn.ops.common import canonical_dim, dtype_of, need_tensor
 from gpunn.ops.gathering import scatter
 from gpunn.ops.joining import chunk
 from gpunn.ops.pointwise import Masked, abs, expm1, log, sigmoid, tanh
@@ -47,9 +47,10 @@ def _selu(x: Tensor) -> Tensor:
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """max(0, x) + min(0, alpha (exp(x / alpha) - 1)). An ``alpha`` of 0 raises RuntimeError."""
-    _need_float("celu", input)
+    need_tensor("celu", input)
     if alpha == 0:
         raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
+    _need_float("celu", input)
     return input._write(_celu, alpha) if inplace else _celu(input, alpha)
 
 
@@ -161,11 +162,12 @@ def rrelu(
 ) -> Tensor:
     """x where x >= 0, else a x: a uniform in [lower, upper) for each element while ``training``,
     else their mean. B. Xu et al., 2015."""
-    _need_float("rrelu", input)
+    need_tensor("rrelu", input)
     if not 0 <= lower <= upper:
         raise RuntimeError(
             f"Lower bound should be less than or equal to the upper bound: got {lower}, {upper}"
         )
+    _need_float("rrelu", input)
     if not training:
         slope = (lower + upper) / 2
         return input._write(_sloped, slope) if inplace else _sloped(input, slope)

@@ -158,8 +158,9 @@ def embedding(
     index, n = input.data, weight.data.shape[0] if weight.data.ndim else 0
     if index.dtype.name not in ("int64", "int32"):
         raise RuntimeError(
-            "Expected tensor for argument #1 'indices' to have one of the following scalar types: "
-            f"Long, Int; but got {input.type()} instead (while checking arguments for embedding)"
+            f"Expected tensor for argument #{1 if max_norm is None else 2} 'indices' to have one "
+            f"of the following scalar types: Long, Int; but got {input.type()} instead (while "
+            "checking arguments for embedding)"
         )
     if weight.data.ndim != 2:
         raise RuntimeError(f"'weight' must be 2-D, got shape {list(weight.data.shape)}")

@@ -49,16 +49,6 @@ def interpolate(
     """
     need_tensor("interpolate", input)
     n = input.data.ndim - 2
-    if 1 <= n <= 3 and mode in ("linear", "bilinear", "trilinear") and n not in _DIMS[mode]:
-        raise NotImplementedError(
-            f"Got {n + 2}D input, but {mode} mode needs {_DIMS[mode][0] + 2}D input"
-        )
-    if mode not in _DIMS or n not in _DIMS[mode]:
-        raise NotImplementedError(
-            "Input Error: Only 3D, 4D and 5D input Tensors supported (got "
-            f"{input.data.ndim}D) for the modes: nearest | linear | bilinear | bicubic | trilinear "
-            f"| area | nearest-exact (got {mode})"
-        )
     if antialias:
         raise NotImplementedError("interpolate: antialias=True is not supported")
     if mode in ("nearest", "area", "nearest-exact"):
@@ -82,6 +72,16 @@ def interpolate(
         if recompute_scale_factor:
             raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
         new = [int(m) for m in _each(size, old, "output size")]
+    if 1 <= n <= 3 and mode in ("linear", "bilinear", "trilinear") and n not in _DIMS[mode]:
+        raise NotImplementedError(
+            f"Got {n + 2}D input, but {mode} mode needs {_DIMS[mode][0] + 2}D input"
+        )
+    if mode not in _DIMS or n not in _DIMS[mode]:
+        raise NotImplementedError(
+            "Input Error: Only 3D, 4D and 5D input Tensors supported (got "
+            f"{input.data.ndim}D) for the modes: nearest | linear | bilinear | bicubic | trilinear "
+            f"| area | nearest-exact (got {mode})"
+        )
     if min(new) < 1:
         raise RuntimeError(
             f"Input and output sizes should be greater than 0, but got input (H: {old[0]}) output "

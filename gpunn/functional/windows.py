@@ -190,6 +190,8 @@ def adaptive_size(n: int, name: str, x: Tensor, output_size: OutputSize) -> Ints
     """``output_size``, an int for each dimension; None keeps the input's. Raises as PyTorch."""
     need_tensor(name, x)
     shape, kind = x.data.shape, x.data.dtype.kind
+    if n > 1 and isinstance(output_size, tuple) and len(shape) <= len(output_size):
+        raise ValueError(f"Input dimension should be at least {len(output_size) + 1}")
     if len(shape) not in (n + 1, n + 2):
         problem = f"{name}(): Expected {n + 1}D or {n + 2}D tensor, but got {list(shape)}"
         raise RuntimeError(_expected_ranks(n, name, len(shape)) if n == 1 else problem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from gpunn import functional as F
 from gpunn.nn.module import Module
 from gpunn.tensor import Tensor
@@ -73,13 +74,28 @@ class ELU(_InPlace):
 class Hardtanh(_InPlace):
     """min(max(x, min_val), max_val)."""
 
-    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+    def __init__(
+        self,
+        min_val: float = -1.0,
+        max_val: float = 1.0,
+        inplace: bool = False,
+        min_value: float | None = None,
+        max_value: float | None = None,
+    ) -> None:
         super().__init__(inplace)
+        min_val = self._renamed("min", min_val, min_value)
+        max_val = self._renamed("max", max_val, max_value)
         if min_val >= max_val:
-            raise ValueError(
-                f"max_val must be larger than min_val: got min_val={min_val}, max_val={max_val}"
-            )
+            raise AssertionError(f"max_val ({max_val}) must be greater than min_val ({min_val})")
         self.min_val, self.max_val = min_val, max_val
+
+    @staticmethod
+    def _renamed(end: str, value: float, old: float | None) -> float:
+        if old is None:
+            return value
+        text = f"keyword argument `{end}_value` is deprecated and rename to `{end}_val`"
+        warnings.warn(text, FutureWarning, stacklevel=3)
+        return old
 
     def forward(self, input: Tensor) -> Tensor:
         return F.hardtanh(input, self.min_val, self.max_val, self.inplace)

@@ -115,19 +115,29 @@ class ReplicationPad3d(_Pad):
     _ndim, _mode = 3, "replicate"
 
 
-class CircularPad1d(_Pad):
+class _CircularPad(_Pad):
+    _mode = "circular"
+
+    def forward(self, input: Tensor) -> Tensor:
+        n = self._ndim
+        if input.dim() not in (n + 1, n + 2):
+            raise ValueError(f"expected {n + 1}D or {n + 2}D input (got {input.dim()}D input)")
+        return super().forward(input)
+
+
+class CircularPad1d(_CircularPad):
     """The last dimension continued at its other end."""
 
-    _ndim, _mode = 1, "circular"
+    _ndim = 1
 
 
-class CircularPad2d(_Pad):
+class CircularPad2d(_CircularPad):
     """The last two dimensions continued at their other ends."""
 
-    _ndim, _mode = 2, "circular"
+    _ndim = 2
 
 
-class CircularPad3d(_Pad):
+class CircularPad3d(_CircularPad):
     """The last three dimensions continued at their other ends."""
 
-    _ndim, _mode = 3, "circular"
+    _ndim = 3

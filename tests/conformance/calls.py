@@ -72,15 +72,15 @@ def outcome(lib: Any, function: Any, given: Call) -> Outcome:
     try:
         args = tensors(lib, given.args, leaves)
         kwargs = {k: tensors(lib, v, leaves) for k, v in given.kwargs.items()}
-        results = list(_flat(function(*args, **kwargs)))
-        found = [_host(r) for r in [*results, *_changed(given, args, kwargs)]]
+        results = list(flat(function(*args, **kwargs)))
+        found = [host(r) for r in [*results, *_changed(given, args, kwargs)]]
         roots = [r for r in results if _differentiable(r)]
         # As many entries in either library: a gradient that is missing is None, as is a zero one.
-        first = _gradients(lib, roots, leaves)
+        first = gradients(lib, roots, leaves)
         again = [g for g in first if g is not None and g.requires_grad]
-        found += map(_nonzero, first)
+        found += map(nonzero, first)
         try:
-            found += map(_nonzero, _gradients(lib, again, leaves))
+            found += map(nonzero, gradients(lib, again, leaves))
         except RuntimeError as error:
             if not re.search(_LACKS, str(error)):
                 raise
@@ -92,13 +92,13 @@ def outcome(lib: Any, function: Any, given: Call) -> Outcome:
 
 def _changed(given: Call, args: Any, kwargs: Any) -> list[Any]:
     """The tensors among the arguments that no longer hold what they were given."""
-    before = _flat([*given.args, *given.kwargs.values()])
-    after = _flat([*args, *kwargs.values()])
+    before = flat([*given.args, *given.kwargs.values()])
+    after = flat([*args, *kwargs.values()])
     pairs = [(a, t) for a, t in zip(before, after, strict=True) if isinstance(a, np.ndarray)]
-    return [t for a, t in pairs if not np.array_equal(a, _host(t), equal_nan=a.dtype.kind == "f")]
+    return [t for a, t in pairs if not np.array_equal(a, host(t), equal_nan=a.dtype.kind == "f")]
 
 
-def _gradients(lib: Any, roots: list[Any], leaves: list[Any]) -> list[Any]:
+def gradients(lib: Any, roots: list[Any], leaves: list[Any]) -> list[Any]:
     """Of a weighted sum, so that no gradient cancels."""
     if not roots:
         return [None] * len(leaves)
@@ -116,19 +116,19 @@ def _differentiable(value: Any) -> bool:
     return hasattr(value, "requires_grad") and value.requires_grad
 
 
-def _flat(value: Any) -> Iterator[Any]:
+def flat(value: Any) -> Iterator[Any]:
     if (
         isinstance(value, (list, tuple))
         and not hasattr(value, "numel")
         and type(value) is not DType
     ):
         for v in value:
-            yield from _flat(v)
+            yield from flat(v)
     else:
         yield value
 
 
-def _host(value: Any) -> Any:
+def host(value: Any) -> Any:
     """An array, or the text of what is none."""
     if hasattr(value, "detach"):
         value = value.detach()
@@ -137,8 +137,8 @@ def _host(value: Any) -> Any:
     return str(value).replace("torch.", "gpunn.")
 
 
-def _nonzero(gradient: Any) -> Any:
-    array = None if gradient is None else _host(gradient)
+def nonzero(gradient: Any) -> Any:
+    array = None if gradient is None else host(gradient)
     return None if array is None or not (abs(array) > 1e-12).any() else array
 
 
@@ -147,7 +147,7 @@ TOLERANCE = {"float16": 4e-3, "float32": 2e-5, "float64": 1e-7}
 
 
 def _bound(given: Call, results: list[Any]) -> float:
-    every = [*_flat([*given.args, *given.kwargs.values()]), *results]
+    every = [*flat([*given.args, *given.kwargs.values()]), *results]
     arrays = [a for a in every if isinstance(a, np.ndarray)]
     named = [a.name for a in every if isinstance(a, DType)]
     return max(
@@ -164,7 +164,11 @@ def disagreement(name: str, function: Any, peer: Any, given: Call) -> str | None
     import torch
 
     ours, theirs = outcome(gpunn, function, given), outcome(torch, peer, given)
-    what = f"{name}({given}): "
+    return compared(f"{name}({given}): ", ours, theirs, given)
+
+
+def compared(what: str, ours: Outcome, theirs: Outcome, given: Call) -> str | None:
+    """What differs between two outcomes, said of ``what``; as exact as what was ``given``."""
     if theirs.error is not None or ours.error is not None:
         return _refusals(what, ours.error, theirs.error)
     if len(ours.results) < len(theirs.results):

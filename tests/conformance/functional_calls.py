@@ -217,6 +217,13 @@ CALLS.add(
         call(LOGS, SPELT, (9, 5), (3, 2)),
         call(LOGS, SPELT, (6,), (3, 2)),
         call(LOGS, SPELT, (6, 5), (3, 2), blank=7),
+        call(LOGS, SPELT, (3, 5), (3, 2), reduction="none"),
+        call(LOGS, SPELT, (6, -5), (3, 2)),
+        call(LOGS, SPELT, (6, 5), (3, -2)),
+        call(LOGS, SPELT[:1], (6, 5), (3, 2)),
+        call(LOGS, SPELT[:, :2], (6, 5), (3, 2)),
+        call(LOGS, SPELT[0], (6, 5), (3, 2)),
+        call(LOGS, SPELT[None], (6, 5), (3, 2)),
     ],
 )
 CALLS.add(
