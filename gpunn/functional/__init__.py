@@ -49,6 +49,7 @@ from gpunn.functional.dropout import (
     feature_alpha_dropout,
 )
 from gpunn.functional.embedding_bag import embedding_bag
+from gpunn.functional.fractional import fractional_max_pool2d, fractional_max_pool3d
 from gpunn.functional.image import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
 from gpunn.functional.in_place import (
     celu_,
@@ -109,6 +110,7 @@ from gpunn.functional.scale import (
 )
 from gpunn.functional.unpool import max_unpool1d, max_unpool2d, max_unpool3d
 from gpunn.missing import refuse_others as _refuse_others
+from gpunn.ops.calling import check_arguments as _check_arguments
 from gpunn.ops.pointwise import sigmoid, tanh
 
 __all__ = [
@@ -150,6 +152,8 @@ __all__ = [
     "embedding_bag",
     "feature_alpha_dropout",
     "fold",
+    "fractional_max_pool2d",
+    "fractional_max_pool3d",
     "gaussian_nll_loss",
     "gelu",
     "glu",
@@ -227,4 +231,5 @@ __all__ = [
     "unfold",
 ]
 
+_check_arguments(globals())
 _refuse_others(globals())

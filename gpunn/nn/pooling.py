@@ -111,6 +111,58 @@ class MaxUnpool3d(_MaxUnpool):
     _unpool = staticmethod(F.max_unpool3d)
 
 
+class _FractionalMaxPool(Module):
+    _ndim: ClassVar[int]
+    _pool: ClassVar[Callable[..., Any]]
+
+    def __init__(
+        self,
+        kernel_size: Sizes,
+        output_size: Sizes | None = None,
+        output_ratio: float | tuple[float, ...] | None = None,
+        return_indices: bool = False,
+        _random_samples: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        n, name = self._ndim, type(self).__name__
+        if output_size is None and output_ratio is None:
+            raise ValueError(
+                f"{name} requires specifying either an output size, or a pooling ratio"
+            )
+        if output_size is not None and output_ratio is not None:
+            raise ValueError("only one of output_size and output_ratio may be specified")
+        self.kernel_size, self.return_indices = ntuple(kernel_size, n), return_indices
+        self.output_size = None if output_size is None else ntuple(output_size, n)
+        self.output_ratio = None if output_ratio is None else ntuple(output_ratio, n)
+        if self.output_ratio is not None and not all(0 < r < 1 for r in self.output_ratio):
+            raise ValueError(f"output_ratio must be between 0 and 1 (got {output_ratio})")
+        self.register_buffer("_random_samples", _random_samples)
+
+    def forward(self, input: Tensor) -> Any:
+        return type(self)._pool(
+            input,
+            self.kernel_size,
+            self.output_size,
+            self.output_ratio,
+            self.return_indices,
+            self._random_samples,
+        )
+
+
+class FractionalMaxPool2d(_FractionalMaxPool):
+    """``functional.fractional_max_pool2d``: ``(N, C, H, W) -> (N, C, Ho, Wo)``."""
+
+    _ndim = 2
+    _pool = staticmethod(F.fractional_max_pool2d)
+
+
+class FractionalMaxPool3d(_FractionalMaxPool):
+    """``functional.fractional_max_pool3d``: ``(N, C, D, H, W) -> (N, C, Do, Ho, Wo)``."""
+
+    _ndim = 3
+    _pool = staticmethod(F.fractional_max_pool3d)
+
+
 class _AvgPool(Module):
     _pool: ClassVar[Callable[..., Tensor]]
 

@@ -11,6 +11,7 @@ from conformance import (
     loss_calls,
     norm_calls,
     pooling_calls,
+    unpooling_calls,
 )
 from conformance.inputs import Table
 
@@ -26,6 +27,7 @@ for family in (
     loss_calls,
     attention_calls,
     in_place_calls,
+    unpooling_calls,
 ):
     for name, calls in family.CALLS.items():
         CALLS.add(f"nn.functional.{name}", calls)
