@@ -12,8 +12,8 @@ from typing import Any
 import numpy
 
 from gpunn.autograd import engine
-from gpunn.autograd.grad_mode import no_grad, state
-from gpunn.autograd.variable import Variable, recording, wrap
+from gpunn.autograd.grad_mode import no_grad, thread
+from gpunn.autograd.variable import Variable, concrete, recording, wrap
 from gpunn.backends import backend_of, type2backend
 from gpunn.device import device as Device
 from gpunn.draws import Draws
@@ -50,6 +50,7 @@ from gpunn.ops.from_data import host_array
 from gpunn.values import rebuild
 
 
+@concrete
 class Tensor(Draws):
     """An n-dimensional array on a device, whose operations are recorded for ``backward``.
 
@@ -172,7 +173,7 @@ class Tensor(Draws):
     def _write(self, function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """``self[...] = function(self, ...)``, with that function's gradient."""
         recorded = recording(self, *args, *kwargs.values())
-        if state.enabled:
+        if thread.mode.enabled:
             self._check_in_place(recorded)
         saved: Any = None
         if recorded:
@@ -256,12 +257,12 @@ class Tensor(Draws):
 
     def _become(self, function: Callable[..., Tensor], *args: Any) -> Tensor:
         """``self = function(self, ...)``, a view of the same memory."""
-        if self._base is not None and self.requires_grad and state.enabled:
+        if self._base is not None and self.requires_grad and thread.mode.enabled:
             raise RuntimeError(
                 f"{function.__name__}_ of a view that requires grad is not supported; use "
                 f"{function.__name__}()"
             )
-        if state.enabled:
+        if thread.mode.enabled:
             self._check_in_place(recording(self))
         new = function(self._alias(), *args)
         self._data = new._data
@@ -455,6 +456,3 @@ class Tensor(Draws):
     def reshape_as(self, other: Tensor) -> Tensor:
         """``reshape`` with the shape of ``other``."""
         return shapes.reshape(self, *other._data.shape)
-
-
-Variable._concrete = Tensor

@@ -40,15 +40,15 @@ class _Autocast(threading.local):
 autocast_state = _Autocast()
 
 
-def widened(args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """``args`` with bfloat16 tensors as float32; None if there are none."""
+def widened(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """``args`` with bfloat16 tensors as float32; ``args`` itself if there are none."""
     found = False
     wide: list[Any] = []
     for a in args:
         if isinstance(a, Variable) and a._data.dtype.kind == "V":
             a, found = wrap(a._data.astype(float32.numpy)), True
         wide.append(a)
-    return tuple(wide) if found else None
+    return tuple(wide) if found else args
 
 
 def rounded(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy
@@ -12,7 +13,8 @@ import numpy
 from gpunn.autograd import steps
 from gpunn.autograd.casting import autocast_state
 from gpunn.autograd.function import Edge, Function
-from gpunn.autograd.grad_mode import quiet, state
+from gpunn.autograd.grad_mode import thread
+from gpunn.autograd.quiet import IGNORED, reset_errors, set_errors
 from gpunn.autograd.variable import (
     Array,
     Hook,
@@ -55,8 +57,8 @@ def backward(
             arrived = list(walk.leaves.values())
         else:
             found = {_key(x): x for x in wanted}
-            arrived = [(x, walk.captured[key]) for key, x in found.items() if key in walk.captured]
-        for leaf, (gradient, owned) in arrived:
+            arrived = [(x, *walk.captured[key]) for key, x in found.items() if key in walk.captured]
+        for leaf, gradient, owned in arrived:
             _accumulate(leaf, gradient, owned, create_graph)
             if id(leaf) in after_accumulation:
                 for hook in list(after_accumulation[id(leaf)].values()):
@@ -135,34 +137,35 @@ class _Walk:
     A node is younger than every node it leads to, so visiting the youngest pending node first
     meets each one only after all its gradients have arrived. No recursion: depth costs nothing.
 
-    A gradient travels as (tensor, owned): whether nobody else can hold its array, so that more may
-    be added in place and a leaf may keep it.
+    A gradient comes with whether it is owned: whether nobody else can hold its array, so that more
+    may be added in place and a leaf may keep it.
     """
 
     def __init__(self, create_graph: bool, wanted: Sequence[Variable] | None) -> None:
         self.create_graph = create_graph
         self.heap: list[tuple[int, Function]] = []
-        self.pending: dict[Function, list[Gradient | None]] = {}  # per node, per output
-        self.leaves: dict[int, tuple[Variable, Gradient]] = {}
+        # Of nodes, the gradients of each output, and whether they are owned.
+        self.pending: dict[Function, tuple[list[Tensor | None], list[bool]]] = {}
+        self.leaves: dict[int, tuple[Variable, Tensor, bool]] = {}
         self.wanted = None if wanted is None else {_key(x) for x in wanted}
         self.captured: dict[Any, Gradient] = {}
         self.useful: set[Function] | None = None
         self.ends: set[Function] | None = None  # where `partial` stops
 
     def __enter__(self) -> None:
-        self._quiet = quiet()
-        self._quiet.__enter__()
-        self._enabled = state.enabled
-        state.enabled = self.create_graph
+        self._errors = set_errors(IGNORED)
+        self._mode = thread.mode
+        self._enabled = self._mode.enabled
+        self._mode.enabled = self.create_graph
         self._autocast = autocast_state.enabled if in_use else None
         if self._autocast:  # gradients are computed as forward was
             autocast_state.switch({})
 
     def __exit__(self, *error: Any) -> None:
-        state.enabled = self._enabled
+        self._mode.enabled = self._enabled
         if self._autocast:
             autocast_state.switch(self._autocast)
-        self._quiet.__exit__(*error)
+        reset_errors(self._errors)
 
     def run(self, roots: list[tuple[Edge, Tensor]], keep_graph: bool) -> None:
         """Visit every node that the roots lead to (and that leads to an input wanted)."""
@@ -173,59 +176,32 @@ class _Walk:
         node = None
         try:
             while self.heap:
-                node = heapq.heappop(self.heap)[1]
-                self._visit(node, self.pending.pop(node), keep_graph)
+                node = heappop(self.heap)[1]
+                self._visit(node, self.pending.pop(node)[0], keep_graph)
         except Exception as error:
             steps.explain(error, node, [edge for edge, _ in roots])
             raise
         if node is not None and node.sequence < steps.looking.latest:  # the oldest of all
             steps.look([edge for edge, _ in roots])
-        for key, (leaf, arrived) in self.leaves.items():
+        for key, (leaf, gradient, owned) in self.leaves.items():
             if leaf.grad_fn is not None:
                 raise RuntimeError("leaf variable has been moved into the graph interior")
             if leaf._hooks and self.ends is None:
-                arrived = _hooked(leaf._hooks, arrived)
-                self.leaves[key] = leaf, arrived
+                gradient, owned = _hooked(leaf._hooks, gradient), False
+                self.leaves[key] = leaf, gradient, owned
             if self.wanted is not None:
-                self.captured[key] = arrived
+                self.captured[key] = gradient, owned
 
-    def _visit(self, node: Function, found: list[Gradient | None], keep_graph: bool) -> None:
-        if self.ends is not None and node in self.ends:
-            for nr, arrived in enumerate(found):
-                if arrived is not None:
-                    self.captured[id(node), nr] = arrived[0], False
-            return
-        dys: list[Tensor | None] = []
-        for nr, arrived in enumerate(found):
-            if arrived is None:
-                like = node.outputs[nr]
-                dys.append(_zeros(*like, found) if like is not None and node._materialize else None)
-                continue
-            if node._hooks is not None and node._hooks.get(nr):
-                arrived = _hooked(node._hooks[nr], arrived)
-            dy = arrived[0]
-            if node._retained is not None and nr in node._retained:
-                variable = node._retained[nr]()
-                if variable is not None:
-                    _accumulate(variable, dy, False, self.create_graph)
-            if self.wanted is not None and (id(node), nr) in self.wanted:
-                self.captured[id(node), nr] = dy, False
-            dys.append(dy)
-        if self.useful is not None and node not in self.useful:
+    def _visit(self, node: Function, dys: list[Tensor | None], keep_graph: bool) -> None:
+        """Have ``node`` make of ``dys`` the gradients of its arguments, and hand them on."""
+        waited_for = node.waiting is not None or self.wanted is not None
+        if (waited_for or len(dys) > 1) and not self._attend(node, dys):
             return
         dxs = _backward(node, dys)
-        given = dxs if is_sequence(dxs) else (dxs,)
-        edges = node.edges
-        if len(given) != len(edges) and (
-            len(given) < len(edges) or any(dx is not None for dx in given[len(edges) :])
-        ):
-            raise RuntimeError(
-                f"function {node.name} returned an incorrect number of gradients "
-                f"(expected {len(edges)}, got {len(given)})"
-            )
-        if not keep_graph:
-            node.free()
-        for i, (edge, dx) in enumerate(zip(edges, given, strict=False)):
+        if node._saved and not keep_graph:
+            node._saved = None
+        for i, edge in enumerate(node.edges):
+            dx = dxs[i]
             if edge is None or dx is None:
                 continue
             if not isinstance(dx, Variable):
@@ -233,21 +209,46 @@ class _Walk:
                     f"{node.name} returned, as gradient {i}, a {type(dx).__name__}: "
                     "expected Tensor or None"
                 )
-            if state.anomaly:
+            if self._mode.anomaly:
                 _refuse_not_finite(node, i, dx)
             data = dx._data
-            owned = node._fresh and data.base is None and _alone(data, i, dys, given)
+            owned = node._fresh and data.base is None and _alone(data, i, dys, dxs)
             self._deliver(edge, _conform(node, i, edge, dx), owned)
+
+    def _attend(self, node: Function, dys: list[Tensor | None]) -> bool:
+        """See to what waits for the gradients of ``node``; whether to go on from there."""
+        if self.ends is not None and node in self.ends:
+            for nr, dy in enumerate(dys):
+                if dy is not None:
+                    self.captured[id(node), nr] = dy, False
+            return False
+        for nr, dy in enumerate(dys):
+            if dy is None:
+                like = node.outputs[nr]
+                if node._materialize and like is not None:
+                    dys[nr] = _zeros(*like, dys)
+                continue
+            if node.waiting is not None:
+                if nr in node.waiting.hooks:
+                    dy = dys[nr] = _hooked(node.waiting.hooks[nr], dy)
+                reference = node.waiting.retained.get(nr)
+                variable = reference and reference()
+                if variable is not None:
+                    _accumulate(variable, dy, False, self.create_graph)
+            if self.wanted is not None and (id(node), nr) in self.wanted:
+                self.captured[id(node), nr] = dy, False
+        return self.useful is None or node in self.useful
 
     def _deliver(self, edge: Edge, gradient: Tensor, owned: bool) -> None:
         """Add ``gradient`` to what is pending for ``edge``."""
-        if isinstance(edge, Variable):
-            key = id(edge)
+        if type(edge) is not tuple:
+            leaf: Any = edge
+            key = id(leaf)
             if self.wanted is not None and key not in self.wanted:
                 return
             if key in self.leaves:
-                gradient, owned = self._add(self.leaves[key][1], gradient)
-            self.leaves[key] = edge, (gradient, owned)
+                gradient, owned = self._add(*self.leaves[key][1:], gradient)
+            self.leaves[key] = leaf, gradient, owned
             return
         node, nr = edge
         found = self.pending.get(node)
@@ -258,13 +259,16 @@ class _Walk:
                 and (id(node), nr) not in (self.wanted or ())
             ):
                 return
-            found = self.pending[node] = [None] * len(node.outputs)
-            heapq.heappush(self.heap, (-node.sequence, node))
-        before = found[nr]
-        found[nr] = (gradient, owned) if before is None else self._add(before, gradient)
+            n = len(node.outputs)
+            found = self.pending[node] = [None] * n, [False] * n
+            heappush(self.heap, (-node.sequence, node))
+        dys, owned_before = found
+        before = dys[nr]
+        if before is not None:
+            gradient, owned = self._add(before, owned_before[nr], gradient)
+        dys[nr], owned_before[nr] = gradient, owned
 
-    def _add(self, before: Gradient, gradient: Tensor) -> Gradient:
-        total, owned = before
+    def _add(self, total: Tensor, owned: bool, gradient: Tensor) -> Gradient:
         if owned and not self.create_graph:
             _add_to(total._data, gradient._data)
             return total, True
@@ -295,13 +299,32 @@ class _Walk:
         return useful
 
 
-def _backward(node: Function, dys: Sequence[Tensor | None]) -> Any:
-    """What ``node`` makes of its gradients, on their device."""
-    for dy in dys:
-        if dy is not None and type(dy._data) is not numpy.ndarray:
-            with type2backend[type(dy._data)].beside(dy._data):
-                return node.backward(node, *dys)
-    return node.backward(node, *dys)
+def _backward(node: Function, dys: Sequence[Tensor | None]) -> tuple[Any, ...]:
+    """What ``node`` makes of its gradients, on their device: at least one for each argument."""
+    if len(type2backend) == 1:
+        given: Any = node.backward(node, *dys)
+    else:
+        with _beside(dys):
+            given = node.backward(node, *dys)
+    dxs: tuple[Any, ...] = (given,)
+    if not isinstance(given, Variable) and is_sequence(given):
+        dxs = tuple(given)
+    expected = len(node.edges)
+    if len(dxs) != expected and (
+        len(dxs) < expected or any(dx is not None for dx in dxs[expected:])
+    ):
+        raise RuntimeError(
+            f"function {node.name} returned an incorrect number of gradients "
+            f"(expected {expected}, got {len(dxs)})"
+        )
+    return dxs
+
+
+def _beside(dys: Sequence[Tensor | None]) -> AbstractContextManager[Any]:
+    """Work inside runs where the gradients lie, on the CPU only if all do."""
+    arrays = [dy._data for dy in dys if dy is not None]
+    data = next((d for d in arrays if type(d) is not numpy.ndarray), arrays[0])
+    return type2backend[type(data)].beside(data)
 
 
 def _alone(data: Array, i: int, dys: Sequence[Any], dxs: Sequence[Any]) -> bool:
@@ -318,12 +341,15 @@ def _alone(data: Array, i: int, dys: Sequence[Any], dxs: Sequence[Any]) -> bool:
 
 def _conform(node: Function, i: int, edge: Edge, dx: Any) -> Any:
     """``dx`` summed down to the argument's shape, in the argument's dtype."""
-    if isinstance(edge, Variable):
-        shape, dtype, array_type = edge._data.shape, edge._data.dtype, edge._data.__class__
-    else:
-        described: Any = edge[0].outputs[edge[1]]  # None only where nothing leads to
-        shape, dtype, array_type = described
     data = dx._data
+    if type(edge) is tuple:
+        like: Any = edge[0].outputs[edge[1]]  # None only where nothing leads to
+        shape, dtype, array_type = like
+    else:
+        leaf: Any = edge
+        shape, dtype, array_type = leaf._data.shape, leaf._data.dtype, leaf._data.__class__
+    if data.shape == shape and data.dtype is dtype and type(data) is array_type:
+        return dx
     if data.shape != shape:
         offset = data.ndim - len(shape)
         if offset < 0 or any(
@@ -390,9 +416,8 @@ def _roots(
     return roots
 
 
-def _hooked(hooks: OrderedDict[int, Hook], arrived: Gradient) -> Gradient:
+def _hooked(hooks: OrderedDict[int, Hook], gradient: Tensor) -> Tensor:
     """What ``hooks`` make of a gradient; they may also have kept it, so it is no longer ours."""
-    gradient = arrived[0]
     for hook in list(hooks.values()):
         replaced = hook(gradient)
         if replaced is None:
@@ -407,15 +432,15 @@ def _hooked(hooks: OrderedDict[int, Hook], arrived: Gradient) -> Gradient:
                 f"expected {list(gradient._data.shape)}, got {list(replaced._data.shape)}"
             )
         gradient = replaced
-    return gradient, False
+    return gradient
 
 
 def _zeros(
-    shape: tuple[int, ...], dtype: Any, array_type: type, others: Sequence[Gradient | None]
+    shape: tuple[int, ...], dtype: Any, array_type: type, others: Sequence[Tensor | None]
 ) -> Tensor:
     """Zeros where the other gradients of the node lie."""
     backend = type2backend[array_type]
-    with backend.beside(next(other for other in others if other is not None)[0]._data):
+    with backend.beside(next(other for other in others if other is not None)._data):
         return wrap(backend.xp.zeros(shape, dtype))
 
 

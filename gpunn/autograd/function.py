@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
 from weakref import ReferenceType
 
 import numpy
 
 from gpunn.autograd.casting import rounded, widened
-from gpunn.autograd.grad_mode import state
+from gpunn.autograd.grad_mode import thread
 from gpunn.autograd.lines import here
+from gpunn.autograd.quiet import IGNORED, errors, reset_errors, set_errors
 from gpunn.autograd.variable import NO_GRAD_VIEW, Array, Hook, Variable, Way, steps, wrap
 from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING, in_use
@@ -32,6 +34,17 @@ _SECOND_TIME = (
 # Where a gradient goes: to one output of a node, or to a leaf.
 Edge: TypeAlias = "tuple[Function, int] | Variable"
 _sequence = itertools.count()
+_PLAIN = {type(None), bool, int, float}  # is saved as it is
+
+
+class Waiting:
+    """For the gradients of a node's outputs: hooks, and the outputs that keep theirs."""
+
+    __slots__ = ("hooks", "retained")
+
+    def __init__(self) -> None:
+        self.hooks: defaultdict[int, OrderedDict[int, Hook]] = defaultdict(OrderedDict)
+        self.retained: dict[int, ReferenceType[Variable]] = {}
 
 
 class Function:
@@ -68,13 +81,12 @@ class Function:
 
     needs_input_grad: tuple[bool, ...]
     # Set by apply: where each argument came from, and what each output is like.
-    edges: tuple[Edge | None, ...]
+    edges: list[Edge | None]
     outputs: list[tuple[tuple[int, ...], Any, type] | None]
     sequence: int
     trace: traceback.StackSummary | None = None  # of the forward call, where asked for
-    _saved: tuple[Any, ...] | None = ()
-    _hooks: dict[int, OrderedDict[int, Hook]] | None = None
-    _retained: dict[int, ReferenceType[Variable]] | None = None
+    _saved: Sequence[Any] | None = ()
+    waiting: Waiting | None = None
     _inert: tuple[Any, ...] = ()
     _dirty: tuple[Any, ...] = ()
     _materialize = True
@@ -111,8 +123,8 @@ class Function:
 
     # What it may call ---------------------------------------------------------------------
 
-    def save_for_backward(self, *values: Tensor | Array | None) -> None:
-        """Keep inputs (tensors), outputs or intermediates (arrays) for backward."""
+    def save_for_backward(self, *values: Tensor | Array | float | None) -> None:
+        """Keep inputs (tensors), outputs or intermediates (arrays), and plain numbers."""
         self._saved = values
 
     @property
@@ -123,7 +135,16 @@ class Function:
         """
         if self._saved is None:
             raise RuntimeError(_SECOND_TIME)
-        return tuple([None if s is None else s.unpack(self) for s in self._saved])
+        found: list[Any] = []
+        for value in self._saved:
+            if value.__class__ is tuple:
+                value, version = value
+                if value._version_box[0] != version:
+                    raise _modified(self, value, version)
+                if isinstance(value, _Output):
+                    value = value.linked(self)
+            found.append(value)
+        return tuple(found)
 
     def mark_non_differentiable(self, *outputs: Tensor | Array) -> None:
         """Declare outputs that have no gradient."""
@@ -143,55 +164,61 @@ class Function:
     def apply(cls, *args: Any) -> Any:
         """Run ``forward`` on ``args`` and record the operation if a gradient will be needed."""
         ctx = cls()
-        enabled = state.enabled
-        needs: list[bool] = []
-        edges: list[Edge | None] = []  # taken before forward may change an input in place
-        array_type: type | None = None
-        for a in args:
-            need, edge = False, None
-            if isinstance(a, Variable):
-                if enabled:
+        mode = thread.mode
+        enabled, record = mode.enabled, False
+        if enabled:
+            needs: list[bool] = []
+            edges: list[Edge | None] = []  # taken before forward may change an input in place
+            for a in args:
+                need, edge = False, None
+                if isinstance(a, Variable):
                     if a._base is not None:
                         a._sync()
                     if a._requires_grad:
-                        need = True
+                        need = record = True
                         edge = a if a._grad_fn is None else (a._grad_fn, a._output_nr)
-                if a._data.__class__ is not array_type:
-                    array_type = a._data.__class__ if array_type is None else _mixed(cls, args)
-            needs.append(need)
-            edges.append(edge)
-        ctx.needs_input_grad = tuple(needs)
-        record = True in needs
-        wide = widened(args) if in_use and cls._widens else None
-        given = args if wide is None else wide
-        state.enabled = False
+                needs.append(need)
+                edges.append(edge)
+            ctx.needs_input_grad, ctx.edges = tuple(needs), edges
+            mode.enabled = False
+        else:
+            ctx.needs_input_grad = (False,) * len(args)
+        given = widened(args) if in_use and cls._widens else args
+        token = None if errors() is IGNORED else set_errors(IGNORED)
         try:
-            if array_type is not numpy.ndarray and array_type is not None:
-                with type2backend[array_type].on_device_of(cls, args):
-                    results = cls.forward(ctx, *given)
-            elif state.quiet:
+            if len(type2backend) == 1:
                 results = cls.forward(ctx, *given)
             else:
-                with numpy.errstate(all="ignore"):
+                with _place(cls, args):
                     results = cls.forward(ctx, *given)
         except ValueError:
             cls._explain(args)
             raise
         finally:
-            state.enabled = enabled
+            mode.enabled = enabled
+            if token is not None:
+                reset_errors(token)
         single = type(results) is not tuple
         if single:
             results = (results,)
         results: tuple[Any, ...]
-        if wide is not None:
-            results = rounded(ctx, results, args, wide)
-        outputs = tuple([_output(ctx, r, args) for r in results])
+        if given is not args:
+            results = rounded(ctx, results, args, given)
+        if single:
+            outputs = (_output(ctx, results[0], args),)
+        else:
+            outputs = tuple([_output(ctx, r, args) for r in results])
         if record:
-            ctx.edges = tuple(edges)
             _record(ctx, args, results, outputs)
+            if mode.tracing:
+                ctx.trace = here()
         elif ctx._dirty:
             _touch(ctx)
         return outputs[0] if single else outputs
+
+    def _way(self, base: Variable, args: tuple[Any, ...]) -> Way | str:
+        """How an output that shares memory with an argument follows from ``base``, its owner."""
+        return f"Output of {self.name} is a view of its input, created inside a Function,"
 
     @classmethod
     def _explain(cls, args: tuple[Any, ...]) -> None:
@@ -199,28 +226,16 @@ class Function:
 
     # What the engine reads ----------------------------------------------------------------
 
-    def hooks_of(self, output_nr: int) -> OrderedDict[int, Hook]:
-        """The tensor hooks on one output."""
-        if self._hooks is None:
-            self._hooks = {}
-        return self._hooks.setdefault(output_nr, OrderedDict())
-
-    @property
-    def retained(self) -> dict[int, ReferenceType[Variable]]:
-        """The outputs that keep their gradient."""
-        if self._retained is None:
-            self._retained = {}
-        return self._retained
+    def wait(self) -> Waiting:
+        """What waits for the gradients of this node, to be added to."""
+        if self.waiting is None:
+            self.waiting = Waiting()
+        return self.waiting
 
     @property
     def next_functions(self) -> tuple[tuple[Function | None, int], ...]:
         """The nodes that the arguments came from; None for leaves and constants."""
         return tuple(e if isinstance(e, tuple) else (None, 0) for e in self.edges)
-
-    def free(self) -> None:
-        """Drop saved values once backward has used them."""
-        if self._saved:
-            self._saved = None
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -234,11 +249,12 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(backward)
     def wrapper(ctx: Any, *dys: Any) -> Any:
-        enabled, state.enabled = state.enabled, False
+        mode = thread.mode
+        enabled, mode.enabled = mode.enabled, False
         try:
             results = backward(ctx, *dys)
         finally:
-            state.enabled = enabled
+            mode.enabled = enabled
         roots = [dy for dy in dys if isinstance(dy, Variable) and dy._requires_grad]
         if not enabled or not roots:
             return results
@@ -275,69 +291,51 @@ def _in_two_steps(cls: type[Function]) -> None:
     cls.forward = staticmethod(forward)  # type: ignore[method-assign]
 
 
-class _SavedInput:
-    __slots__ = ("variable", "version")
+class _Output:
+    """An output that was saved, without its history, which would be a cycle."""
 
-    def __init__(self, variable: Variable) -> None:
-        self.variable = variable
-        self.version = variable._version_box[0]
-
-    def unpack(self, node: Function) -> Variable:
-        if self.variable._version_box[0] != self.version:
-            raise _modified(node, self.variable, self.version)
-        return self.variable
-
-
-class _SavedOutput:
-    """An output without its history, which would be a cycle; unpack restores that."""
-
-    __slots__ = ("array", "nr", "version", "version_box")
+    __slots__ = ("_version_box", "array", "nr")
 
     def __init__(self, output: Variable, nr: int) -> None:
-        self.array = output._data
-        self.nr = nr
-        self.version_box = output._version_box
-        self.version = self.version_box[0]
+        self.array, self.nr, self._version_box = output._data, nr, output._version_box
 
-    def unpack(self, node: Function) -> Variable:
+    def linked(self, node: Function) -> Variable:
+        """The output again, as one of ``node``."""
         variable = wrap(self.array)
-        variable._version_box = self.version_box
-        if self.version_box[0] != self.version:
-            raise _modified(node, variable, self.version)
+        variable._version_box = self._version_box
         variable._grad_fn, variable._output_nr = node, self.nr
         variable._requires_grad = True
         return variable
 
 
-def _modified(node: Function, variable: Variable, expected: int) -> RuntimeError:
+def _modified(node: Function, kept: Variable | _Output, expected: int) -> RuntimeError:
+    array = kept._data if isinstance(kept, Variable) else kept.array
     return RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace "
-        f"operation: [{variable._data.dtype} {list(variable._data.shape)}], saved by {node.name}, "
-        f"is at version {variable._version_box[0]}; expected version {expected} instead. Use the "
+        f"operation: [{array.dtype} {list(array.shape)}], saved by {node.name}, "
+        f"is at version {kept._version_box[0]}; expected version {expected} instead. Use the "
         "out-of-place form of the operation that changed it, or change a clone()"
     )
 
 
 def _output(ctx: Function, result: Any, args: tuple[Any, ...]) -> Any:
     """Wrap one result of forward in a variable of its own."""
-    if isinstance(result, Variable):
-        if ctx._dirty and any(result is d for d in ctx._dirty):
+    if type(result) is not numpy.ndarray:
+        if result is None or (ctx._dirty and _one_of(result, ctx._dirty)):
             return result
-        result = result._data
-    elif result is None:
-        return None
+        if isinstance(result, Variable):
+            result = result._data
     output = wrap(result)
+    view = output._data.base is not None
     for a in args:  # memory handed through: an in-place change of either must be noticed
         if isinstance(a, Variable) and (
-            a._data is result or (output._data.base is not None and _shares(output, a))
+            a._data is result or (view and _owner(a._data) is _owner(result))
         ):
             output._version_box = a._version_box
             leaf = a._requires_grad and a._grad_fn is None
             output._base = a if leaf or a._base is None else a._base
             output._seen = a._version_box[0]
-            output._view = (
-                f"Output of {ctx.name} is a view of its input, created inside a Function,"
-            )
+            output._view = ctx._way(output._base, args)
     return output
 
 
@@ -346,18 +344,15 @@ def _record(
 ) -> None:
     """Make ``ctx`` the graph's node that leads to ``outputs``."""
     ctx.sequence = next(_sequence)
-    if state.tracing:
-        ctx.trace = here()
-    described: list[tuple[tuple[int, ...], Any, type] | None] = []
+    ctx.outputs = []
     for nr, output in enumerate(outputs):
         if output is None:
-            described.append(None)
+            ctx.outputs.append(None)
             continue
         data = output._data
-        described.append((data.shape, data.dtype, data.__class__))
-        if data.dtype.kind not in FLOATING or (
-            ctx._inert and any(results[nr] is i for i in ctx._inert)
-        ):
+        dtype = data.dtype
+        ctx.outputs.append((data.shape, dtype, data.__class__))
+        if dtype.kind not in FLOATING or (ctx._inert and any(results[nr] is i for i in ctx._inert)):
             continue
         target = output
         if ctx._dirty and output is results[nr]:
@@ -366,11 +361,15 @@ def _record(
         target._grad_fn, target._output_nr, target._requires_grad = ctx, nr, True
         if target is not output:
             output._rebase(target)
-    ctx.outputs = described
     if ctx._dirty:
         _touch(ctx)
     if ctx._saved:
-        ctx._saved = tuple([_save(ctx, s, args, results, outputs) for s in ctx._saved])
+        saved: list[Any] = []
+        for value in ctx._saved:
+            if type(value) not in _PLAIN:
+                value = _save(ctx, value, args, results, outputs)
+            saved.append(value)
+        ctx._saved = saved
 
 
 def _touch(ctx: Function) -> None:
@@ -380,48 +379,43 @@ def _touch(ctx: Function) -> None:
 
 def _save(
     ctx: Function,
-    value: Any,
+    value: Variable | Array,
     args: tuple[Any, ...],
     results: tuple[Any, ...],
     outputs: tuple[Any, ...],
-) -> _SavedInput | _SavedOutput | None:
-    if value is None:
-        return None
+) -> tuple[Variable | _Output, int]:
+    """What is kept of a ``value`` that forward saved, and the version that it has now."""
+    kept: Variable | _Output | None = value if isinstance(value, Variable) else None
     for nr, result in enumerate(results):
         if value is result:
-            handed_through = any(value is a for a in args) and not any(
-                value is d for d in ctx._dirty
-            )
             output = outputs[nr]
-            if output._grad_fn is ctx and not handed_through:
-                return _SavedOutput(output, nr)
-            return _SavedInput(value if handed_through else output)
-    if isinstance(value, Variable):
-        return _SavedInput(value)
-    kept = wrap(value)
-    if kept._data.base is not None:  # a view of something that may change in place
-        for other in (*args, *outputs):
-            if isinstance(other, Variable) and _shares(kept, other):
-                kept._version_box = other._version_box
-    return _SavedInput(kept)
+            if kept is None or _one_of(kept, ctx._dirty) or not _one_of(kept, args):
+                kept = _Output(output, nr) if output._grad_fn is ctx else output
+            break
+    if kept is None:
+        kept = wrap(value)
+        if kept._data.base is not None:  # a view of something that may change in place
+            for other in (*args, *outputs):
+                if isinstance(other, Variable) and _owner(other._data) is _owner(kept._data):
+                    kept._version_box = other._version_box
+    return kept, kept._version_box[0]
 
 
-def _shares(x: Variable, y: Variable) -> bool:
-    """Whether both arrays are views of one."""
-    return _owner(x._data) is _owner(y._data)
+def _one_of(x: object, others: tuple[Any, ...]) -> bool:
+    return any(x is other for other in others)
 
 
-def _mixed(cls: type[Function], args: tuple[Any, ...]) -> type:
-    """The array type to compute on when arguments disagree: a 0-d CPU tensor is but a number."""
-    types: set[Any] = {
-        type(a._data)
-        for a in args
-        if isinstance(a, Variable) and (a._data.ndim or type(a._data) is not numpy.ndarray)
-    }
-    if len(types) == 1:
-        (array_type,) = types
-        if array_type is not numpy.ndarray:
-            return array_type
+def _place(cls: type[Function], args: tuple[Any, ...]) -> AbstractContextManager[Any]:
+    """Work inside is done where ``args`` lie; a 0-d CPU tensor may lie apart, as a number may."""
+    types: set[Any] = {type(a._data) for a in args if isinstance(a, Variable)}
+    if len(types) > 1:
+        types = {
+            type(a._data)
+            for a in args
+            if isinstance(a, Variable) and (a._data.ndim or type(a._data) is not numpy.ndarray)
+        }
+    if len(types) < 2:
+        return type2backend[types.pop() if types else numpy.ndarray].on_device_of(cls, args)
     found = [
         str(type2backend[type(a._data)].device(a._data)) for a in args if isinstance(a, Variable)
     ]
@@ -436,19 +430,13 @@ def _mixed(cls: type[Function], args: tuple[Any, ...]) -> type:
 class View(Function):
     """A Function of one tensor whose output may share the input's memory."""
 
-    @classmethod
-    def apply(cls, *args: Any) -> Any:
-        """As ``Function.apply``; the output knows its base, so in-place changes reach both."""
-        output: Variable = super().apply(*args)
-        if output._base is not None:
-            x: Any = args[0]
-            if output._base is not x and isinstance(x._view, str):
-                output._view = x._view
-            elif state.enabled:
-                output._view = (None if output._base is x else x._view, cls, args[1:])
-            else:
-                output._view = NO_GRAD_VIEW
-        return output
+    def _way(self, base: Variable, args: tuple[Any, ...]) -> Way | str:
+        x = args[0]
+        if base is not x and isinstance(x._view, str):
+            return x._view
+        if not thread.mode.enabled:
+            return NO_GRAD_VIEW
+        return (None if base is x else x._view), type(self), args[1:]
 
 
 def _owner(array: Array) -> Array:
@@ -489,7 +477,7 @@ class _Hole(Function):
         backend = type2backend[type(x.data)]
         y = wrap(backend.copy(x.data))
         place = _at(y, way)
-        if _shares(place, y):
+        if _owner(place.data) is _owner(y.data):
             place.data[...] = 0
         else:  # the way is a view of the base's memory layout, not of this one
             numbers = backend.xp.arange(y.data.size).reshape(y.data.shape)

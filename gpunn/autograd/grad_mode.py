@@ -9,25 +9,32 @@ from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
-import numpy
-
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class _State(threading.local):
-    enabled = True  # are operations recorded?
-    inference = False
-    anomaly = False  # refuse gradients that are not finite?
-    tracing = False  # note the lines of forward calls?
-    quiet = False  # are NumPy's floating-point warnings already off?
+class Mode:
+    """The switches of one thread."""
+
+    __slots__ = ("anomaly", "enabled", "inference", "tracing")
+
+    def __init__(self) -> None:
+        self.enabled = True  # are operations recorded?
+        self.inference = False
+        self.anomaly = False  # refuse gradients that are not finite?
+        self.tracing = False  # note the lines of forward calls?
 
 
-state = _State()
+class _Thread(threading.local):
+    def __init__(self) -> None:
+        self.mode = Mode()
+
+
+thread = _Thread()  # looked up once in an operation: it takes longer than what it leads to
 
 
 class _Switch:
-    """Sets ``state`` on entry, restores it on exit; usable as a decorator, of generators too."""
+    """Sets a mode on entry, restores it on exit; usable as a decorator, of generators too."""
 
     def __init__(self) -> None:
         self._previous: list[bool] = []
@@ -74,8 +81,8 @@ class _Switch:
         raise NotImplementedError
 
     def __enter__(self) -> None:
-        self._previous.append(state.enabled)
-        state.enabled = self._value()
+        self._previous.append(thread.mode.enabled)
+        thread.mode.enabled = self._value()
 
     def __exit__(
         self,
@@ -83,7 +90,7 @@ class _Switch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        state.enabled = self._previous.pop()
+        thread.mode.enabled = self._previous.pop()
 
 
 class _PlainSwitch(_Switch):
@@ -120,11 +127,11 @@ class set_grad_enabled(_Switch):  # noqa: N801
     def __init__(self, mode: bool) -> None:
         super().__init__()
         self._mode = bool(mode)
-        self._before = state.enabled
-        state.enabled = self._mode
+        self._before = thread.mode.enabled
+        thread.mode.enabled = self._mode
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        state.enabled = self._before  # as a decorator it acts when the function runs
+        thread.mode.enabled = self._before  # as a decorator it acts when the function runs
         return super().__call__(function)
 
     def _copy(self) -> Self:
@@ -132,7 +139,7 @@ class set_grad_enabled(_Switch):  # noqa: N801
 
     def __enter__(self) -> None:
         self._previous.append(self._before)
-        state.enabled = self._mode
+        thread.mode.enabled = self._mode
 
     def _value(self) -> bool:
         return self._mode
@@ -150,12 +157,12 @@ class inference_mode(_Switch):  # noqa: N801
         return type(self)(self._mode)
 
     def _value(self) -> bool:
-        return state.enabled and not self._mode
+        return thread.mode.enabled and not self._mode
 
     def __enter__(self) -> None:
-        self._outer.append(state.inference)
+        self._outer.append(thread.mode.inference)
         super().__enter__()
-        state.inference = self._mode
+        thread.mode.inference = self._mode
 
     def __exit__(
         self,
@@ -164,25 +171,26 @@ class inference_mode(_Switch):  # noqa: N801
         trace: TracebackType | None,
     ) -> None:
         super().__exit__(kind, error, trace)
-        state.inference = self._outer.pop()
+        thread.mode.inference = self._outer.pop()
 
 
 def is_grad_enabled() -> bool:
     """Whether operations of this thread are recorded."""
-    return state.enabled
+    return thread.mode.enabled
 
 
 def is_inference_mode_enabled() -> bool:
     """Whether this thread is inside ``inference_mode``."""
-    return state.inference
+    return thread.mode.inference
 
 
 class set_detect_anomaly:  # noqa: N801
     """Anomaly mode on or off; acts at once, and as a context manager undoes it on exit."""
 
     def __init__(self, mode: bool = True, check_nan: bool = True) -> None:
-        self._before = state.tracing, state.anomaly
-        state.tracing, state.anomaly = mode, mode and check_nan
+        switches = thread.mode
+        self._before = switches.tracing, switches.anomaly
+        switches.tracing, switches.anomaly = mode, mode and check_nan
 
     def __enter__(self) -> None: ...
 
@@ -192,7 +200,7 @@ class set_detect_anomaly:  # noqa: N801
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        state.tracing, state.anomaly = self._before
+        thread.mode.tracing, thread.mode.anomaly = self._before
 
 
 class detect_anomaly(set_detect_anomaly):  # noqa: N801
@@ -207,29 +215,3 @@ class detect_anomaly(set_detect_anomaly):  # noqa: N801
 
     def __enter__(self) -> None:
         super().__init__(check_nan=self._check_nan)
-
-
-class quiet:  # noqa: N801
-    """NumPy's floating-point warnings off: like PyTorch, log(0) is -inf without a word.
-
-    Entering ``numpy.errstate`` costs as much as a small operation, so only the outermost does.
-    """
-
-    __slots__ = ("_errstate",)
-
-    def __enter__(self) -> None:
-        self._errstate = None
-        if not state.quiet:
-            self._errstate = numpy.errstate(all="ignore")
-            self._errstate.__enter__()
-            state.quiet = True
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._errstate is not None:
-            state.quiet = False
-            self._errstate.__exit__(kind, error, trace)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from gpunn.autograd.function import Edge, Function, _sequence
-from gpunn.autograd.grad_mode import state
+from gpunn.autograd.grad_mode import thread
 from gpunn.autograd.lines import line_of, program_frame
 from gpunn.autograd.variable import Variable
 
@@ -64,7 +64,7 @@ def note(optimizer: Any, groups: list[dict[str, Any]]) -> None:
     _steps[optimizer] = Step(looking.latest, line, groups)
     if looking.tracing:
         looking.tracing -= 1
-        state.tracing = state.anomaly or looking.tracing > 0
+        thread.mode.tracing = thread.mode.anomaly or looking.tracing > 0
 
 
 def look(roots: list[Edge]) -> None:
@@ -84,7 +84,7 @@ def look(roots: list[Edge]) -> None:
         looking.over = True
     elif not looking.tracing:
         text += "; the next such backward will name the line that made it"
-        looking.tracing, state.tracing = 3, True
+        looking.tracing, thread.mode.tracing = 3, True
     else:
         return
     frame = program_frame()

@@ -6,11 +6,11 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeGuard, TypeVar
 
-import numpy
+from numpy import asarray, generic, ndarray
 
-from gpunn.autograd.grad_mode import enable_grad, state
+from gpunn.autograd.grad_mode import enable_grad, thread
 from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gpunn.autograd.function import Function, View
     from gpunn.tensor import Tensor
 
+T = TypeVar("T")
 Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray: the backends' business
 Hook: TypeAlias = "Callable[[Tensor], Tensor | None]"
 # How a view was taken from its base: the way to its parent, then the last step.
@@ -67,8 +68,6 @@ class Variable:
         "_version_box",
         "_view",
     )
-
-    _concrete: ClassVar[type[Tensor]]  # set where Tensor is defined
 
     def __init__(self, data: Array) -> None:
         self._data: Array = data
@@ -142,11 +141,11 @@ class Variable:
         before, nr = self._grad_fn, self._output_nr
         self._grad_fn, self._output_nr = new._grad_fn, new._output_nr
         self._requires_grad = new._requires_grad
-        if before is not None and before._retained is not None and self._grad_fn is not None:
-            reference = before._retained.get(nr)
+        if before is not None and before.waiting is not None and self._grad_fn is not None:
+            reference = before.waiting.retained.get(nr)
             if reference is not None and reference() is self:
-                del before._retained[nr]
-                self._grad_fn.retained[self._output_nr] = reference
+                del before.waiting.retained[nr]
+                self._grad_fn.wait().retained[self._output_nr] = reference
 
     @property
     def grad_fn(self) -> Function | None:
@@ -232,7 +231,7 @@ class Variable:
         if not self.requires_grad:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if self._grad_fn is not None:
-            return RemovableHandle.add(self._grad_fn.hooks_of(self._output_nr), hook)
+            return RemovableHandle.add(self._grad_fn.wait().hooks[self._output_nr], hook)
         if self._hooks is None:
             self._hooks = OrderedDict()
         return RemovableHandle.add(self._hooks, hook)
@@ -259,14 +258,14 @@ class Variable:
         if not self.requires_grad:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
         if self._grad_fn is not None:
-            self._grad_fn.retained[self._output_nr] = weakref.ref(self)
+            self._grad_fn.wait().retained[self._output_nr] = weakref.ref(self)
 
     @property
     def retains_grad(self) -> bool:
         """Whether this non-leaf variable keeps its gradient."""
-        if self.grad_fn is None or self._grad_fn is None:
+        if self.grad_fn is None or self._grad_fn is None or self._grad_fn.waiting is None:
             return False
-        reference = self._grad_fn.retained.get(self._output_nr)
+        reference = self._grad_fn.waiting.retained.get(self._output_nr)
         return reference is not None and reference() is self
 
 
@@ -310,16 +309,24 @@ def steps(way: Way) -> list[tuple[type[View], tuple[Any, ...]]]:
     return found[::-1]
 
 
+_concrete: Any = Variable  # what `wrap` makes
+_new, _init = object.__new__, Variable.__init__  # without what a subclass's constructor adds
+
+
+def concrete(cls: type[T]) -> type[T]:
+    """Decorates the one class of tensors, which below it are made by ``wrap``."""
+    global _concrete
+    _concrete = cls
+    return cls
+
+
 def wrap(array: Array) -> Tensor:
     """A tensor that holds ``array``; NumPy scalars, which its reductions return, become 0-d."""
-    if type(array) is not numpy.ndarray and issubclass(array.__class__, numpy.generic):
-        array = numpy.asarray(array)
-    tensor = object.__new__(Variable._concrete)
+    if type(array) is not ndarray and issubclass(array.__class__, generic):
+        array = asarray(array)
+    tensor = _new(_concrete)
     _init(tensor, array)
     return tensor
-
-
-_init = Variable.__init__  # without what a subclass's constructor adds
 
 
 def is_sequence(obj: object) -> TypeGuard[Sequence[Any]]:
@@ -329,4 +336,6 @@ def is_sequence(obj: object) -> TypeGuard[Sequence[Any]]:
 
 def recording(*variables: object) -> bool:
     """Whether an operation on ``variables`` is recorded now."""
-    return state.enabled and any(isinstance(v, Variable) and v.requires_grad for v in variables)
+    return thread.mode.enabled and any(
+        isinstance(v, Variable) and v.requires_grad for v in variables
+    )

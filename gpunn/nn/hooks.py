@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from gpunn.autograd.function import Function
-from gpunn.autograd.grad_mode import state
+from gpunn.autograd.grad_mode import thread
 from gpunn.autograd.variable import Array, RemovableHandle
 from gpunn.backends import type2backend
 from gpunn.tensor import Tensor
@@ -193,7 +193,7 @@ def _watch(
     no gradient, zeros or None.
     """
     places = [i for i, v in enumerate(values) if isinstance(v, Tensor)]
-    if not (state.enabled and any(values[i].requires_grad for i in places)):
+    if not (thread.mode.enabled and any(values[i].requires_grad for i in places)):
         return None
 
     def spread(gradients: Gradients) -> Gradients:

@@ -6,8 +6,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self, TypeAlias
 
-from gpunn.autograd.grad_mode import no_grad, quiet
-from gpunn.autograd.grad_mode import state as mode_of_thread
+from gpunn.autograd.grad_mode import no_grad
+from gpunn.autograd.quiet import IGNORED, reset_errors, set_errors
 from gpunn.autograd.variable import RemovableHandle
 from gpunn.device import device as Device
 from gpunn.nn import hooks as _hooks
@@ -80,10 +80,8 @@ class Module(Tree):
     forward: Callable[..., Any] = _unimplemented
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        token = set_errors(IGNORED)  # also for what forward asks of NumPy itself
         try:
-            if not mode_of_thread.quiet:
-                with quiet():  # once for the model, not in every operation
-                    return Module.__call__(self, *args, **kwargs)
             if (
                 self._forward_hooks
                 or self._forward_pre_hooks
@@ -95,6 +93,8 @@ class Module(Tree):
         except Exception as error:
             locate(error, self)
             raise
+        finally:
+            reset_errors(token)
 
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False

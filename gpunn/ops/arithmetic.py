@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
-from gpunn.autograd.function import Function
 from gpunn.autograd.variable import Array, Variable, wrap
 from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING, in_use
@@ -16,10 +15,12 @@ from gpunn.ops.common import (
     Number,
     Pointwise,
     float_array,
+    is_tensor,
     local,
     need_tensor,
     not_implemented,
     operands,
+    pair,
     xp_of,
 )
 from gpunn.ops.comparison import ge
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 class Add(Pointwise):
     @staticmethod
     def forward(ctx: Any, x: Any, y: Any) -> Array:
-        (a, b), _ = operands(x, y)
+        a, b, _ = pair(x, y)
         return a + b
 
     @staticmethod
@@ -44,18 +45,9 @@ class Add(Pointwise):
 class Sub(Pointwise):
     @staticmethod
     def forward(ctx: Any, x: Any, y: Any) -> Array:
-        (a, b), _ = operands(x, y)
-        bools = [v for v in (x, y) if _is_bool(v)]
-        if len(bools) == 2:
-            raise RuntimeError(
-                "Subtraction, the `-` operator, with two bool tensors is not supported. "
-                "Use the `^` or `logical_xor()` operator instead."
-            )
-        if bools:
-            raise RuntimeError(
-                "Subtraction, the `-` operator, with a bool tensor is not supported. If you are "
-                "trying to invert a mask, use the `~` or `logical_not()` operator instead."
-            )
+        a, b, _ = pair(x, y)
+        if _is_bool(x) or _is_bool(y):
+            raise RuntimeError(_NO_DIFFERENCE if _is_bool(x) and _is_bool(y) else _NO_BOOL)
         return a - b
 
     @staticmethod
@@ -63,16 +55,31 @@ class Sub(Pointwise):
         return dy, -dy if ctx.needs_input_grad[1] else None
 
 
+_NO_DIFFERENCE = (
+    "Subtraction, the `-` operator, with two bool tensors is not supported. "
+    "Use the `^` or `logical_xor()` operator instead."
+)
+_NO_BOOL = (
+    "Subtraction, the `-` operator, with a bool tensor is not supported. If you are "
+    "trying to invert a mask, use the `~` or `logical_not()` operator instead."
+)
+
+
+def _is_bool(x: Any) -> bool:
+    return x._data.dtype.kind == "b" if isinstance(x, Variable) else isinstance(x, bool)
+
+
 class Mul(Pointwise):
     @staticmethod
     def forward(ctx: Any, x: Any, y: Any) -> Array:
-        _save_factors(ctx, x, y)
-        (a, b), _ = operands(x, y)
+        need_x, need_y = ctx.needs_input_grad
+        ctx.save_for_backward(x if need_y else None, y if need_x else None)
+        a, b, _ = pair(x, y)
         return a * b
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, y = _factors(ctx)
+        x, y = ctx.saved_tensors
         need_x, need_y = ctx.needs_input_grad
         return dy * y if need_x else None, dy * x if need_y else None
 
@@ -80,50 +87,22 @@ class Mul(Pointwise):
 class Div(Pointwise):
     @staticmethod
     def forward(ctx: Any, x: Any, y: Any) -> Array:
-        ctx.scalars = [None if isinstance(v, Variable) else v for v in (x, y)]
         need_x, need_y = ctx.needs_input_grad
-        ctx.save_for_backward(
-            x if need_y and isinstance(x, Variable) else None,
-            y if (need_x or need_y) and isinstance(y, Variable) else None,
-        )
-        (a, b), _ = operands(x, y, to_float=True)
+        ctx.save_for_backward(x if need_y else None, y if need_x or need_y else None)
+        a, b, _ = pair(x, y, to_float=True)
         return a / b
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, y = _factors(ctx)
+        x, y = ctx.saved_tensors
         need_x, need_y = ctx.needs_input_grad
         return dy / y if need_x else None, -dy * (x / y) / y if need_y else None
-
-
-def _is_bool(x: Any) -> bool:
-    return x._data.dtype.kind == "b" if isinstance(x, Variable) else isinstance(x, bool)
-
-
-def _save_factors(ctx: Function, x: Any, y: Any) -> None:
-    """Keep each of two operands if the other's gradient needs it; numbers are kept beside."""
-    need_x, need_y = ctx.needs_input_grad
-    if not (need_x or need_y):
-        return
-    ctx.scalars = [None if isinstance(v, Variable) else v for v in (x, y)]  # type: ignore[attr-defined]
-    ctx.save_for_backward(
-        x if need_y and isinstance(x, Variable) else None,
-        y if need_x and isinstance(y, Variable) else None,
-    )
-
-
-def _factors(ctx: Any) -> tuple[Any, Any]:
-    x, y = ctx.saved_tensors
-    return (x if ctx.scalars[0] is None else ctx.scalars[0]), (
-        y if ctx.scalars[1] is None else ctx.scalars[1]
-    )
 
 
 class Pow(Pointwise):
     @staticmethod
     def forward(ctx: Any, x: Any, y: Any) -> Array:
-        ctx.scalars = [None if isinstance(v, Variable) else v for v in (x, y)]
-        (a, b), xp = operands(x, y)
+        a, b, xp = pair(x, y)
         kind: str = (b if isinstance(a, (int, float)) else a).dtype.kind
         if kind == "b" and isinstance(y, Variable):
             raise NotImplementedError("\"pow\" not implemented for 'Bool'")
@@ -132,27 +111,22 @@ class Pow(Pointwise):
                 raise RuntimeError("Integers to negative integer powers are not allowed.")
             return _integer_power(xp, a, b)
         result: Any = xp.logical_or(a, not b) if kind == "b" else a**b
-        ctx.save_for_backward(
-            x if isinstance(x, Variable) and any(ctx.needs_input_grad) else None,
-            y if isinstance(y, Variable) and any(ctx.needs_input_grad) else None,
-            result if ctx.needs_input_grad[1] else None,
-        )
+        need_x, need_y = ctx.needs_input_grad
+        if need_x or need_y:
+            ctx.save_for_backward(x, y, result if need_y else None)
         return result
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        saved_x, saved_y, result = ctx.saved_tensors
-        base, exponent = ctx.scalars
-        x: Any = saved_x if base is None else base
-        y: Any = saved_y if exponent is None else exponent
+        x, y, result = ctx.saved_tensors
         dx = dlog = None
         if ctx.needs_input_grad[0]:
-            if exponent is not None:
+            if not is_tensor(y):
                 dx = dy * 0 if y == 0 else dy * (y * x ** (y - 1))
             else:
                 dx = dy * where(y == 0, 0.0, y * x ** (y - 1))
         if ctx.needs_input_grad[1]:
-            if base is None:
+            if is_tensor(x):
                 # x**y is 0 for x == 0 and y >= 0, whatever y: the derivative there is 0.
                 dlog = dy * where((x == 0) & (y >= 0), 0.0, result * log(x))
             elif x == 0:
@@ -184,7 +158,7 @@ class Maximum(Pointwise):
     @classmethod
     def forward(cls, ctx: Any, x: Tensor, y: Tensor) -> Array:
         ctx.save_for_backward(x, y)
-        (a, b), xp = operands(x, y)
+        a, b, xp = pair(x, y)
         return getattr(xp, cls.compute)(a, b)
 
     @classmethod
@@ -203,7 +177,7 @@ class Atan2(Pointwise):
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor) -> Array:
         ctx.save_for_backward(x, y)
-        (a, b), xp = operands(x, y, to_float=True)
+        a, b, xp = pair(x, y, to_float=True)
         return xp.arctan2(a, b)
 
     @staticmethod
@@ -219,7 +193,7 @@ class Where(Pointwise):
     def forward(ctx: Any, condition: Tensor, x: Any, y: Any) -> Array:
         ctx.save_for_backward(condition)
         if isinstance(x, Variable) or isinstance(y, Variable):
-            (a, b), xp = operands(x, y)
+            a, b, xp = pair(x, y)
         else:
             xp = xp_of(condition)
             from_numbers = operands(condition, x, y)[0]
@@ -277,7 +251,7 @@ class Rounded(Pointwise):
 
     @staticmethod
     def forward(ctx: Any, x: Any, y: Any, mode: str) -> Array:
-        (a, b), xp = operands(x, y)
+        a, b, xp = pair(x, y)
         kind = _divisible(f"div_{mode}", a, b)
         if mode == "floor":
             return xp.floor_divide(a, b)
@@ -309,15 +283,15 @@ class Remainder(Pointwise):
 
     @staticmethod
     def forward(ctx: Any, x: Any, y: Any, mode: str) -> Array:
-        (a, b), xp = operands(x, y)
+        a, b, xp = pair(x, y)
         _divisible("remainder" if mode == "floor" else "fmod", a, b)
-        ctx.mode, ctx.scalars = mode, [None if isinstance(v, Variable) else v for v in (x, y)]
-        ctx.save_for_backward(*[v if isinstance(v, Variable) else None for v in (x, y)])
+        ctx.mode = mode
+        ctx.save_for_backward(x, y)
         return xp.remainder(a, b) if mode == "floor" else xp.fmod(a, b)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, y = _factors(ctx)
+        x, y = ctx.saved_tensors
         need_y = ctx.needs_input_grad[1]
         return dy, -dy * div(x, y, rounding_mode=ctx.mode) if need_y else None, None
 

@@ -15,7 +15,7 @@ from gpunn.ops.common import (
     as_tensor_like,
     need_tensor,
     not_implemented,
-    operands,
+    pair,
     xp_of,
 )
 from gpunn.ops.pointwise import exp, exp2, log, sign
@@ -38,7 +38,7 @@ class _BinaryOp(Pointwise):
 
     @classmethod
     def forward(cls, ctx: Any, x: Tensor, y: Tensor) -> Array:
-        (a, b), xp = operands(x, y, to_float=cls.to_float)
+        a, b, xp = pair(x, y, to_float=cls.to_float)
         if a.dtype.kind not in cls.takes:
             raise not_implemented(cls.label, a)
         result = cls.compute(xp, a, b)

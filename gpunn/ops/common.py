@@ -239,20 +239,27 @@ def result_type(*operands: Variable | Number) -> dtype:
     return result
 
 
+def pair(x: Any, y: Any, to_float: bool = False) -> tuple[Any, Any, Any]:
+    """The ``operands`` x and y, and the array module: at once in the common cases."""
+    if isinstance(x, Variable):
+        a, b = x._data, y
+        if isinstance(y, Variable):
+            b = y._data
+            alike = a.dtype is b.dtype and type(a) is type(b)
+        else:
+            alike = type(y) is float
+        if alike and a.dtype.kind in FLOATING:
+            return a, b, numpy if type(a) is numpy.ndarray else type2backend[type(a)].xp
+    (a, b), xp = operands(x, y, to_float=to_float)
+    return a, b, xp
+
+
 def operands(*values: Any, to_float: bool = False) -> tuple[list[Any], Any]:
     """The arrays (or plain numbers) of ``values`` in their common dtype, and the array module.
 
     With ``to_float`` integers become the default float. A 0-d CPU tensor beside tensors of a
     device counts as a number there.
     """
-    if len(values) == 2:  # the common cases, at once
-        x, y = values
-        if isinstance(x, Variable) and x._data.dtype.kind in FLOATING:
-            if isinstance(y, Variable):
-                if y._data.dtype is x._data.dtype and type(y._data) is type(x._data):
-                    return [x._data, y._data], type2backend[type(x._data)].xp
-            elif type(y) is float:
-                return [x._data, y], type2backend[type(x._data)].xp
     first: Array = None
     same, numbers = True, False
     for v in values:

@@ -14,7 +14,7 @@ from gpunn.ops.common import (
     local,
     need_tensor,
     not_implemented,
-    operands,
+    pair,
 )
 from gpunn.ops.pointwise import abs, isfinite, isnan
 
@@ -28,7 +28,7 @@ def _binary(
     class Compare(Pointwise):
         @staticmethod
         def forward(ctx: Any, x: Any, y: Any) -> Array:
-            (a, b), xp = operands(x, y)
+            a, b, xp = pair(x, y)
             return compute(xp, a, b)
 
     Compare.__name__ = Compare.__qualname__ = name.title()

@@ -38,15 +38,17 @@ class _UnaryOp(Op):
     compute: Callable[[Any, Array], Array]
     derivative: Callable[..., Tensor]
     saves: str
-    integers: bool
-    refuses: str
+    takes: str  # the kinds of dtypes that are computed on as they are;
+    integers: bool  # are others refused, or else computed on as floats?
     label: str
 
     @classmethod
     def forward(cls, ctx: Any, x: Tensor) -> Array:
-        data = x.data if cls.integers else float_array(x)
-        if data.dtype.kind in cls.refuses:
-            raise not_implemented(cls.label, data)
+        data = x._data
+        if data.dtype.kind not in cls.takes:
+            if cls.integers:
+                raise not_implemented(cls.label, data)
+            data = float_array(x)
         y = cls.compute(xp_of(x), data)
         if cls.saves:
             ctx.save_for_backward(x if cls.saves == "x" else y)
@@ -74,8 +76,8 @@ def _unary(
         "compute": staticmethod(compute),
         "derivative": staticmethod(slope),
         "saves": "".join(code.co_varnames[1 : code.co_argcount]) if code else "",
+        "takes": "".join(k for k in FLOATING + "iub" * integers if k not in refuses),
         "integers": integers,
-        "refuses": refuses,
         "label": name,
         "__module__": __name__,
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpunn.autograd.casting import autocast_state
-from gpunn.autograd.grad_mode import state
+from gpunn.autograd.grad_mode import thread
 from gpunn.autograd.variable import Variable
 from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING, dtype, float32, float64
@@ -100,7 +100,7 @@ def _cast(x: Variable, kind: dtype) -> Any:
         return x
     region = autocast_state
     weight = x._requires_grad and x._grad_fn is None and x._base is None and kind is not float32
-    if not (weight and region.caching and region.depth and state.enabled):
+    if not (weight and region.caching and region.depth and thread.mode.enabled):
         return Cast.apply(x, kind.numpy)
     key = id(x), kind
     kept = region.cache.get(key)

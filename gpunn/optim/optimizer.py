@@ -11,7 +11,8 @@ from itertools import chain
 from typing import Any, ClassVar, TypeAlias, cast
 
 from gpunn.autograd import steps
-from gpunn.autograd.grad_mode import enable_grad, no_grad, quiet
+from gpunn.autograd.grad_mode import enable_grad, no_grad
+from gpunn.autograd.quiet import quiet
 from gpunn.autograd.variable import Array, RemovableHandle, wrap
 from gpunn.backends import Backend, type2backend
 from gpunn.creation import zeros

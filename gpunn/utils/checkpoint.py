@@ -10,7 +10,7 @@ from typing import Any
 
 from gpunn.autograd.engine import partial
 from gpunn.autograd.function import Function, _sequence
-from gpunn.autograd.grad_mode import enable_grad, state
+from gpunn.autograd.grad_mode import enable_grad, thread
 from gpunn.autograd.variable import Variable, is_sequence, wrap
 from gpunn.backends import type2backend
 from gpunn.random import default_generator
@@ -30,7 +30,7 @@ class Checkpoint(Function):
 
     @staticmethod
     def backward(ctx: Any, *dys: Any) -> tuple[Any, ...]:
-        create_graph = state.enabled
+        create_graph = thread.mode.enabled
         inputs = ctx.saved_tensors
         with enable_grad():
             outputs = ctx.again(inputs)
@@ -59,7 +59,7 @@ def checkpoint(
     it uses besides its arguments, as the weights of a module, gets its gradient too. The other
     options of PyTorch's are accepted: there is one way here, without their differences.
     """
-    if not state.enabled:
+    if not thread.mode.enabled:
         return function(*args, **kwargs)
     start = default_generator.get_state() if preserve_rng_state else None
     places = [i for i, a in enumerate(args) if isinstance(a, Variable)]

@@ -10,14 +10,14 @@ import pytest
 import gpunn
 from gpunn import nn
 from gpunn.autograd import detect_anomaly, steps
-from gpunn.autograd.grad_mode import state
+from gpunn.autograd.grad_mode import thread
 from gpunn.optim import SGD, Adam
 
 
 @pytest.fixture(autouse=True)
 def _looking_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "looking", steps._Looking())
-    monkeypatch.setattr(state, "tracing", False)
+    monkeypatch.setattr(thread.mode, "tracing", False)
 
 
 def carry(times: int, detach: bool = False) -> list[str]:
@@ -52,13 +52,13 @@ def test_who_detaches_hears_nothing():
 
 def test_lines_are_noted_for_a_few_steps_only():
     carry(2)
-    assert state.tracing
+    assert thread.mode.tracing
     p = nn.Parameter(gpunn.ones(1))
     optimizer = SGD([p], lr=0.1)
     for _ in range(3):
         (p * 2).backward()
         optimizer.step()
-    assert not state.tracing
+    assert not thread.mode.tracing
     assert (p * 2).grad_fn.trace is None
 
 
