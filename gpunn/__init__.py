@@ -219,6 +219,7 @@ from gpunn.ops.arithmetic import (
     sub,
     where,
 )
+from gpunn.ops.calling import check_arguments as _check_arguments
 from gpunn.ops.common import is_floating_point, is_tensor, numel, result_type
 from gpunn.ops.comparison import (
     allclose,
@@ -1238,4 +1239,5 @@ __all__ = [
     "zeros_like",
 ]
 
+_check_arguments(globals())
 _refuse_others(globals())

@@ -105,7 +105,7 @@ def as_dtype(obj: object) -> dtype:
     if found is None:
         try:
             found = from_numpy_dtype[np.dtype(obj)]  # type: ignore[call-overload]
-        except (TypeError, KeyError):
+        except (TypeError, ValueError, KeyError):
             found = None
     if found is None:
         names = ", ".join(t.name for t in DTYPES)

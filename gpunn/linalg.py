@@ -11,6 +11,7 @@ from gpunn.dtype import FLOATING, dtype, finfo
 from gpunn.missing import refuse_others as _refuse_others
 from gpunn.ops import reduction
 from gpunn.ops.arithmetic import where
+from gpunn.ops.calling import check_arguments as _check_arguments
 from gpunn.ops.calling import extended
 from gpunn.ops.common import broadcast_shapes, canonical_dim, dtype_of
 from gpunn.ops.contraction import cross
@@ -62,8 +63,6 @@ __all__ = [
     "vecdot",
     "vector_norm",
 ]
-
-_refuse_others(globals())
 
 Order = float | str | None
 
@@ -267,6 +266,9 @@ def cond(A: Tensor, p: Order = None) -> Tensor:
 
 def matrix_power(A: Tensor, n: int) -> Tensor:
     """``A`` n times multiplied; for n < 0 its inverse."""
+    if not isinstance(n, int):  # type: ignore[redundant-expr]
+        kind = type(n).__name__
+        raise TypeError(f"linalg_matrix_power(): argument 'n' (position 2) must be int, not {kind}")
     check("linalg.matrix_power", A)
     if n < 0:
         return matrix_power(inv(A), -n)
@@ -403,3 +405,7 @@ def norm(
         chosen: Any = dim if pair else (-2, -1)
         return matrix_norm(A, ord, tuple(chosen), keepdim, dtype=dtype)
     return vector_norm(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype)  # type: ignore[arg-type]
+
+
+_check_arguments(globals())
+_refuse_others(globals())

@@ -38,6 +38,7 @@ from gpunn.ops import (
 from gpunn.ops import matmul as products  # inside the class these names mean methods
 from gpunn.ops import shape as shapes
 from gpunn.ops import softmax as softmaxes
+from gpunn.ops.calling import checked
 from gpunn.values import Values
 
 if TYPE_CHECKING:
@@ -267,7 +268,7 @@ class Methods(Values):
     bitwise_right_shift_ = _in_place(comparison.bitwise_right_shift)
 
     as_strided_ = _in_place(rearrange.as_strided)
-    put_ = _in_place(rearrange.put)
+    put_ = _in_place(checked(rearrange.put))
 
     swapaxes_ = _in_place(shapes.swapaxes)
     swapdims_ = _in_place(shapes.swapdims)
@@ -342,7 +343,7 @@ class Methods(Values):
     is_inference = questions.is_inference
     is_distributed = questions.is_distributed
     is_nonzero = questions.is_nonzero
-    is_same_size = questions.is_same_size
+    is_same_size = checked(questions.is_same_size)
     conj = questions.conj
     resolve_conj = questions.resolve_conj
     resolve_neg = questions.resolve_neg
@@ -367,10 +368,10 @@ class Methods(Values):
     matrix_exp = linalg.matrix_exp
     cholesky = matrices.cholesky
     cholesky_inverse = matrices.cholesky_inverse
-    cholesky_solve = matrices.cholesky_solve
+    cholesky_solve = checked(matrices.cholesky_solve)
     qr = matrices.qr
     svd = matrices.svd
-    triangular_solve = matrices.triangular_solve
+    triangular_solve = checked(matrices.triangular_solve)
     add = arithmetic.add
     sub = arithmetic.sub
     mul = arithmetic.mul
@@ -465,7 +466,7 @@ class Methods(Values):
     squeeze = shapes.squeeze
     unsqueeze = shapes.unsqueeze
     expand = shapes.expand
-    expand_as = shapes.expand_as
+    expand_as = checked(shapes.expand_as)
     broadcast_to = shapes.broadcast_to
     sum_to_size = shapes.sum_to_size
     flatten = shapes.flatten
@@ -582,11 +583,11 @@ class Methods(Values):
     vsplit = rearrange.vsplit
     dsplit = rearrange.dsplit
     diagflat = rearrange.diagflat
-    diagonal_scatter = rearrange.diagonal_scatter
+    diagonal_scatter = checked(rearrange.diagonal_scatter)
     select_scatter = rearrange.select_scatter
     slice_scatter = rearrange.slice_scatter
     as_strided = rearrange.as_strided
     argwhere = rearrange.argwhere
-    take = rearrange.take
-    put = rearrange.put
+    take = checked(rearrange.take)
+    put = checked(rearrange.put)
     moveaxis = shapes.moveaxis

@@ -44,6 +44,7 @@ from gpunn.ops import (
 )
 from gpunn.ops import matmul as products  # inside the class these names mean methods
 from gpunn.ops import shape as shapes
+from gpunn.ops.calling import checked
 from gpunn.ops.common import also_named, dtype_of, local
 from gpunn.ops.filling import element, filled
 from gpunn.ops.from_data import host_array
@@ -217,8 +218,11 @@ class Tensor(Draws):
             self._rebase(new)
         return self
 
-    def copy_(self, src: Tensor, non_blocking: bool = False) -> Tensor:
+    @checked
+    def copy_(self, src: Tensor | float, non_blocking: bool = False) -> Tensor:
         """Take over the values of ``src``, broadcast and cast; also from another device."""
+        if isinstance(src, (builtins.int, builtins.float)):
+            return self.fill_(src)
         if self.device != src.device:
             src = src.to(self.device, non_blocking=non_blocking)
         return self._write(conversion.Overwrite.apply, src)
@@ -301,6 +305,7 @@ class Tensor(Draws):
         self._set_data(flat[:size].reshape(shape))
         return self
 
+    @checked
     def resize_as_(self, the_template: Tensor) -> Tensor:
         """``resize_`` to the shape of ``the_template``."""
         return self.resize_(the_template.shape)
@@ -399,6 +404,7 @@ class Tensor(Draws):
             return f"gpunn.{self.dtype.title}Tensor"
         return self.to(as_dtype(getattr(dtype, "dtype", dtype)))
 
+    @checked
     def type_as(self, other: Tensor) -> Tensor:
         """Cast to the dtype of ``other``."""
         return self.to(other.dtype)
@@ -449,10 +455,12 @@ class Tensor(Draws):
         """This tensor where ``condition``, else ``other``."""
         return arithmetic.where(condition, self, other)
 
+    @checked
     def view_as(self, other: Tensor) -> Tensor:
         """``view`` with the shape of ``other``."""
         return shapes.view(self, *other._data.shape)
 
+    @checked
     def reshape_as(self, other: Tensor) -> Tensor:
         """``reshape`` with the shape of ``other``."""
         return shapes.reshape(self, *other._data.shape)

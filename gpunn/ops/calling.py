@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import warnings
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any, ParamSpec, TypeVar, cast
 
 from gpunn.autograd.variable import Variable, recording
 from gpunn.backends import type2backend
 from gpunn.dtype import can_cast
-from gpunn.ops.common import dtype_of
+from gpunn.ops.common import check_tensors, dtype_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_checked: set[Any] = set()  # functions that tell what is no tensor among their arguments
 _NAMES = {"axis": "dim", "keepdims": "keepdim"}
 
 
@@ -29,16 +32,52 @@ def extended(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*args: Any, **keywords: Any) -> Any:
-        if not keywords:
-            return plain(*args)
-        for theirs, ours in _NAMES.items():
-            if theirs in keywords:
-                keywords[ours] = keywords.pop(theirs)
-        out = keywords.pop("out", None)
-        result = plain(*args, **keywords)
+        try:
+            if not keywords:
+                return plain(*args)
+            for theirs, ours in _NAMES.items():
+                if theirs in keywords:
+                    keywords[ours] = keywords.pop(theirs)
+            out = keywords.pop("out", None)
+            result = plain(*args, **keywords)
+        except AttributeError:
+            check_tensors(plain, args, keywords)
+            raise
         return result if out is None else into(out, result, function.__name__)
 
+    _checked.add(call)
     return call
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """``function``, which tells what is no tensor among its arguments but should be one."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **keywords: P.kwargs) -> R:
+        try:
+            return function(*args, **keywords)
+        except AttributeError:
+            check_tensors(function, args, keywords)
+            raise
+
+    _checked.add(call)
+    return call
+
+
+def check_arguments(module: dict[str, Any]) -> None:
+    """Have all functions of a namespace (its ``globals()``) tell what is no tensor, as PyTorch's.
+
+    What calls them by another way, tensors' methods and gpunn itself, pays nothing for it.
+    """
+    for name in module["__all__"]:
+        value = module[name]
+        if isinstance(value, FunctionType) and value not in _checked and _takes_tensors(value):
+            module[name] = checked(value)
+
+
+def _takes_tensors(function: FunctionType) -> bool:
+    kinds: dict[str, Any] = inspect.unwrap(function).__annotations__
+    return any("Tensor" in str(kind) for name, kind in kinds.items() if name != "return")
 
 
 def into(out: Any, result: Any, name: str) -> Any:

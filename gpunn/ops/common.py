@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy
 
 from gpunn.autograd.function import Function
-from gpunn.autograd.variable import Array, Variable, wrap
+from gpunn.autograd.variable import Array, Variable, is_sequence, wrap
 from gpunn.backends import type2backend
 from gpunn.dtype import (
     FLOATING,
@@ -106,16 +107,19 @@ def local(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*args: P.args, **keywords: P.kwargs) -> R:
+        data: Array = None
         for given in (*args, *keywords.values()):
-            data: Array = getattr(given, "_data", None)
+            data = getattr(given, "_data", None)
             if data is not None:
                 break
-        else:
-            return function(*args, **keywords)
-        if type(data) is numpy.ndarray:
-            return function(*args, **keywords)
-        with type2backend[type(data)].beside(data):
-            return function(*args, **keywords)
+        try:
+            if data is None or type(data) is numpy.ndarray:
+                return function(*args, **keywords)
+            with type2backend[type(data)].beside(data):
+                return function(*args, **keywords)
+        except AttributeError:
+            check_tensors(function, args, keywords)
+            raise
 
     return call
 
@@ -159,6 +163,56 @@ def need_tensor(name: str, value: object, argument: str = "input", position: int
             f"{name}(): argument '{argument}' (position {position}) must be Tensor, "
             f"not {given}{fix}"
         )
+
+
+def check_tensors(
+    function: Callable[..., Any], args: Sequence[Any], keywords: dict[str, Any]
+) -> None:
+    """Raise TypeError for the first argument that ``function`` says is a tensor, and is none.
+
+    Asked only when a call has failed, so that a call that has not pays nothing.
+    """
+    plain: Any = inspect.unwrap(function)
+    code, name = plain.__code__, plain.__name__
+    named = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    given = {**dict(zip(named[: code.co_argcount], args, strict=False)), **keywords}
+    for position, argument in enumerate(named, 1):
+        if argument not in given:
+            continue
+        kinds = str(plain.__annotations__.get(argument)).split(" | ")
+        value = given[argument]
+        if value is None and "None" in kinds:
+            continue
+        if kinds[0] == "Tensor" and _PLAIN.issuperset(kinds):
+            if type(value).__name__ not in kinds:
+                need_tensor(name, value, argument, position)
+        elif kinds == ["Sequence[Tensor]"]:
+            if not is_sequence(value):
+                kind = type(value).__name__
+                raise TypeError(
+                    f"{name}(): argument '{argument}' (position {position}) must be tuple of "
+                    f"Tensors, not {kind}"
+                )
+            _check_elements(value, position - 1)
+    if code.co_flags & inspect.CO_VARARGS:
+        every = code.co_varnames[len(named)]
+        values = args[code.co_argcount :]
+        if len(values) == 1 and is_sequence(values[0]):
+            values = values[0]
+        if "Tensor" in str(plain.__annotations__.get(every)):
+            _check_elements(values, code.co_argcount)
+
+
+_PLAIN = {"Tensor", "None", "bool", "int", "float"}
+
+
+def _check_elements(values: Sequence[Any], argument: int) -> None:
+    for i, value in enumerate(values):
+        if not isinstance(value, Variable):
+            raise TypeError(
+                f"expected Tensor as element {i} in argument {argument}, but got "
+                f"{type(value).__name__}"
+            )
 
 
 def is_tensor(obj: object) -> bool:

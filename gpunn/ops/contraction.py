@@ -174,7 +174,7 @@ def cdist(
 # einsum -------------------------------------------------------------------------------------
 
 
-def einsum(equation: str, *operands: Any) -> Tensor:
+def einsum(equation: str, *operands: Tensor | Any) -> Tensor:
     """Products of elements, summed over the subscripts that the output does not name.
 
     ``einsum("bij,bjk->bik", x, y)`` multiplies matrices; "ii->i" is a diagonal, "ij->" a sum;

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import Array
 from gpunn.backends import type2backend
-from gpunn.dtype import FLOATING, in_use
+from gpunn.dtype import FLOATING, as_dtype, in_use
 from gpunn.ops.calling import extended
 from gpunn.ops.common import Op, canonical_dim, need_tensor, not_implemented
 from gpunn.ops.conversion import to
@@ -97,7 +97,7 @@ def _along(op: type[Op], name: str, x: Tensor, dim: int, dtype: dtype | None) ->
     need_tensor(name, x)
     ndim = x.data.ndim
     if dtype is not None:
-        x = to(x, dtype)
+        x = to(x, as_dtype(dtype))
     elif in_use:
         (x,) = cast_for(name, x)
     if x.data.dtype.kind not in FLOATING:

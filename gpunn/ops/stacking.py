@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 Tensors = Sequence["Tensor"]
 
 
-def atleast_1d(*tensors: Any) -> Any:
+def atleast_1d(*tensors: Tensor | Any) -> Any:
     """Each with at least one dimension; one tensor for one, else a tuple."""
     return _each(tensors, _one)
 
 
-def atleast_2d(*tensors: Any) -> Any:
+def atleast_2d(*tensors: Tensor | Any) -> Any:
     """Each with at least two dimensions: vectors become rows."""
     return _each(tensors, _two)
 
 
-def atleast_3d(*tensors: Any) -> Any:
+def atleast_3d(*tensors: Tensor | Any) -> Any:
     """Each with at least three dimensions: a vector (n) becomes (1, n, 1), a matrix (n, m, 1)."""
     return _each(tensors, _three)
 
@@ -98,7 +98,7 @@ concat = concatenate = cat
 row_stack = vstack
 
 
-def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
+def meshgrid(*tensors: Tensor | Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     """For vectors of n1, n2, ... elements a grid (n1, n2, ...) of each one's values.
 
     ``indexing="xy"`` exchanges the first two dimensions; "ij" is the default, with a warning.

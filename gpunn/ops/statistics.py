@@ -176,6 +176,8 @@ def corrcoef(input: Tensor) -> Tensor:
 
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     """The p-norm of the difference."""
+    need_tensor("dist", input)
+    need_tensor("dist", other, "other", 2)
     if in_use:
         input, other = cast_for("dist", input, other)
     apart = input - other

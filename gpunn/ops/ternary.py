@@ -14,9 +14,19 @@ if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 
+_ARGUMENTS = ("input", "tensor1", "tensor2")
+
+
+def _need_tensors(name: str, *given: Tensor) -> None:
+    for position, (argument, x) in enumerate(zip(_ARGUMENTS, given, strict=True), 1):
+        if not isinstance(x, Variable):
+            need_tensor(name, x, argument, position)
+
+
 @extended
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
     """``input + value * tensor1 * tensor2``, broadcasting."""
+    _need_tensors("addcmul", input, tensor1, tensor2)
     if in_use:
         input, tensor1, tensor2 = cast_for("addcmul", input, tensor1, tensor2)
     product = tensor1 * tensor2
@@ -27,6 +37,7 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
 @extended
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
     """``input + value * tensor1 / tensor2``, broadcasting; two integers are refused."""
+    _need_tensors("addcdiv", input, tensor1, tensor2)
     if in_use:
         input, tensor1, tensor2 = cast_for("addcdiv", input, tensor1, tensor2)
     if all(x.data.dtype.kind not in FLOATING for x in (tensor1, tensor2)):
