@@ -31,6 +31,7 @@ SPACES = {
     "torch.nn.init": "nn.init",
     "torch.cuda": "cuda",
     "torch.autograd": "autograd",
+    "torch.autograd.functional": "autograd.functional",
     "torch.Tensor": "Tensor",
 }
 
@@ -54,13 +55,13 @@ def counts() -> dict[str, tuple[int, int]]:
     import torch
 
     sys.path.insert(0, str(ROOT / "tests"))
-    from conformance import test_optim, test_torch
+    from conformance import test_programs, test_torch
     from conformance.calls import disagreement
 
     tallies: dict[str, tuple[int, int]] = {}
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        for table in (test_torch, test_optim):
+        for table in (test_torch, test_programs):
             for name, calls in table.CALLS.items():
                 ours, theirs = table.find(gpunn, name), table.find(torch, name)
                 if ours is not None and theirs is not None:

@@ -72,8 +72,15 @@ def test_refusals(refused: Any):
         gpunn.autograd.functional.vjp(_one, 3)  # type: ignore[arg-type]
     with pytest.raises(RuntimeError, match="should contain a single element"):
         gpunn.autograd.functional.hessian(lambda x: x * x, _x(gpunn))
-    with pytest.raises(NotImplementedError, match="'reverse-mode' only"):
+    with pytest.raises(NotImplementedError, match="only implemented for `vectorize=True`"):
         gpunn.autograd.functional.jacobian(_one, _x(gpunn), strategy="forward-mode")
+
+
+def test_strategies_give_the_same():
+    hessian = gpunn.autograd.functional.hessian
+    x = _x(gpunn)
+    other = hessian(_one, x, vectorize=True, outer_jacobian_strategy="forward-mode")
+    assert other.tolist() == hessian(_one, x).tolist()
 
 
 def test_the_graph_goes_on():

@@ -1,4 +1,4 @@
-"""Optimizers and schedules, held to PyTorch: what they make of weights, and of rates."""
+"""Optimizers, schedules and derivatives of functions, held to PyTorch through small programs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conformance import optim_calls, schedule_calls, swa_calls
+from conformance import derivative_calls, optim_calls, schedule_calls, swa_calls
 from conformance.calls import Call, disagreement
 
 import gpunn
 
-# Of each namespace: its calls, and what makes a function of a class.
+# Of each namespace: its calls, and what makes a function of a name that can be compared.
 TABLES: dict[str, tuple[dict[str, list[Call]], Any]] = {
+    "autograd.functional": (derivative_calls.CALLS, derivative_calls.runner),
     "optim": (optim_calls.CALLS, optim_calls.trainer),
     "optim.lr_scheduler": (schedule_calls.CALLS, schedule_calls.runner),
     "optim.swa_utils": (swa_calls.CALLS, swa_calls.runner),
@@ -26,7 +27,7 @@ CALLS = {
 
 
 def find(lib: Any, name: str) -> Any:
-    """A function that works the class of that dotted name."""
+    """A function that works what has that dotted name."""
     space, _, last = name.rpartition(".")
     return TABLES[space][1](lib, last)
 
