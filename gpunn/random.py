@@ -7,6 +7,7 @@ on, so the same seed gives the same uniforms and dropout masks on the CPU and on
 from __future__ import annotations
 
 import secrets
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy
@@ -15,6 +16,9 @@ from gpunn.autograd.variable import Variable, wrap
 from gpunn.device import device as Device
 
 if TYPE_CHECKING:
+    from collections.abc import Generator as Iteration
+    from collections.abc import Iterable
+
     from gpunn.tensor import Tensor
 
 _STATE = numpy.dtype([("seed", "<u8"), ("offset", "<u8")])
@@ -106,3 +110,17 @@ def get_rng_state() -> Tensor:
 def set_rng_state(new_state: Tensor) -> None:
     """Set the default stream's state."""
     default_generator.set_state(new_state)
+
+
+@contextmanager
+def fork_rng(
+    devices: Iterable[object] | None = None, enabled: bool = True, device_type: str = "cuda"
+) -> Iteration[None]:
+    """Leave the default stream, which serves every device, as it was, whatever is drawn inside."""
+    del devices, device_type
+    state = get_rng_state()
+    try:
+        yield
+    finally:
+        if enabled:
+            set_rng_state(state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -157,3 +158,18 @@ def test_seeds():
     for seed in (2**64, -(2**63) - 1):
         with pytest.raises(ValueError, match="Overflow when unpacking long"):
             gpunn.manual_seed(seed)
+
+
+def test_fork_rng_leaves_the_stream_as_it_was():
+    before = gpunn.get_rng_state()
+    with gpunn.random.fork_rng():
+        gpunn.manual_seed(5)
+        inside = gpunn.rand(3)
+    assert gpunn.get_rng_state().tolist() == before.tolist()
+    with contextlib.suppress(KeyError), gpunn.random.fork_rng(devices=[]):
+        gpunn.rand(3)
+        raise KeyError
+    assert gpunn.get_rng_state().tolist() == before.tolist()
+    with gpunn.random.fork_rng(enabled=False):
+        gpunn.manual_seed(5)
+    assert gpunn.rand(3).tolist() == inside.tolist()

@@ -1,6 +1,7 @@
 """CUDA devices with PyTorch's names: devices, streams and events, memory."""
 
 from gpunn.backends.errors import OutOfMemoryError
+from gpunn.cuda import amp
 from gpunn.cuda.copies import Transfers, transfers
 from gpunn.cuda.devices import (
     can_device_access_peer,
@@ -60,6 +61,7 @@ __all__ = [
     "Stream",
     "StreamContext",
     "Transfers",
+    "amp",
     "can_device_access_peer",
     "current_device",
     "current_stream",

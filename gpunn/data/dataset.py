@@ -153,6 +153,41 @@ class ConcatDataset(Dataset[T_co]):
         return self.cumulative_sizes[-1]
 
 
+class StackDataset(Dataset[Any]):
+    """Datasets of one length side by side: item ``i`` is the tuple of their items ``i``.
+
+    With names, ``StackDataset(image=..., label=...)``, it is a dict.
+    """
+
+    def __init__(self, *args: Dataset[Any], **kwargs: Dataset[Any]) -> None:
+        if args and kwargs:
+            raise ValueError(
+                "Supported either ``tuple``- (via ``args``) or ``dict``- (via ``kwargs``) like "
+                "input/output, but both types are given."
+            )
+        self.datasets = args or kwargs
+        self._names, self._parts = tuple(kwargs), args or tuple(kwargs.values())
+        if not self._parts:
+            raise ValueError("At least one dataset should be passed")
+        if len(set(map(_length, self._parts))) > 1:
+            raise ValueError("Size mismatch between datasets")
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._row([dataset[index] for dataset in self._parts])
+
+    def __getitems__(self, indices: Sequence[int]) -> Sequence[Any]:
+        if has_own_items(self, StackDataset):
+            return [self[index] for index in indices]
+        columns = [items(dataset, indices) for dataset in self._parts]
+        return [self._row(row) for row in zip(*columns, strict=True)]
+
+    def _row(self, values: Iterable[Any]) -> Any:
+        return dict(zip(self._names, values, strict=True)) if self._names else tuple(values)
+
+    def __len__(self) -> int:
+        return _length(self._parts[0])
+
+
 class ChainDataset(IterableDataset[T_co]):
     """The items of several iterable datasets, one dataset after another."""
 

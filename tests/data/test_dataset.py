@@ -161,3 +161,29 @@ def test_random_split_errors():
         random_split(Squares(10), [1.5, -0.5])
     with pytest.warns(UserWarning, match="Length of split at index 1 is 0"):
         random_split(Squares(1), [0.5, 0.5])
+
+
+def test_stacked_datasets():
+    torch = pytest.importorskip("torch")
+
+    def scenario(lib):
+        data = lib.utils.data
+        images, labels = data.TensorDataset(lib.arange(5)), [10, 11, 12, 13, 14]
+        several = data.StackDataset(images, labels, data.StackDataset(a=labels, b=labels))
+        named = data.StackDataset(image=images, label=labels)
+        batch = next(iter(data.DataLoader(named, batch_size=2)))
+        refusals = []
+        for args, kwargs in (((), {}), ((labels,), {"a": labels}), ((labels, labels[1:]), {})):
+            with pytest.raises(ValueError, match=" ") as caught:
+                data.StackDataset(*args, **kwargs)
+            refusals.append(str(caught.value))
+        return (
+            repr((several[1], named[-1], len(several), len(named), batch)).replace(
+                "torch", "gpunn"
+            ),
+            repr(named.__getitems__([0, 3])),
+            [len(several.datasets), list(named.datasets)],
+            refusals,
+        )
+
+    assert scenario(gpunn) == scenario(torch)

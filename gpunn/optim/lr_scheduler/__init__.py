@@ -23,6 +23,8 @@ from gpunn.optim.lr_scheduler.shape import (
     MultiplicativeLR,
 )
 
+_LRScheduler = LRScheduler  # as older scripts call the base of their own
+
 __all__ = [
     "ChainedScheduler",
     "ConstantLR",
