@@ -18,6 +18,7 @@ from gpunn.nn.activation import (
     Tanh,
     Threshold,
 )
+from gpunn.nn.adaptive import AdaptiveLogSoftmaxWithLoss
 from gpunn.nn.attention import MultiheadAttention
 from gpunn.nn.container import ModuleDict, ModuleList, Sequential
 from gpunn.nn.conv import (
@@ -155,7 +156,8 @@ from gpunn.nn.pooling import (
     MaxUnpool2d,
     MaxUnpool3d,
 )
-from gpunn.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell
+from gpunn.nn.rnn import GRU, LSTM, RNN, RNNBase
+from gpunn.nn.rnn_cell import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from gpunn.nn.scale import Bilinear, LocalResponseNorm, LPPool1d, LPPool2d, LPPool3d, RMSNorm
 from gpunn.nn.transformer import (
     Transformer,
@@ -169,6 +171,7 @@ __all__ = [
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
+    "AdaptiveLogSoftmaxWithLoss",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
@@ -284,6 +287,7 @@ __all__ = [
     "RNN",
     "RNNBase",
     "RNNCell",
+    "RNNCellBase",
     "RReLU",
     "ReLU",
     "ReLU6",
