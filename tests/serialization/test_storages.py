@@ -81,3 +81,29 @@ def test_errors_of_functions_pass_through():
         gpunn.load(file_of("cuda:0"), fail)
     with pytest.raises(TypeError, match="map_location must return"):
         gpunn.load(file_of("cuda:0"), lambda storage, location: storage[1:])
+
+
+@pytest.mark.usefixtures("cuda")
+@pytest.mark.parametrize(
+    ("map_location", "place"),
+    [
+        (None, "cuda:0"),
+        ("cuda", "cuda:0"),
+        (lambda storage, location: storage.cuda(), "cuda:0"),
+        ("cpu", "cpu"),
+        ({"cuda:0": "cpu"}, "cpu"),
+        (lambda storage, location: storage, "cpu"),
+    ],
+)
+def test_tensors_of_a_device_go_where_they_are_wanted(map_location, place):
+    x = gpunn.arange(12.0, device="cuda").reshape(3, 4)
+    file = io.BytesIO()
+    gpunn.save({"x": x, "row": x[1], "t": x.t(), "b": x.bfloat16(), "e": x[:0]}, file)
+    file.seek(0)
+    loaded = gpunn.load(file, map_location)
+    assert {str(value.device) for value in loaded.values()} == {place}
+    assert loaded["t"].stride() == (1, 4)
+    assert loaded["b"].tolist() == x.tolist()
+    assert loaded["e"].shape == (0, 4)
+    loaded["x"].fill_(7)
+    assert loaded["row"].tolist() == [7, 7, 7, 7]
