@@ -109,6 +109,7 @@ from gpunn.functional.scale import (
     rms_norm,
 )
 from gpunn.functional.unpool import max_unpool1d, max_unpool2d, max_unpool3d
+from gpunn.functional.upsample import upsample, upsample_bilinear, upsample_nearest
 from gpunn.missing import refuse_others as _refuse_others
 from gpunn.ops.calling import check_arguments as _check_arguments
 from gpunn.ops.pointwise import sigmoid, tanh
@@ -229,6 +230,9 @@ __all__ = [
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
     "unfold",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]
 
 _check_arguments(globals())

@@ -7,6 +7,7 @@ from typing import Any
 from gpunn import functional as F
 from gpunn.creation import full
 from gpunn.nn.activation import _Along, _InPlace
+from gpunn.nn.init import constant_
 from gpunn.nn.module import Module
 from gpunn.nn.parameter import Parameter
 from gpunn.tensor import Tensor
@@ -119,6 +120,10 @@ class PReLU(Module):
         super().__init__()
         self.num_parameters, self.init = num_parameters, init
         self.weight = Parameter(full((num_parameters,), float(init), device=device, dtype=dtype))
+
+    def reset_parameters(self) -> None:
+        """Begin anew, all at ``init``."""
+        constant_(self.weight, self.init)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.prelu(input, self.weight)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self, TypeAlias
 from gpunn.autograd.grad_mode import no_grad
 from gpunn.autograd.quiet import IGNORED, reset_errors, set_errors
 from gpunn.autograd.variable import RemovableHandle
+from gpunn.creation import empty_like
 from gpunn.device import device as Device
 from gpunn.nn import hooks as _hooks
 from gpunn.nn import state as _state
@@ -241,6 +242,17 @@ class Module(Tree):
     def bfloat16(self) -> Self:
         """Cast floating point parameters and buffers to bfloat16."""
         return self._apply(lambda t: t.bfloat16() if t.is_floating_point() else t)
+
+    def to_empty(self, *, device: Where, recurse: bool = True) -> Self:
+        """Move to ``device`` without the values, which mean nothing afterwards."""
+        return self._apply(lambda t: empty_like(t, device=device), recurse)
+
+    def share_memory(self) -> Self:
+        """This module: memory is shared with other processes where the data loader needs it."""
+        return self._apply(lambda t: t.share_memory_())
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: gpunn compiles nothing."""
 
     # State ----------------------------------------------------------------------------------
 

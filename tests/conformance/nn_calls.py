@@ -12,6 +12,7 @@ from conformance import (
     norm_calls,
     pooling_calls,
     unpooling_calls,
+    upsample_calls,
 )
 from conformance.inputs import Table
 
@@ -28,6 +29,7 @@ for family in (
     attention_calls,
     in_place_calls,
     unpooling_calls,
+    upsample_calls,
 ):
     for name, calls in family.CALLS.items():
         CALLS.add(f"nn.functional.{name}", calls)

@@ -363,3 +363,32 @@ def test_warnings_of_numpy_are_off_inside_and_on_again_outside():
     assert Silent()(gpunn.zeros(1)).item() == -float("inf")
     with pytest.warns(RuntimeWarning, match="divide by zero"):
         numpy.log(numpy.zeros(1))
+
+
+@pytest.mark.parametrize("act", [
+    lambda nn, s: s.set_submodule("1.0", nn.Tanh()),
+    lambda nn, s: s.set_submodule("7", nn.Tanh()),
+    lambda nn, s: s.set_submodule("", nn.Tanh()),
+    lambda nn, s: s.set_submodule("1.5", nn.Tanh(), strict=True),
+    lambda nn, s: s.set_submodule("1.0", nn.Tanh(), strict=True),
+    lambda nn, s: s.set_submodule("9.5", nn.Tanh()),
+    lambda nn, s: s.set_submodule("0", 3),
+    lambda nn, s: s.set_submodule("0.weight", nn.Tanh()),
+    lambda nn, s: s.to_empty(device="cpu") is s,
+    lambda nn, s: s.share_memory() is s,
+])  # fmt: skip
+def test_tree_changes_as_pytorch(act):
+    def scenario(lib):
+        model = lib.nn.Sequential(lib.nn.Linear(2, 3), lib.nn.Sequential(lib.nn.ReLU()))
+        return act(lib.nn, model), repr(model)
+
+    same(scenario)
+
+
+def test_to_empty(device):
+    layer = nn.BatchNorm1d(3)
+    weight = layer.weight
+    assert layer.to_empty(device=device).running_mean.device.type == device
+    assert layer.weight is weight
+    assert weight.shape == (3,)
+    assert layer.compile() is None
