@@ -6,6 +6,7 @@ A. Vaswani et al., "Attention is all you need", 2017.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import wrap
@@ -167,10 +168,13 @@ def multi_head_attention_forward(
         raise AssertionError(f"embed_dim {embed} not divisible by num_heads {num_heads}")
     if use_separate_proj_weight:
         weights: Any = (q_proj_weight, k_proj_weight, v_proj_weight)
+        _check_projections(weights, (query, key, value), embed)
     else:
         if key.data.shape != value.data.shape:
             raise AssertionError(f"key shape {key.shape} does not match value shape {value.shape}")
-        weights = chunk(in_proj_weight, 3) if in_proj_weight is not None else ()
+        if in_proj_weight is None:
+            raise AssertionError("use_separate_proj_weight is False but in_proj_weight is None")
+        weights = chunk(in_proj_weight, 3)
     biases: Any = (None,) * 3 if in_proj_bias is None else chunk(in_proj_bias, 3)
     q, k, v = (
         linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases, strict=True)
@@ -221,6 +225,26 @@ def multi_head_attention_forward(
         found = found.mean(1) if average_attn_weights else found
         found = found if batched else found.squeeze(0)
     return out if batched else out.squeeze(1), found
+
+
+def _check_projections(
+    weights: Sequence[Tensor | None], inputs: Sequence[Tensor], embed: int
+) -> None:
+    """Refuse inputs that the weights are not for, in PyTorch's words."""
+    for name, weight in zip("qkv", weights, strict=True):
+        if weight is None:
+            raise AssertionError(f"use_separate_proj_weight is True but {name}_proj_weight is None")
+    key, value = inputs[1].shape, inputs[2].shape
+    if key[:2] != value[:2]:
+        raise AssertionError(
+            f"key's sequence and batch dims {key[:2]} do not match value's {value[:2]}"
+        )
+    for name, weight, x in zip(("query", "key", "value"), weights, inputs, strict=True):
+        wanted = (embed, x.data.shape[-1])
+        if weight is not None and weight.data.shape != wanted:
+            raise AssertionError(
+                f"expecting {name} weights shape of {wanted}, but got {weight.shape}"
+            )
 
 
 def _additive(mask: Tensor | None, like: Tensor, name: str) -> Tensor | None:

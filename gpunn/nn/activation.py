@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+
 from gpunn import functional as F
 from gpunn.nn.module import Module
 from gpunn.tensor import Tensor
@@ -93,7 +94,7 @@ class Hardtanh(_InPlace):
     def _renamed(end: str, value: float, old: float | None) -> float:
         if old is None:
             return value
-        text = f"keyword argument `{end}_value` is deprecated and rename to `{end}_val`"
+        text = f"keyword argument `{end}_value` is deprecated and renamed to `{end}_val`"
         warnings.warn(text, FutureWarning, stacklevel=3)
         return old
 

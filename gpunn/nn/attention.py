@@ -13,6 +13,10 @@ from gpunn.nn.parameter import Parameter
 from gpunn.tensor import Tensor
 
 
+class NonDynamicallyQuantizableLinear(Linear):
+    """``Linear``, by the name that PyTorch's printed models have here."""
+
+
 class MultiheadAttention(Module):
     """``functional.multi_head_attention_forward`` with weights of its own.
 
@@ -66,7 +70,7 @@ class MultiheadAttention(Module):
         self.register_parameter("v_proj_weight", made(e, self.vdim, when=not self._same))
         self.register_parameter("in_proj_weight", made(3 * e, e, when=self._same))
         self.register_parameter("in_proj_bias", made(3 * e, when=bias))
-        self.out_proj = Linear(e, e, bias, device, dtype)
+        self.out_proj = NonDynamicallyQuantizableLinear(e, e, bias, device, dtype)
         self.register_parameter("bias_k", made(1, 1, e, when=add_bias_kv))
         self.register_parameter("bias_v", made(1, 1, e, when=add_bias_kv))
         self._reset_parameters()

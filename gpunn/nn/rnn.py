@@ -1,16 +1,16 @@
-"""Recurrent layers: RNN, LSTM and GRU over whole sequences, and their cells."""
+"""Recurrent layers: RNN, LSTM and GRU over whole sequences."""
 
 from __future__ import annotations
 
 import math
 import numbers
 import warnings
-from typing import Any, ClassVar
+from typing import Any
 
 from gpunn import functional as F
 from gpunn.creation import empty
 from gpunn.dtype import in_use
-from gpunn.functional.recurrent import CELLS, State, rnn_layer
+from gpunn.functional.recurrent import State, rnn_layer
 from gpunn.nn import init
 from gpunn.nn.module import Module
 from gpunn.nn.parameter import Parameter
@@ -134,8 +134,9 @@ class RNNBase(Module):
         x: Tensor = input.data if packed else input
         flat = not packed and x.dim() == 2
         if not packed and x.dim() not in (2, 3):
+            what = "D tensor" if self.mode.startswith("RNN") else "D"  # as PyTorch has it
             raise ValueError(
-                f"{type(self).__name__}: Expected input to be 2D or 3D, got {x.dim()}D instead"
+                f"{type(self).__name__}: Expected input to be 2D or 3D, got {x.dim()}{what} instead"
             )
         if packed:
             sizes: list[int] = input.batch_sizes.tolist()
@@ -219,6 +220,11 @@ class RNNBase(Module):
         return given
 
 
+def _refuse_projection(proj_size: int | None) -> None:
+    if proj_size is not None:
+        raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+
+
 class RNN(RNNBase):
     """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or ``nonlinearity="relu"``.
 
@@ -240,7 +246,10 @@ class RNN(RNNBase):
         bidirectional: bool = False,
         device: Any = None,
         dtype: Any = None,
+        *,
+        proj_size: int | None = None,
     ) -> None:
+        _refuse_projection(proj_size)
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(
                 f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'."
@@ -291,113 +300,11 @@ class GRU(RNNBase):
         bidirectional: bool = False,
         device: Any = None,
         dtype: Any = None,
+        *,
+        proj_size: int | None = None,
     ) -> None:
+        _refuse_projection(proj_size)
         super().__init__(
             *("GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout),
             *(bidirectional, 0, device, dtype),
         )
-
-
-# One step -----------------------------------------------------------------------------------
-
-
-class _CellBase(Module):
-    """One step of a recurrent layer: ``weight_ih``, ``weight_hh``, ``bias_ih``, ``bias_hh``."""
-
-    _mode: ClassVar[str]
-    bias_ih: Parameter | None
-    bias_hh: Parameter | None
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__()
-        self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
-        gates = GATES[self._mode] * hidden_size
-        place: dict[str, Any] = {"device": device, "dtype": dtype}
-        self.weight_ih = Parameter(empty(gates, input_size, **place))
-        self.weight_hh = Parameter(empty(gates, hidden_size, **place))
-        for name in ("bias_ih", "bias_hh"):
-            self.register_parameter(name, Parameter(empty(gates, **place)) if bias else None)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw new values."""
-        bound = 1 / math.sqrt(self.hidden_size)
-        for p in self.parameters():
-            init.uniform_(p, -bound, bound)
-
-    def extra_repr(self) -> str:
-        parts = [str(self.input_size), str(self.hidden_size)]
-        return ", ".join(parts if self.bias else [*parts, f"bias={self.bias}"])
-
-    def _step(self, mode: str, x: Tensor, hx: Any, states: int) -> State:
-        name = type(self).__name__
-        if x.dim() not in (1, 2):
-            raise ValueError(f"{name}: Expected input to be 1D or 2D, got {x.dim()}D instead")
-        given: Any = (hx if states > 1 else (hx,)) if hx is not None else None
-        for s in given or ():
-            if s.dim() not in (1, 2):
-                raise ValueError(f"{name}: Expected hidden to be 1D or 2D, got {s.dim()}D instead")
-        rows = x if x.dim() == 2 else x.unsqueeze(0)
-        if given is None:
-            state: State = tuple(rows.new_zeros(len(rows), self.hidden_size) for _ in range(states))
-        else:
-            state = tuple(s if x.dim() == 2 else s.unsqueeze(0) for s in given)
-        gates = F.linear(rows, self.weight_ih, self.bias_ih)
-        new = CELLS[mode](gates, state, self.weight_hh, self.bias_hh)
-        return new if x.dim() == 2 else tuple(s.squeeze(0) for s in new)
-
-
-class RNNCell(_CellBase):
-    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or ``nonlinearity="relu"``."""
-
-    _mode = "RNN_TANH"
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        nonlinearity: str = "tanh",
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias, device, dtype)
-        self.nonlinearity = nonlinearity
-
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        """(N, I) and (N, H) -> (N, H)."""
-        if self.nonlinearity not in ("tanh", "relu"):
-            raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
-        return self._step(f"RNN_{self.nonlinearity.upper()}", input, hx, 1)[0]
-
-    def extra_repr(self) -> str:
-        text = super().extra_repr()
-        odd = self.nonlinearity != "tanh"
-        return f"{text}, nonlinearity={self.nonlinearity}" if odd else text
-
-
-class LSTMCell(_CellBase):
-    """One step of ``LSTM``."""
-
-    _mode = "LSTM"
-
-    def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> Any:
-        """(N, I) and ((N, H), (N, H)) -> ((N, H), (N, H))."""
-        return self._step("LSTM", input, hx, 2)
-
-
-class GRUCell(_CellBase):
-    """One step of ``GRU``."""
-
-    _mode = "GRU"
-
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        """(N, I) and (N, H) -> (N, H)."""
-        return self._step("GRU", input, hx, 1)[0]

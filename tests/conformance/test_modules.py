@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conformance import loss_module_calls, module_calls
+from conformance import loss_module_calls, module_calls, sequence_module_calls
 from conformance.modules import disagreement
 
 import gpunn
 
-MODULES = {**module_calls.MODULES, **loss_module_calls.MODULES}
+MODULES = {
+    **module_calls.MODULES,
+    **loss_module_calls.MODULES,
+    **sequence_module_calls.MODULES,
+}
 NAMES = [name for name in MODULES if hasattr(gpunn.nn, name)]
 
 
@@ -31,5 +35,7 @@ def test_module(name: str) -> None:
 def test_signature(name: str) -> None:
     torch: Any = pytest.importorskip("torch")
     ours, theirs = (inspect.signature(getattr(lib.nn, name)) for lib in (gpunn, torch))
+    if list(theirs.parameters) == ["args", "kwargs"]:
+        pytest.skip("PyTorch hands all of them on")
     wanted = [p for p in theirs.parameters if p not in ("args", "kwargs")]  # of Module itself
     assert [p for p in ours.parameters if p not in ("args", "kwargs")] == wanted
