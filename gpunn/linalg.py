@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from gpunn.dtype import FLOATING, dtype, finfo
+from gpunn.autograd.variable import wrap
+from gpunn.dtype import FLOATING, float32, float64
 from gpunn.missing import refuse_others as _refuse_others
-from gpunn.ops import reduction
+from gpunn.ops import contraction, reduction
+from gpunn.ops import shape as shapes
 from gpunn.ops.arithmetic import where
 from gpunn.ops.calling import check_arguments as _check_arguments
 from gpunn.ops.calling import extended
-from gpunn.ops.common import broadcast_shapes, canonical_dim, dtype_of
-from gpunn.ops.contraction import cross
+from gpunn.ops.common import broadcast_shapes, c_name, dtype_of, not_implemented, xp_of
 from gpunn.ops.decompositions import (
     QR,
     SVD,
@@ -25,12 +26,16 @@ from gpunn.ops.decompositions import (
     LinAlgError,
     SlogDeterminant,
     Solve,
+    SolveTriangular,
     check,
+    check_shape,
 )
 from gpunn.ops.joining import tril, triu
-from gpunn.ops.matmul import matmul, transposed
+from gpunn.ops.matmul import dot, matmul, transposed
 from gpunn.ops.matrix_exp import matrix_exp
-from gpunn.ops.shape import diagonal, expand, movedim
+from gpunn.ops.norms import matrix_norm, norm, vector_norm
+from gpunn.ops.pseudoinverse import lstsq, matrix_rank, pinv
+from gpunn.ops.shape import expand
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -64,8 +69,6 @@ __all__ = [
     "vector_norm",
 ]
 
-Order = float | str | None
-
 
 class SignAndLog(NamedTuple):
     """What ``slogdet`` returns."""
@@ -96,19 +99,10 @@ class SingularValues(NamedTuple):
     Vh: Tensor
 
 
-class LeastSquares(NamedTuple):
-    """What ``lstsq`` returns."""
-
-    solution: Tensor
-    residuals: Tensor
-    rank: Tensor
-    singular_values: Tensor
-
-
 @extended
 def det(A: Tensor) -> Tensor:
     """The determinant of each matrix of (..., n, n)."""
-    check("linalg.det", A)
+    check("linalg.det", A, kernel="lu")
     return Determinant.apply(A)
 
 
@@ -135,7 +129,7 @@ def inv(A: Tensor) -> Tensor:
 @extended
 def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """X of ``A X = B`` (``X A = B`` with ``left=False``); B holds vectors or matrices."""
-    check("linalg.solve", A)
+    check("linalg.solve", A, kernel="lu")
     if A.data.dtype != B.data.dtype:
         raise RuntimeError(
             f"linalg.solve: Expected A and B to have the same dtype, but found A of type "
@@ -144,48 +138,58 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     vectors = B.data.ndim == 1 or (
         A.data.ndim - 1 == B.data.ndim and B.data.shape == A.data.shape[:-1]
     )
-    b = B.unsqueeze(-1) if vectors else B
+    a, b = _of_one_batch("linalg.solve", A, B.unsqueeze(-1) if vectors else B, left)
     if not left:
-        if vectors:
-            raise RuntimeError(
-                "linalg.solve: Vector broadcasting of the left hand side is not supported for "
-                "left=False."
-            )
-        return transposed(solve(transposed(A), transposed(b)))
-    if A.data.shape[-1] != b.data.shape[-2]:
-        n, (k, m) = A.data.shape[-1], b.data.shape[-2:]
-        raise RuntimeError(
-            f"linalg.solve: Incompatible shapes of A and B for the equation AX = B ({n}x{n} and "
-            f"{k}x{m})"
-        )
-    batch = broadcast_shapes(A.data.shape[:-2], b.data.shape[:-2])
-    x = Solve.apply(expand(A, *batch, *A.data.shape[-2:]), expand(b, *batch, *b.data.shape[-2:]))
+        return transposed(Solve.apply(transposed(a), transposed(b)))
+    x = Solve.apply(a, b)
     return x.squeeze(-1) if vectors else x
+
+
+def _of_one_batch(name: str, A: Tensor, B: Tensor, left: bool) -> tuple[Tensor, Tensor]:
+    """Both sides of equations, broadcast; refused where their matrices do not fit."""
+    if B.data.ndim < 2:
+        raise RuntimeError(f"{name}: The input tensor B must have at least 2 dimensions.")
+    (n, _), (k, m) = A.data.shape[-2:], B.data.shape[-2:]
+    if n != (k if left else m):
+        raise RuntimeError(
+            f"{name}: Incompatible shapes of A and B for the equation {'AX' if left else 'XA'} = B "
+            f"({n}x{n} and {k}x{m})"
+        )
+    batch = broadcast_shapes(A.data.shape[:-2], B.data.shape[:-2])
+    return expand(A, *batch, n, n), expand(B, *batch, k, m)
 
 
 def solve_triangular(
     A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False
 ) -> Tensor:
     """``solve`` of which only one triangle of A is read (and not its diagonal, of ones)."""
-    check("linalg.solve_triangular", A)
+    name = "linalg.solve_triangular"
+    check_shape(name, A)
+    if dtype_of(A) not in (float32, float64):
+        raise not_implemented("triangular_solve", A.data)
+    a, b = _of_one_batch(name, A, B, left)
     if unitriangular:
         ones = A.new_ones(A.data.shape[-1]).diag()
-        return solve((triu(A, 1) if upper else tril(A, -1)) + ones, B, left=left)
-    return solve(triu(A) if upper else tril(A), B, left=left)
+        a = (triu(a, 1) if upper else tril(a, -1)) + ones
+    else:
+        a = triu(a) if upper else tril(a)
+    if left:
+        return SolveTriangular.apply(a, b, upper)
+    return transposed(SolveTriangular.apply(transposed(a), transposed(b), not upper))
 
 
 @extended
 def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     """The lower triangular L of ``A = L Lᵀ`` (or its transpose) of positive-definite matrices."""
-    check("linalg.cholesky", A)
+    check("linalg.cholesky", A, kernel="cholesky")
     factor = Cholesky.apply(A, "linalg.cholesky")
     return transposed(factor) if upper else factor
 
 
 def qr(A: Tensor, mode: str = "reduced") -> Factors:
-    """``A = Q R``: orthonormal columns, an upper triangle. ``mode``: "reduced", "complete"."""
-    check("linalg.qr", A, square=False)
-    if mode not in ("reduced", "complete"):
+    """``A = Q R``: orthonormal columns, an upper triangle. ``mode``: "reduced", "complete", "r"."""
+    check("linalg.qr", A, square=False, kernel="geqrf")
+    if mode not in ("reduced", "complete", "r"):
         raise RuntimeError(
             f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), "
             "'r', or 'complete'"
@@ -195,7 +199,11 @@ def qr(A: Tensor, mode: str = "reduced") -> Factors:
 
 def eigh(A: Tensor, UPLO: str = "L") -> Eigen:
     """Eigenvalues, ascending, and eigenvectors of symmetric matrices; one triangle is read."""
-    check("linalg.eigh", A)
+    check_shape("linalg.eigh", A)
+    if dtype_of(A) not in (float32, float64):
+        raise not_implemented("linalg_eigh", A.data)
+    if UPLO.upper() not in ("L", "U"):
+        raise RuntimeError(f"Expected UPLO argument to be 'L' or 'U', but got {UPLO}")
     return Eigen(*Eigh.apply(A, UPLO.upper()))
 
 
@@ -206,7 +214,7 @@ def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
 
 def svd(A: Tensor, full_matrices: bool = True) -> SingularValues:
     """``A = U diag(S) Vh``, S descending; with ``full_matrices`` U and Vh are square."""
-    check("linalg.svd", A, square=False)
+    check("linalg.svd", A, square=False, kernel="linalg_svd")
     return SingularValues(*SVD.apply(A, full_matrices))
 
 
@@ -215,53 +223,33 @@ def svdvals(A: Tensor) -> Tensor:
     return svd(A, False).S
 
 
-def _tolerance(A: Tensor, s: Tensor, atol: Any, rtol: Any) -> Any:
-    if rtol is None:
-        known = atol is not None and (not isinstance(atol, float) or atol > 0)
-        rtol = 0.0 if known else finfo(dtype_of(A)).eps * max(A.data.shape[-2:])
-    largest = reduction.amax(s, -1, True) * rtol
-    return largest if atol is None else where(largest > atol, largest, atol)
+@extended
+def cond(A: Tensor, p: float | str | None = None) -> Tensor:
+    """The condition number: the largest singular value over the least, or |A| |A⁻¹|.
 
-
-def pinv(A: Tensor, *, atol: Any = None, rtol: Any = None, hermitian: bool = False) -> Tensor:
-    """Moore and Penrose's inverse; singular values up to max(atol, rtol σ₁) count as 0."""
-    check("linalg.pinv", A, square=hermitian)
-    if not A.data.size:
-        return A.new_empty((*A.data.shape[:-2], A.data.shape[-1], A.data.shape[-2]))
-    u, s, vh = svd(A, False)
-    kept = s > _tolerance(A, s.detach(), atol, rtol)
-    inverse = where(kept, 1 / where(kept, s, 1.0), 0.0)
-    return matmul(transposed(vh) * inverse.unsqueeze(-2), transposed(u))
-
-
-def matrix_rank(
-    A: Tensor, *, atol: Any = None, rtol: Any = None, hermitian: bool = False
-) -> Tensor:
-    """How many singular values are larger than max(atol, rtol σ₁) (int64)."""
-    check("linalg.matrix_rank", A, square=hermitian)
-    s = svdvals(A.detach())
-    return (s > _tolerance(A, s, atol, rtol)).sum(-1)
-
-
-def lstsq(A: Tensor, B: Tensor, rcond: float | None = None) -> LeastSquares:
-    """The X for which ``|A X - B|`` is least, and of these the smallest."""
-    check("linalg.lstsq", A, square=False)
-    solution = matmul(pinv(A, rtol=rcond), B)
-    rank = matrix_rank(A, rtol=rcond)
-    m, n = A.data.shape[-2:]
-    residuals = A.new_empty(0)
-    if m > n and bool((rank.data == n).all()):
-        error = matmul(A, solution) - B
-        residuals = (error * error).sum(-2)
-    return LeastSquares(solution, residuals, rank, A.new_empty(0))
-
-
-def cond(A: Tensor, p: Order = None) -> Tensor:
-    """The condition number: the largest singular value over the least, or |A| |A⁻¹|."""
+    Infinite for a singular matrix, 0 for an empty one.
+    """
+    named = isinstance(p, str)
+    if A.data.ndim < 2 and not named:
+        raise RuntimeError("linalg.cond: The input tensor must have at least 2 dimensions.")
     if p in (None, 2, -2):
+        if not A.data.size:
+            return A.new_zeros(A.data.shape[:-2])
         s = svdvals(A)
         return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
-    return matrix_norm(A, p or "fro") * matrix_norm(inv(A), p or "fro")
+    if named or A.data.size:
+        check_shape(f"linalg.cond(ord={p})", A)
+    if p not in ("fro", "nuc", 1, -1, math.inf, -math.inf):
+        raise RuntimeError(f"linalg.cond got an invalid norm type: {p}")
+    if not A.data.size:
+        return A.new_zeros(A.data.shape[:-2])
+    if p == "nuc":
+        check("linalg.svd", A, kernel="linalg_svd")
+    check("linalg.inv", A)
+    regular = wrap(xp_of(A).asarray(xp_of(A).linalg.det(A.data) != 0))
+    whole = where(regular[..., None, None], A, A.new_ones(A.data.shape[-1]).diag())
+    size = matrix_norm(A, p) * matrix_norm(inv(whole), p)  # type: ignore[arg-type]
+    return where(regular, size, math.inf)
 
 
 def matrix_power(A: Tensor, n: int) -> Tensor:
@@ -269,7 +257,7 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
     if not isinstance(n, int):  # type: ignore[redundant-expr]
         kind = type(n).__name__
         raise TypeError(f"linalg_matrix_power(): argument 'n' (position 2) must be int, not {kind}")
-    check("linalg.matrix_power", A)
+    check_shape("linalg.matrix_power", A)
     if n < 0:
         return matrix_power(inv(A), -n)
     if n == 0:
@@ -289,6 +277,19 @@ def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
     if len(tensors) < 2:
         raise RuntimeError("multi_dot(): expected at least 2 tensors but got " + str(len(tensors)))
     chain = list(tensors)
+    for i, x in enumerate(chain):
+        ends = "first" if not i else "last" if i == len(chain) - 1 else ""
+        if ends and x.data.ndim not in (1, 2):
+            raise RuntimeError(
+                f"multi_dot(): the {ends} tensor must be 1D or 2D but got {x.data.ndim}D"
+            )
+        if not ends and x.data.ndim != 2:
+            raise RuntimeError(f"multi_dot(): tensor {i} must be 2D but got {x.data.ndim}D")
+        if x.data.dtype != chain[0].data.dtype:
+            raise RuntimeError(
+                "multi_dot(): all tensors must have be the same dtype but tensor 0 is "
+                f"{c_name(chain[0])} and tensor {i} {c_name(x)}"
+            )
     row, column = chain[0].data.ndim == 1, chain[-1].data.ndim == 1
     if row:
         chain[0] = chain[0].unsqueeze(0)
@@ -323,88 +324,32 @@ def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
 
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     """Σ x y along ``dim``; both broadcast."""
+    if x.data.dtype.kind not in FLOATING:
+        raise RuntimeError(
+            "linalg.vecdot: Expected a floating point or complex tensor as input. Got "
+            f"{dtype_of(x).title}"
+        )
+    if x.data.dtype != y.data.dtype:
+        raise RuntimeError(
+            "linalg.vecdot: Expected x and y to have the same dtype, but found x of type "
+            f"{dtype_of(x).title} and y of type {dtype_of(y).title} instead"
+        )
+    if x.data.ndim == y.data.ndim == 1:
+        return dot(x, y)
     return reduction.sum(x * y, dim)
 
 
+def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
+    """The vector product along ``dim``, of size 3; the other dimensions broadcast."""
+    return contraction.cross(input, other, dim)
+
+
+def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """The diagonal of dimensions ``dim1`` and ``dim2``, as the last dimension; a view."""
+    return shapes.diagonal(A, offset, dim1, dim2)
+
+
 inverse, pinverse = inv, pinv  # as `torch` itself calls them
-
-
-# Norms --------------------------------------------------------------------------------------
-
-
-@extended
-def vector_norm(
-    x: Tensor,
-    ord: float = 2,
-    dim: int | Sequence[int] | None = None,
-    keepdim: bool = False,
-    *,
-    dtype: dtype | None = None,
-) -> Tensor:
-    """(Σ|x|ᵖ)^(1/p) over ``dim`` (None: all); inf and -inf the extremes of |x|, 0 a count."""
-    if isinstance(ord, str):
-        raise TypeError("linalg.vector_norm(): argument 'ord' must be Number, not str")
-    if dtype is not None:
-        x = x.to(dtype)
-    return reduction.norm(x, ord, dim, keepdim)
-
-
-@extended
-def matrix_norm(
-    A: Tensor,
-    ord: float | str = "fro",
-    dim: tuple[int, int] = (-2, -1),
-    keepdim: bool = False,
-    *,
-    dtype: dtype | None = None,
-) -> Tensor:
-    """Of each matrix in ``dim``: "fro", "nuc" (Σ σ), ±inf (rows), ±1 (columns), ±2 (σ)."""
-    if A.data.dtype.kind not in FLOATING:
-        raise RuntimeError(
-            "linalg.matrix_norm: Expected a floating point or complex tensor as input. Got "
-            f"{dtype_of(A).title}"
-        )
-    if A.data.ndim < 2:
-        raise RuntimeError(
-            "linalg.matrix_norm: The input tensor A must have at least 2 dimensions."
-        )
-    x = A if dtype is None else A.to(dtype)
-    rows, columns = (canonical_dim(d, A.data.ndim) for d in dim)
-    if rows == columns:
-        raise RuntimeError(f"linalg.matrix_norm: dims must be different. Got ({dim[0]}, {dim[1]})")
-    if ord == "fro":
-        return reduction.norm(x, 2, (rows, columns), keepdim)
-    x = movedim(x, (rows, columns), (-2, -1))
-    if ord in (1, -1, math.inf, -math.inf):
-        sums = reduction.sum(x.abs(), -2 if abs(ord) == 1 else -1)
-        y = (reduction.amax if ord > 0 else reduction.amin)(sums, -1)
-    elif ord in (2, -2):
-        y = svdvals(x)[..., 0 if ord == 2 else -1]
-    elif ord == "nuc":
-        y = reduction.sum(svdvals(x), -1)
-    else:
-        raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
-    if keepdim:
-        for d in sorted((rows, columns)):
-            y = y.unsqueeze(d)
-    return y
-
-
-@extended
-def norm(
-    A: Tensor,
-    ord: Order = None,
-    dim: int | Sequence[int] | None = None,
-    keepdim: bool = False,
-    *,
-    dtype: dtype | None = None,
-) -> Tensor:
-    """``matrix_norm`` for two dims or a named ``ord``, else ``vector_norm``, of order 2."""
-    pair = isinstance(dim, (tuple, list)) and len(dim) == 2
-    if ord is not None and (isinstance(ord, str) or pair or (dim is None and A.data.ndim == 2)):
-        chosen: Any = dim if pair else (-2, -1)
-        return matrix_norm(A, ord, tuple(chosen), keepdim, dtype=dtype)
-    return vector_norm(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype)  # type: ignore[arg-type]
 
 
 _check_arguments(globals())

@@ -48,6 +48,11 @@ def qr(input: Tensor, some: bool = True) -> linalg.Factors:
 
 def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SingularVectors:
     """``input = U diag(S) Vᵀ``; without ``some`` U and V are square, without ``compute_uv`` 0."""
+    if input.data.ndim < 2:
+        raise RuntimeError(
+            "linalg.svd: input should have at least 2 dimensions, but has "
+            f"{input.data.ndim} dimensions instead"
+        )
     u, s, vh = linalg.svd(input, not some or not compute_uv)
     if not compute_uv:
         u, vh = u.detach() * 0, vh.detach() * 0

@@ -118,12 +118,12 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
         dim = next((d for d, n in enumerate(input.data.shape) if n == 3), None)
         if dim is None:
             raise RuntimeError("no dimension of size 3 in input")
-    dim = canonical_dim(dim, input.data.ndim)
+    given, dim = dim, canonical_dim(dim, input.data.ndim)
     _same_dtype(input, other)
     n, m = input.data.shape[dim], other.data.shape[dim]
     if n != 3 or m != 3:
         raise RuntimeError(
-            f"linalg.cross: inputs dimension {dim} must have length 3. Got {n} and {m}"
+            f"linalg.cross: inputs dimension {given} must have length 3. Got {n} and {m}"
         )
     shape = broadcast_shapes(input.data.shape, other.data.shape)
     x, y = expand(input, *shape), expand(other, *shape)

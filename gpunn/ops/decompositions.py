@@ -6,16 +6,19 @@ reverse mode algorithmic differentiation", 2008. LAPACK computes on the CPU, cuS
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 import numpy
 
 from gpunn.autograd.variable import Array, wrap
+from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING, float32, float64
 from gpunn.ops.arithmetic import where
-from gpunn.ops.common import Op, dtype_of, xp_of
-from gpunn.ops.joining import tril
+from gpunn.ops.common import Op, dtype_of, not_implemented, xp_of
+from gpunn.ops.joining import cat, tril
 from gpunn.ops.matmul import MatMul, transposed
+from gpunn.ops.reduction import prod
 from gpunn.ops.shape import diagonal
 from gpunn.ops.stacking import diag_embed
 
@@ -27,37 +30,51 @@ class LinAlgError(RuntimeError):
     """A matrix is singular, or not positive-definite, or no convergence was reached."""
 
 
-def check(name: str, x: Tensor, square: bool = True) -> None:
-    """Refuse what is no matrix (no square one) of float32 or float64, in PyTorch's words."""
-    shape = x.data.shape
-    if x.data.ndim < 2:
-        raise RuntimeError(f"{name}: The input tensor A must have at least 2 dimensions.")
-    if square and shape[-1] != shape[-2]:
-        raise RuntimeError(
-            f"{name}: A must be batches of square matrices, but they are {shape[-2]} by "
-            f"{shape[-1]} matrices"
-        )
+def check(name: str, x: Tensor, square: bool = True, kernel: str = "") -> None:
+    """Refuse what is no matrix (no square one) of float32 or float64, in PyTorch's words.
+
+    Where PyTorch has a ``kernel`` refuse 16-bit floats, the error names that.
+    """
+    check_shape(name, x, square)
     kind = dtype_of(x)
-    if kind not in (float32, float64):
-        if x.data.dtype.kind in FLOATING:
-            raise RuntimeError(f"{name}: Low precision dtypes not supported. Got {kind.title}")
+    if x.data.dtype.kind not in FLOATING:
         raise RuntimeError(
             f"{name}: Expected a floating point or complex tensor as input. Got {kind.title}"
         )
+    if kind not in (float32, float64):
+        if kernel:
+            raise not_implemented(kernel, x.data)
+        raise RuntimeError(f"{name}: Low precision dtypes not supported. Got {kind.title}")
 
 
-def _computed(name: str, problem: str, function: Any, *args: Any, **options: Any) -> Any:
-    """``function(...)`` of an array module's linalg; its LinAlgError told as PyTorch does."""
+def check_shape(name: str, x: Tensor, square: bool = True) -> None:
+    """Refuse what is no matrix (no square one)."""
+    if x.data.ndim < 2:
+        raise RuntimeError(f"{name}: The input tensor A must have at least 2 dimensions.")
+    if square and x.data.shape[-1] != x.data.shape[-2]:
+        raise RuntimeError(
+            f"{name}: A must be batches of square matrices, but they are {x.data.shape[-2]} by "
+            f"{x.data.shape[-1]} matrices"
+        )
+
+
+def _computed(text: str, routine: str, function: Any, x: Array, *args: Any) -> Any:
+    """``function(x, ...)`` of an array module's linalg; its LinAlgError told as PyTorch does.
+
+    ``text`` names the ``{batch}`` element and its ``{place}``, for which LAPACK is asked again.
+    """
     try:
-        return function(*args, **options)
+        return function(x, *args)
     except numpy.linalg.LinAlgError:
-        raise LinAlgError(f"{name}: {problem}") from None
-
-
-_SINGULAR = (
-    "The diagonal element is zero, the {} could not be completed because the input matrix is "
-    "singular."
-)
+        lapack: Any = importlib.import_module("scipy.linalg.lapack")
+        again = getattr(lapack, f"d{routine}")
+        host = type2backend[type(x)].to_numpy(x).astype("float64")
+        for i, matrix in enumerate(host.reshape(-1, *x.shape[-2:])):
+            place = again(matrix, lower=True)[-1] if routine == "potrf" else again(matrix)[-1]
+            if place > 0:
+                batch = f"(Batch element {i}): " if x.ndim > 2 else ""
+                raise LinAlgError(text.format(batch=batch, place=place)) from None
+        raise LinAlgError(text.format(batch="", place=x.shape[-1])) from None
 
 
 class Inverse(Op):
@@ -65,8 +82,11 @@ class Inverse(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Array:
-        problem = _SINGULAR.format("inversion")
-        y = _computed("linalg.inv", problem, xp_of(x).linalg.inv, x.data)
+        text = (
+            "linalg.inv: {batch}The diagonal element {place} is zero, the inversion could not be "
+            "completed because the input matrix is singular."
+        )
+        y = _computed(text, "getrf", xp_of(x).linalg.inv, x.data)
         ctx.save_for_backward(y)
         return y
 
@@ -91,16 +111,17 @@ class Determinant(Op):
         factor = dy[..., None, None]
         if x.data.size and not bool((y.data == 0).any()):
             return factor * y[..., None, None] * transposed(Inverse.apply(x))
-        return factor * wrap(_cofactors(x.data, xp_of(x)))
+        return factor * _cofactors(x)
 
 
-def _cofactors(x: Array, xp: Any) -> Array:
+def _cofactors(x: Tensor) -> Tensor:
     """The derivatives of the determinant, also of a singular matrix, by the singular values."""
-    u, s, vh = xp.linalg.svd(x)
-    n = s.shape[-1]
-    others = xp.where(xp.eye(n, dtype=bool), 1, s[..., None, :]).prod(-1)
-    sign = xp.linalg.det(u) * xp.linalg.det(vh)
-    return xp.asarray(sign)[..., None, None] * ((u * others[..., None, :]) @ vh)
+    xp = xp_of(x)
+    u, s, vh = SVD.apply(x, False)
+    diagonal = wrap(xp.eye(s.data.shape[-1], dtype=bool))
+    others = prod(where(diagonal, 1.0, s[..., None, :]), -1)
+    sign = wrap(xp.asarray(xp.linalg.det(u.data) * xp.linalg.det(vh.data)))
+    return sign[..., None, None] * MatMul.apply(u * others[..., None, :], vh)
 
 
 class SlogDeterminant(Op):
@@ -127,8 +148,8 @@ class Solve(Op):
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor) -> Array:
-        problem = _SINGULAR.format("solve")
-        x = _computed("linalg.solve", problem, xp_of(a).linalg.solve, a.data, b.data)
+        text = "gpunn.linalg.solve: {batch}The solver failed because the input matrix is singular."
+        x = _computed(text, "getrf", xp_of(a).linalg.solve, a.data, b.data)
         ctx.save_for_backward(a, x)
         return x
 
@@ -140,6 +161,40 @@ class Solve(Op):
         return da, db
 
 
+class SolveTriangular(Op):
+    """X of A X = B for a triangular A; where that has a zero on its diagonal, infinite or NaN."""
+
+    name = "LinalgSolveTriangularBackward0"
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, upper: bool) -> Array:
+        ctx.upper = upper
+        try:
+            x = xp_of(a).linalg.solve(a.data, b.data)
+        except numpy.linalg.LinAlgError:
+            x = _substituted(a.data, b.data, upper)
+        ctx.save_for_backward(a, x)
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, dx: Tensor) -> tuple[Tensor | None, ...]:
+        a, x = ctx.saved_tensors
+        db = SolveTriangular.apply(transposed(a), dx, not ctx.upper)
+        da = -MatMul.apply(db, transposed(x)) if ctx.needs_input_grad[0] else None
+        return da, db, None
+
+
+def _substituted(a: Array, b: Array, upper: bool) -> Array:
+    """The solution row by row, each from those that are known."""
+    x = b.copy()
+    n = a.shape[-1]
+    for i in reversed(range(n)) if upper else range(n):
+        known = slice(i + 1, n) if upper else slice(i)
+        row = x[..., i, :] - (a[..., i, None, known] @ x[..., known, :])[..., 0, :]
+        x[..., i, :] = row / a[..., i, i, None]
+    return x
+
+
 class Cholesky(Op):
     """The lower triangle L of A = L Lᵀ."""
 
@@ -147,10 +202,11 @@ class Cholesky(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, caller: str) -> Array:
-        problem = (
-            "The factorization could not be completed because the input is not positive-definite."
+        text = caller + (
+            ": {batch}The factorization could not be completed because the input is not "
+            "positive-definite (the leading minor of order {place} is not positive-definite)."
         )
-        y = _computed(caller, problem, xp_of(x).linalg.cholesky, x.data)
+        y = _computed(text, "potrf", xp_of(x).linalg.cholesky, x.data)
         ctx.save_for_backward(y)
         return y
 
@@ -165,28 +221,46 @@ class Cholesky(Op):
 
 
 class QR(Op):
-    """Q with orthonormal columns and upper triangular R of A = Q R; rows >= columns."""
+    """Q with orthonormal columns and upper triangular R of A = Q R; no Q of mode "r"."""
 
     name = "LinalgQrBackward0"
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, mode: str) -> tuple[Array, ...]:
-        q, r = xp_of(x).linalg.qr(x.data, mode)
+        xp, ctx.mode = xp_of(x), mode
+        if mode == "r":
+            q, r = xp.empty(0, x.data.dtype), xp.linalg.qr(x.data, mode)
+        else:
+            q, r = xp.linalg.qr(x.data, mode)
         ctx.save_for_backward(q, r)
         return q, r
 
     @staticmethod
     def backward(ctx: Any, dq: Tensor, dr: Tensor) -> tuple[Tensor | None, ...]:
         q, r = ctx.saved_tensors
-        if q.data.shape[-1] != r.data.shape[-1] or q.data.shape[-2] < r.data.shape[-1]:
+        if ctx.mode == "r":
             raise RuntimeError(
-                "The QR decomposition is not differentiable when mode='complete' and nrows > ncols,"
-                " or when nrows < ncols"
+                "The derivative of linalg.qr depends on Q, which is not computed when mode='r'. "
+                "Please use linalg.qr(A, mode='reduced') if you are going to require backward."
             )
+        n, k = r.data.shape[-1], q.data.shape[-1]
+        if k > n:
+            raise RuntimeError(
+                "The QR decomposition is not differentiable when mode='complete' and nrows > ncols."
+            )
+        # Of [X Y] = Q [U V], Q and U are those of X, and Y = Q V.
+        u, v, du, dv = r[..., :k], r[..., k:], dr[..., :k], dr[..., k:]
+        if k == n:
+            return QR._of_tall(q, r, dq, dr), None
+        dx = QR._of_tall(q, u, dq + MatMul.apply(MatMul.apply(q, v), transposed(dv)), du)
+        return cat([dx, MatMul.apply(q, dv)], -1), None
+
+    @staticmethod
+    def _of_tall(q: Tensor, r: Tensor, dq: Tensor, dr: Tensor) -> Tensor:
         m = MatMul.apply(r, transposed(dr)) - MatMul.apply(transposed(dq), q)
         low = tril(m, -1)
         inner = low + transposed(low) + diag_embed(diagonal(m, 0, -2, -1))
-        return MatMul.apply(dq + MatMul.apply(q, inner), transposed(Inverse.apply(r))), None
+        return MatMul.apply(dq + MatMul.apply(q, inner), transposed(Inverse.apply(r)))
 
 
 class Eigh(Op):

@@ -192,13 +192,18 @@ def _first(error: Exception) -> str:
     return re.split(r"\n| [({]|: |(?<=[.!?]) ", text)[0]
 
 
+_OWN = {"_LinAlgError": gpunn.linalg.LinAlgError}  # PyTorch's own kinds of exceptions
+
+
 def _refusals(what: str, ours: Exception | None, theirs: Exception | None) -> str | None:
     if theirs is None:
         return f"{what}{ours!r}, while PyTorch computes"
     if ours is None:
         return f"{what}PyTorch raises {theirs!r}"
     # A wrong argument is a TypeError in PyTorch's parser, but a RuntimeError in its scripts.
-    kinds = (type(theirs), NotImplementedError) if type(theirs) is RuntimeError else type(theirs)
+    kinds: Any = (RuntimeError, NotImplementedError)
+    if type(theirs) is not RuntimeError:
+        kinds = _OWN.get(type(theirs).__name__, type(theirs))
     if not isinstance(ours, kinds):
         return f"{what}{ours!r}, PyTorch: {theirs!r}"
     if isinstance(theirs, NotImplementedError):  # it names a kernel of PyTorch's own
