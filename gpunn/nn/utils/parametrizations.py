@@ -1,4 +1,4 @@
-"""Weights by direction and length, and of spectral norm 1, as parametrizations."""
+"""Weights by direction and length, of spectral norm 1, and orthogonal, as parametrizations."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from gpunn.autograd.grad_mode import no_grad
 from gpunn.functional.distance import normalize
 from gpunn.nn.conv import _ConvTranspose
 from gpunn.nn.module import Module
+from gpunn.nn.utils.orthogonal import orthogonal
 from gpunn.nn.utils.parametrize import register_parametrization
 from gpunn.tensor import Tensor
 
-__all__ = ["spectral_norm", "weight_norm"]
+__all__ = ["orthogonal", "spectral_norm", "weight_norm"]
 
 
 # Weight normalization -----------------------------------------------------------------------
