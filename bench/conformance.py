@@ -55,7 +55,7 @@ def counts() -> dict[str, tuple[int, int]]:
     import torch
 
     sys.path.insert(0, str(ROOT / "tests"))
-    from conformance import test_programs, test_torch
+    from conformance import modules, test_modules, test_programs, test_torch
     from conformance.calls import disagreement
 
     tallies: dict[str, tuple[int, int]] = {}
@@ -67,6 +67,10 @@ def counts() -> dict[str, tuple[int, int]]:
                 if ours is not None and theirs is not None:
                     good = sum(disagreement(name, ours, theirs, c) is None for c in calls)
                     tallies[name] = len(calls), good
+        for name in test_modules.NAMES:
+            uses = test_modules.MODULES[name]
+            good = sum(modules.disagreement(name, use) is None for use in uses)
+            tallies[f"nn.{name}"] = len(uses), good
     return tallies
 
 
@@ -84,8 +88,9 @@ def page() -> str:
         f"Every public function and class of PyTorch {torch.__version__.partition('+')[0]}'s",
         "namespaces below, in gpunn or not. A number after a name counts the calls with which",
         "`tests/conformance` holds it to PyTorch: values, dtypes, gradients, second gradients and",
-        f"refusals. Of {calls:,} calls {agree:,} agree. Names without a number are tested",
-        "elsewhere in `tests`.",
+        "refusals; of a module, the ways in which it is made with options and called, its text,",
+        f"parameters and buffers with them. Of {calls:,} calls {agree:,} agree. Names without a",
+        "number are tested elsewhere in `tests`.",
     ]
     for title, place in SPACES.items():
         theirs: Any = torch
