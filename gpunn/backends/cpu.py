@@ -52,7 +52,7 @@ class CpuBackend(
             factor = numpy.multiply(kept, kept_scale, dtype=x.dtype)
             numpy.multiply(source[start:stop], factor, out=target[start:stop])
 
-        tiled(work, x.size, -(-share(x.size) // 8) * 8)
+        tiled(work, x.size, -(-share(x.size, 1, 24) // 8) * 8)
         return y
 
     def view_of(self, array: Any, view: Any) -> Any:

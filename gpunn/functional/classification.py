@@ -341,7 +341,7 @@ def cross_entropy(
         return _soft_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
     _check_classes(input, target, weight)
     if (
-        type2backend[type(input.data)].has_cross_entropy
+        type2backend[type(input.data)].fuses_cross_entropy(input.data)
         and reduction != "none"
         and (weight is None or not label_smoothing)
         and input.data.dtype.itemsize > 2  # narrower gradients could vanish before they meet dy

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 from gpunn.backends.launcher import WIDTHS, Source, builds, ceil_div, width
 from gpunn.backends.reference.softmax import SoftmaxPrimitives
@@ -42,7 +42,8 @@ class DeviceSoftmax(SoftmaxPrimitives):
             return super().log_softmax_input(dy, y, axis)
         return self._along("log_softmax_backward", axis, dy, y)
 
-    has_cross_entropy: ClassVar[bool] = True
+    def fuses_cross_entropy(self, x: Any) -> bool:
+        return True
 
     def cross_entropy(
         self,

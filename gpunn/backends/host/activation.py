@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy
 
-from gpunn.backends.host.threads import elementwise, share
+from gpunn.backends.host.threads import elementwise
 from gpunn.backends.reference.activation import ONE_OVER_ROOT_TWO_PI, ActivationPrimitives
 from gpunn.dtype import FLOATING
 
@@ -30,15 +30,11 @@ class HostActivation(ActivationPrimitives):
     """Elementwise, so by pieces."""
 
     def relu(self, x: Any) -> Any:
-        """Against an array of zeros: NumPy's loop for two arrays is three times as fast."""
-        if x.size <= _FEW or not x.flags.c_contiguous:
+        """NumPy's loop for two bounds is three times as fast as that for one."""
+        if x.size <= _FEW or x.dtype.kind not in FLOATING or not x.flags.c_contiguous:
             return super().relu(x)
-        y, zeros = numpy.empty(x.shape, x.dtype), numpy.zeros(share(x.size), x.dtype)
-
-        def work(x: Any, y: Any) -> None:
-            numpy.maximum(x, zeros[: x.size], out=y)
-
-        elementwise(work, x, y)
+        y = numpy.empty(x.shape, x.dtype)
+        elementwise(_above_zero, 1, x, y)
         return y
 
     def relu_input(self, dy: Any, y: Any) -> Any:
@@ -50,7 +46,7 @@ class HostActivation(ActivationPrimitives):
         def work(dy: Any, y: Any, dx: Any) -> None:
             numpy.multiply(dy.view(bits), y != 0, out=dx.view(bits))
 
-        elementwise(work, dy, y, dx)
+        elementwise(work, 3, dy, y, dx)
         return dx
 
     def masked(self, x: Any, mask: Any) -> Any:
@@ -62,7 +58,7 @@ class HostActivation(ActivationPrimitives):
         if x.size <= _FEW or not plain:
             return (x.view(bits) * mask).view(x.dtype)
         y = numpy.empty(x.shape, x.dtype)
-        elementwise(numpy.multiply, x.view(bits), mask, y.view(bits))
+        elementwise(numpy.multiply, 2, x.view(bits), mask, y.view(bits))
         return y
 
     def gelu(self, x: Any, slope: bool) -> tuple[Any, Any]:
@@ -71,13 +67,17 @@ class HostActivation(ActivationPrimitives):
         dydx = numpy.empty(x.shape, x.dtype) if slope else None
         piece = _gelu if x.dtype == numpy.float32 else self._gelu
         arrays = [a for a in (numpy.ravel(x), y, dydx) if a is not None]
-        elementwise(piece, *arrays)
+        elementwise(piece, 24, *arrays)
         return y, dydx
 
     def _gelu(self, x: Any, y: Any, dydx: Any = None) -> None:
         y[...], slope = super().gelu(x, dydx is not None)
         if dydx is not None:
             dydx[...] = slope
+
+
+def _above_zero(x: Any, y: Any) -> None:
+    numpy.clip(x, 0, numpy.inf, out=y)
 
 
 def _gelu(x: Any, y: Any, dydx: Any = None) -> None:

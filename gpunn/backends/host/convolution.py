@@ -12,6 +12,7 @@ import math
 from typing import Any
 
 import numpy
+from numpy.lib.stride_tricks import as_strided
 
 from gpunn.backends.host.blas import single
 from gpunn.backends.host.threads import scratch, tiled
@@ -46,19 +47,19 @@ class HostConvolution(ConvolutionPrimitives):
         join = math.prod(out) < _FEW
         lowering = _Lowering(x.shape, kernel, out, stride, padding, dilation, x.dtype, join)
         w = _matrices(weight, groups, lowering.dtype)
+        if bias is not None:  # as the weights of ones
+            w = numpy.concatenate([w, bias.reshape(groups, -1, 1).astype(w.dtype)], 2)
         y = numpy.empty((n, o, *out), x.dtype)
         tiles = lowering.tiles()
 
         def work(start: int, stop: int) -> None:
             for tile in tiles[start:stop]:
                 place = _planes(y)[tile]
-                columns = lowering.matrix(lowering.columns(_planes(x), tile), groups)
+                columns = lowering.columns(_planes(x), tile, groups, bias is not None)
                 if join or y.dtype != w.dtype:
                     product = lowering.product(w, columns)
                 else:
                     product = numpy.matmul(w, columns, out=lowering.matrix(place, groups))
-                if bias is not None:
-                    product += bias.reshape(groups, -1, 1)
                 if product.base is not y:
                     place[...] = lowering.images(product, place.shape)
 
@@ -124,7 +125,7 @@ class HostConvolution(ConvolutionPrimitives):
 
         def work(start: int, stop: int) -> None:
             for tile in tiles[start:stop]:
-                columns = lowering.matrix(lowering.columns(_planes(x), tile), groups)
+                columns = lowering.columns(_planes(x), tile, groups)
                 rows = lowering.matrix(_planes(dy)[tile], groups).swapaxes(2, 3)
                 part = (columns @ rows).sum(0)  # the long side in front: faster than the transpose
                 sums[start] = sums[start] + part if start in sums else part
@@ -174,9 +175,9 @@ class _Lowering:
         lines = -(-plane // _TILE)
         rows = max(1, -(-self.ho // lines))
         # However many threads there are, some tiles for each, unless they are hardly worth it.
-        size = min(_TILE, max(_TILE // 4, self.n * plane // 4))
-        images = max(1, size // plane)
-        images = -(-self.n // -(-self.n // images))
+        total = self.n * plane
+        few = 4 if total > _TILE // 2 else 2 if total > _TILE // 8 else 1
+        images = -(-self.n // (few * -(-total // (few * _TILE))))
         return [
             (slice(i, min(i + images, self.n)), slice(None), slice(r, min(r + rows, self.ho)))
             for i in range(0, self.n, images)
@@ -196,70 +197,81 @@ class _Lowering:
             return numpy.moveaxis(matrix.reshape(*shape[1:-2], shape[0], *shape[-2:]), -3, 0)
         return matrix.reshape(shape)
 
-    def columns(self, x: Any, tile: Tile) -> Any:
-        """(N, C, kh, kw, rows, Wo): for each tap what it sees. The next tile overwrites it."""
-        strip, top, first, last = self._strip(tile)
-        strip[:, :, :, :first] = 0
-        strip[:, :, :, last:] = 0
-        for j in range(self.kw):
-            q, p = reach(self.w, self.wo, self.sw, j * self.dw - self.pw)
-            q = slice(0, 0) if q.start >= q.stop else q
-            strip[:, :, j, first:last, : q.start] = 0
-            strip[:, :, j, first:last, q.stop :] = 0
-            if q.start < q.stop:
-                strip[:, :, j, first:last, q] = x[tile[0], :, top + first : top + last, p]
-        if self.kh == self.sh == 1:
-            return strip[:, :, None]
+    def columns(self, x: Any, tile: Tile, groups: int, ones: bool = False) -> Any:
+        """(N or 1, groups, C / groups * kh * kw, rows * Wo): for each tap what it sees, and below
+        them, if wanted, a row of ones. The next tile overwrites it."""
+        seen = self._seen(x, tile)
+        n, taps = len(seen), self.c * self.kh * self.kw // groups
         rows = tile[2].stop - tile[2].start
-        shape = strip.shape[0], self.c, self.kh, self.kw, rows, self.wo
-        columns = self._array("columns", shape)
-        for i in range(self.kh):
-            columns[:, :, i] = strip[:, :, :, self._seen(i, rows)]
-        return columns
+        # The rows of the matrix are an odd number of cache lines apart: a power of two would put
+        # them all into a few of the cache's sets, and BLAS would take up to twice as long.
+        length = (n if self.join else 1) * rows * self.wo
+        line = 64 // self.dtype.itemsize
+        apart = (-(-length // line) | 1) * line if length > line else length
+        lead = (1 if self.join else n), groups, taps + ones
+        matrix = scratch("columns", (*lead, apart), self.dtype)[..., :length]
+        matrix[:, :, taps:] = 1
+        inner = (n, rows, self.wo) if self.join else (rows, self.wo)
+        shape = *lead[:2], self.c // groups, self.kh, self.kw, *inner
+        columns = matrix[:, :, :taps].reshape(shape)
+        if self.join:
+            columns = numpy.moveaxis(columns[0], 4, 0)
+        columns[...] = self._windows(seen, columns.shape)
+        return matrix
+
+    def _windows(self, seen: Any, shape: Ints) -> Any:
+        """(N, groups, C / groups, kh, kw, rows, Wo), a view.
+
+        It shows ``strip`` where there are taps both ways: the input once for each tap along a row,
+        from which the taps along the other dimension take long pieces.
+        """
+        image, channel, row, column = seen.strides
+        steps = row * self.dh, column * self.dw, row * self.sh, column * self.sw
+        if self.kh > 1 and self.kw > 1:
+            strip = scratch("strip", (*seen.shape[:2], self.kw, seen.shape[2], self.wo), self.dtype)
+            strip[...] = as_strided(seen, strip.shape, (image, channel, steps[1], row, steps[3]))
+            image, channel, tap, row, column = strip.strides
+            steps, seen = (row * self.dh, tap, row * self.sh, column), strip
+        return as_strided(seen, shape, (image, channel * shape[2], channel, *steps))
+
+    def _seen(self, x: Any, tile: Tile) -> Any:
+        """The part of the padded input that a tile meets; of ``x`` itself, where that is all."""
+        height, top, first, last = self._lines(tile)
+        width, left = (self.wo - 1) * self.sw + (self.kw - 1) * self.dw + 1, self.pw
+        right = max(left, min(width, left + self.w))
+        inner = x[tile[0], :, top + first : top + last, : right - left]
+        if inner.shape[2:] == (height, width):
+            return inner
+        seen = scratch("seen", (*inner.shape[:2], height, width), self.dtype)
+        seen[:, :, :first] = 0
+        seen[:, :, last:] = 0
+        seen[:, :, first:last, :left] = 0
+        seen[:, :, first:last, right:] = 0
+        seen[:, :, first:last, left:right] = inner
+        return seen
+
+    def _lines(self, tile: Tile) -> tuple[int, int, int, int]:
+        """How many input rows a tile meets, from which on, and which of these exist."""
+        rows = tile[2]
+        height = (rows.stop - rows.start - 1) * self.sh + (self.kh - 1) * self.dh + 1
+        top = rows.start * self.sh - self.ph
+        first = max(0, -top)
+        return height, top, first, max(first, min(height, self.h - top))
 
     def add_columns(self, dx: Any, tile: Tile, columns: Any) -> None:
         """The adjoint of ``columns``, of which it gets the matrix, added to ``dx``."""
-        strip, top, first, last = self._strip(tile)
-        rows = tile[2].stop - tile[2].start
-        columns = self.images(columns, (strip.shape[0], self.c, self.kh, self.kw, rows, self.wo))
+        height, top, first, last = self._lines(tile)
+        n, rows = tile[0].stop - tile[0].start, tile[2].stop - tile[2].start
+        columns = self.images(columns, (n, self.c, self.kh, self.kw, rows, self.wo))
+        strip = scratch("strip", (n, self.c, self.kw, height, self.wo), self.dtype)
         strip[...] = 0
         for i in range(self.kh):
-            strip[:, :, :, self._seen(i, rows)] += columns[:, :, i]
+            start = i * self.dh
+            strip[:, :, :, start : start + (rows - 1) * self.sh + 1 : self.sh] += columns[:, :, i]
         for j in range(self.kw):
             q, p = reach(self.w, self.wo, self.sw, j * self.dw - self.pw)
             if q.start < q.stop:
                 dx[tile[0], :, top + first : top + last, p] += strip[:, :, j, first:last, q]
-
-    def _strip(self, tile: Tile) -> tuple[Any, int, int, int]:
-        """An array (N, C, kw, height, Wo) for the input rows from ``top`` on that the tile meets,
-        and which of these exist."""
-        images, _, rows = tile
-        height = (rows.stop - rows.start - 1) * self.sh + (self.kh - 1) * self.dh + 1
-        shape = (images.stop - images.start, self.c, self.kw, height, self.wo)
-        top = rows.start * self.sh - self.ph
-        first = max(0, -top)
-        return self._array("strip", shape), top, first, max(first, min(height, self.h - top))
-
-    def _array(self, name: str, shape: Ints) -> Any:
-        if not self.join:
-            return _matrix(name, shape, 2, self.dtype)
-        return numpy.moveaxis(
-            _matrix(name, (*shape[1:-2], shape[0], *shape[-2:]), 3, self.dtype), -3, 0
-        )
-
-    def _seen(self, i: int, rows: int) -> slice:
-        """The rows of the strip that tap ``i`` sees."""
-        return slice(i * self.dh, i * self.dh + (rows - 1) * self.sh + 1, self.sh)
-
-
-def _matrix(name: str, shape: Ints, inner: int, dtype: Any) -> Any:
-    """Scratch whose last ``inner`` dimensions are the rows of a matrix, an odd number of cache
-    lines apart: a power of two would put them all into a few of the cache's sets, and BLAS would
-    take up to twice as long."""
-    row = math.prod(shape[-inner:])
-    line = 64 // dtype.itemsize
-    apart = (-(-row // line) | 1) * line if row >= 4 * line else row
-    return scratch(name, (*shape[:-inner], apart), dtype)[..., :row].reshape(shape)
 
 
 def _planes(x: Any) -> Any:

@@ -8,64 +8,84 @@ from typing import Any
 
 import numpy
 
-from gpunn.backends.host.threads import share, tiled
+from gpunn.backends.host.threads import scratch, share, tiled
 from gpunn.backends.reference.softmax import SoftmaxPrimitives
+from gpunn.dtype import accumulator
 
 _SAFE = 60  # exp(±60), and sums of as many as there may be, are normal numbers in float32
-_SHORT = 512  # NumPy's maximum over rows shorter than this is slower than those of the whole
 
 
 class HostSoftmax(SoftmaxPrimitives):
-    """The reference, applied to some rows at a time."""
+    """The reference, applied to some lines at a time."""
 
-    def softmax(self, x: Any, axis: int) -> Any:
-        return _by_rows(super().softmax, axis, x)
-
-    def softmax_input(self, dy: Any, y: Any, axis: int) -> Any:
-        return _by_rows(super().softmax_input, axis, dy, y)
-
-    def log_softmax(self, x: Any, axis: int) -> Any:
-        return _by_rows(super().log_softmax, axis, x)
-
-    def log_softmax_input(self, dy: Any, y: Any, axis: int) -> Any:
-        return _by_rows(super().log_softmax_input, axis, dy, y)
-
-    def cross_entropy_input(self, y: Any, places: tuple[Any, ...], shares: Any, axis: int) -> Any:
-        if y.ndim != 2 or share(y.size) >= y.size:
-            return super().cross_entropy_input(y, places, shares, axis)
-        n, classes = y.shape
-        dx, targets = numpy.empty(y.shape, y.dtype), places[1]
-        shares = numpy.broadcast_to(shares, n)[:, None]
+    def _by_lines(self, compute: Callable[..., None], axis: int, *arrays: Any) -> Any:
+        """Some indices of the dimensions before ``axis`` at a time."""
+        x = arrays[0]
+        lead, inner = math.prod(x.shape[:axis]), math.prod(x.shape[axis:])
+        rows, wide = share(lead, inner), accumulator(x.dtype)
+        if rows >= lead or wide is not x.dtype or not all(a.flags.c_contiguous for a in arrays):
+            return super()._by_lines(compute, axis, *arrays)
+        y = numpy.empty(x.shape, x.dtype)
+        flat = [a.reshape(lead, *x.shape[axis:]) for a in (y, *arrays)]
 
         def work(start: int, stop: int) -> None:
-            here, part = slice(start, stop), dx[start:stop]
-            numpy.exp(y[here], out=part)
-            part[numpy.arange(stop - start), targets[here]] -= 1
-            part *= shares[here]
+            compute(*[a[start:stop] for a in flat], 1)
 
-        tiled(work, n, share(n, classes))
-        return dx
+        tiled(work, lead, rows)
+        return y
 
-    def _exp(self, x: Any, axis: int) -> Any:
+    def _exp(self, y: Any, x: Any, axis: int) -> None:
         """Without the shift where nothing can overflow or vanish: the quotient is the same."""
-        short = x.dtype.itemsize > 2 and x.size and x.shape[axis] < _SHORT and axis == x.ndim - 1
-        if short and x.min() > -_SAFE and x.max() < _SAFE:  # false for NaN
-            return numpy.exp(x)
-        return super()._exp(x, axis)
+        if x.min() > -_SAFE and x.max() < _SAFE:  # false for NaN
+            numpy.exp(x, out=y)
+        else:
+            super()._exp(y, x, axis)
 
+    def fuses_cross_entropy(self, x: Any) -> bool:
+        return x.ndim == 2
 
-def _by_rows(primitive: Callable[..., Any], axis: int, *arrays: Any) -> Any:
-    """``primitive(*arrays, axis)``, some indices of the dimensions before ``axis`` at a time."""
-    x = arrays[0]
-    lead, inner = math.prod(x.shape[:axis]), math.prod(x.shape[axis:])
-    rows = share(lead, inner)
-    if rows >= lead or not all(a.flags.c_contiguous for a in arrays):
-        return primitive(*arrays, axis)
-    flat = [a.reshape(lead, *x.shape[axis:]) for a in arrays]
-    y = numpy.empty_like(flat[0])
+    def cross_entropy(
+        self,
+        x: Any,
+        classes: Any,
+        weight: Any,
+        ignore: int,
+        mean: bool,
+        smoothing: float,
+        axis: int,
+        gradient: bool,
+    ) -> tuple[Any, Any]:
+        """exp(x - max) is computed once: its sums give the losses, and it becomes the gradient."""
+        if x.ndim != 2 or not x.flags.c_contiguous:
+            rest = weight, ignore, mean, smoothing, axis, gradient
+            return super().cross_entropy(x, classes, *rest)
+        (n, size), one = x.shape, x.dtype.type(1)
+        kept = classes != ignore
+        classes = numpy.where(kept, classes, 0)
+        counts = (kept if weight is None else numpy.where(kept, weight[classes], 0)).astype(x.dtype)
+        total = counts.sum() if mean else one
+        shares, losses = numpy.where(kept, counts / total, 0), numpy.empty(n, x.dtype)
+        dx = numpy.empty(x.shape, x.dtype) if gradient else None
 
-    def work(start: int, stop: int) -> None:
-        y[start:stop] = primitive(*[a[start:stop] for a in flat], 1)
+        def work(start: int, stop: int) -> None:
+            here, wanted = slice(start, stop), (numpy.arange(stop - start), classes[start:stop])
+            part = scratch("exp", (stop - start, size), x.dtype) if dx is None else dx[here]
+            numpy.subtract(x[here], x[here].max(1, keepdims=True), out=part)
+            loss = part[wanted] * -(one - smoothing)
+            if smoothing:
+                loss -= self.sum_over(part, (1,))[:, 0] * (smoothing / size)
+            numpy.exp(part, out=part)
+            sums = self.sum_over(part, (1,))
+            loss += numpy.log(sums[:, 0])
+            losses[here] = numpy.where(kept[here], loss * counts[here], 0)
+            if dx is not None:
+                part *= shares[here, None] / sums
+                if smoothing:
+                    part -= shares[here, None] * (smoothing / size)
+                part[wanted] -= shares[here] * (one - smoothing)
 
-    tiled(work, lead, rows)
-    return y.reshape(x.shape)
+        tiled(work, n, share(n, size))
+        return losses.sum() / total, dx
+
+    def rescaled(self, dx: Any, dy: Any) -> Any:
+        return dx if dy == 1 else super().rescaled(dx, dy)

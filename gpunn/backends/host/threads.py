@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy
 
-# Elements of a tile at most. Who comes out of NumPy waits for the interpreter's lock if another
-# thread has it just then, and being woken takes as long as 100,000 sums: so calls are long.
+# Elements of a tile at most. To call another thread, to be called back, or to wait where both want
+# the interpreter's lock takes as long as 200,000 sums each time: so calls are long, and few.
 TILE = 2**19
 
 Work = Callable[[int, int], None]
@@ -112,12 +112,12 @@ def set_num_threads(num_threads: int) -> None:
     _threads = num_threads
 
 
-def share(n: int, each: int = 1) -> int:
-    """How many of ``n`` parts of ``each`` elements go to a tile.
+def share(n: int, each: int = 1, passes: int = 8) -> int:
+    """How many of ``n`` parts of ``each`` elements go to a tile, if work goes over them so often.
 
-    All to one if they are few, else there is an even number of tiles, alike in size.
+    All to one if it is little, else there is an even number of tiles, alike in size.
     """
-    if n * each <= TILE // 4:
+    if n * each * passes <= 4 * TILE:
         return max(n, 1)
     tiles = 2 * -(-n * each // (2 * TILE))
     return -(-n // tiles)
@@ -142,7 +142,7 @@ def tiled(work: Work, n: int, tile: int) -> None:
         raise job.error
 
 
-def elementwise(work: Callable[..., Any], *arrays: Any) -> None:
+def elementwise(work: Callable[..., Any], passes: int, *arrays: Any) -> None:
     """``work`` on the pieces of flat arrays, all of one size, of which it writes to some.
 
     They are contiguous, so that what is written reaches the arrays themselves.
@@ -153,7 +153,7 @@ def elementwise(work: Callable[..., Any], *arrays: Any) -> None:
         work(*[array[start:stop] for array in flat])
 
     n = flat[0].size
-    tiled(piece, n, share(n))
+    tiled(piece, n, share(n, 1, passes))
 
 
 _held = threading.local()

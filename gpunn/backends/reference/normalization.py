@@ -63,16 +63,20 @@ class NormalizationPrimitives(RandomPrimitives):
         self, x: Any, weight: Any, bias: Any, mean: Any, var: Any, eps: float
     ) -> Any:
         """y with the mean and variance given: x scale + shift, one of each per channel."""
-        xp = self.xp
-        scale = 1 / xp.sqrt(_wide(xp, var) + eps)
+        scale, shift = self._scale_and_shift(weight, bias, mean, var, eps)
+        y = _wide(self.xp, x) * _spread(scale, x)
+        y += _spread(shift, x)
+        return y.astype(x.dtype, copy=False)
+
+    def _scale_and_shift(
+        self, weight: Any, bias: Any, mean: Any, var: Any, eps: float
+    ) -> tuple[Any, Any]:
+        """scale and shift of each channel, with the statistics given."""
+        scale = 1 / self.xp.sqrt(_wide(self.xp, var) + eps)
         if weight is not None:
             scale = scale * weight
         shift = -mean * scale
-        if bias is not None:
-            shift = shift + bias
-        y = _wide(xp, x) * _spread(scale, x)
-        y += _spread(shift, x)
-        return y.astype(x.dtype, copy=False)
+        return scale, shift if bias is None else shift + bias
 
     def layer_norm(
         self, x: Any, weight: Any, bias: Any, dims: int, eps: float

@@ -6,7 +6,8 @@ Shifted by the maximum, so that no exponential overflows; float16 is computed in
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any
 
 from gpunn.backends.reference.random import RandomPrimitives
 from gpunn.dtype import accumulator
@@ -15,53 +16,57 @@ from gpunn.dtype import accumulator
 class SoftmaxPrimitives(RandomPrimitives):
     """Every method takes and gives arrays of one shape and dtype."""
 
-    def _shifted(self, x: Any, axis: int) -> Any:
-        """``x`` minus its maximum along ``axis``, a new array in which there is room to compute."""
-        xp = self.xp
-        x = x.astype(accumulator(x.dtype), copy=False)
-        if not x.size:
-            return xp.zeros(x.shape, x.dtype)
-        return x - x.max(axis, keepdims=True)
-
     def softmax(self, x: Any, axis: int) -> Any:
         """exp(x) / Σ exp(x)."""
-        y = self._exp(x, axis)
-        y /= self.sum_over(y, (axis,))
-        return y.astype(x.dtype, copy=False)
-
-    def _exp(self, x: Any, axis: int) -> Any:
-        """exp(x) up to a factor of each row."""
-        y = self._shifted(x, axis)
-        return self.xp.exp(y, out=y)
+        return self._by_lines(self._softmax, axis, x)
 
     def softmax_input(self, dy: Any, y: Any, axis: int) -> Any:
         """dx = y (dy - Σ dy y)."""
-        wide = accumulator(y.dtype)
-        if wide is not y.dtype:
-            return self.softmax_input(dy.astype(wide), y.astype(wide), axis).astype(y.dtype)
-        dx = dy - self.dot_over(dy, y, (axis,))
-        dx *= y
-        return dx
+        return self._by_lines(self._softmax_input, axis, dy, y)
 
     def log_softmax(self, x: Any, axis: int) -> Any:
         """x - log Σ exp(x)."""
-        xp = self.xp
-        y = self._shifted(x, axis)
-        y -= xp.log(self.sum_over(xp.exp(y), (axis,)))
-        return y.astype(x.dtype, copy=False)
+        return self._by_lines(self._log_softmax, axis, x)
 
     def log_softmax_input(self, dy: Any, y: Any, axis: int) -> Any:
         """dx = dy - exp(y) Σ dy."""
-        wide = accumulator(y.dtype)
-        if wide is not y.dtype:
-            return self.log_softmax_input(dy.astype(wide), y.astype(wide), axis).astype(y.dtype)
-        dx = self.xp.exp(y)
+        return self._by_lines(self._log_softmax_input, axis, dy, y)
+
+    def _by_lines(self, compute: Callable[..., None], axis: int, *arrays: Any) -> Any:
+        """What ``compute(result, *arrays, axis)`` writes, in the accumulator's dtype."""
+        dtype = arrays[0].dtype
+        wide = accumulator(dtype)
+        result = self.xp.empty(arrays[0].shape, wide)
+        if result.size:
+            compute(result, *(a.astype(wide, copy=False) for a in arrays), axis)
+        return result.astype(dtype, copy=False)
+
+    def _softmax(self, y: Any, x: Any, axis: int) -> None:
+        self._exp(y, x, axis)
+        y /= self.sum_over(y, (axis,))
+
+    def _exp(self, y: Any, x: Any, axis: int) -> None:
+        """exp(x) up to a factor of each line."""
+        self.xp.subtract(x, x.max(axis, keepdims=True), out=y)
+        self.xp.exp(y, out=y)
+
+    def _softmax_input(self, dx: Any, dy: Any, y: Any, axis: int) -> None:
+        self.xp.subtract(dy, self.dot_over(dy, y, (axis,)), out=dx)
+        dx *= y
+
+    def _log_softmax(self, y: Any, x: Any, axis: int) -> None:
+        xp = self.xp
+        xp.subtract(x, x.max(axis, keepdims=True), out=y)
+        y -= xp.log(self.sum_over(xp.exp(y), (axis,)))
+
+    def _log_softmax_input(self, dx: Any, dy: Any, y: Any, axis: int) -> None:
+        self.xp.exp(y, out=dx)
         dx *= self.sum_over(dy, (axis,))
         self.xp.subtract(dy, dx, out=dx)
-        return dx
 
-    # Whether the sum of losses and its gradient together take less than one after the other.
-    has_cross_entropy: ClassVar[bool] = False
+    def fuses_cross_entropy(self, x: Any) -> bool:
+        """Whether the sum of losses and its gradient are sooner found together than in turn."""
+        return False
 
     def cross_entropy(
         self,
