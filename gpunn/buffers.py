@@ -11,6 +11,7 @@ import numpy
 from gpunn.autograd.variable import wrap
 from gpunn.creation import Where, empty
 from gpunn.dtype import as_dtype
+from gpunn.ops.factory import factory
 from gpunn.tensor import Tensor
 
 
@@ -48,6 +49,7 @@ def frombuffer(
     return wrap(array.copy() if view.readonly else array).requires_grad_(requires_grad)
 
 
+@factory
 def empty_strided(
     size: Sequence[int],
     stride: Sequence[int],
@@ -61,6 +63,7 @@ def empty_strided(
     return made.requires_grad_(requires_grad)
 
 
+@factory
 def empty_permuted(
     size: Sequence[int],
     physical_layout: Sequence[int],

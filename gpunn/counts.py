@@ -52,7 +52,7 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     backend = type2backend[type(input.data)]
     rate, above = input.data.astype(_WIDE), backend.special("gammaincc")
     # Twelve standard deviations above: less than a uniform number's last bit is beyond.
-    most = backend.xp.ceil(rate + 12 * backend.xp.sqrt(rate) + 40)
+    most = backend.xp.asarray(backend.xp.ceil(rate + 12 * backend.xp.sqrt(rate) + 40))
 
     def share(k: Array) -> Array:
         return above(k + 1, rate)
@@ -80,7 +80,7 @@ def binomial(count: Tensor, prob: Tensor, generator: Generator | None = None) ->
     shape = broadcast_shapes(count.data.shape, prob.data.shape)
     n, p = (numpy.broadcast_to(backend.to_numpy(x.data), shape) for x in (count, prob))
     n, p, below = n.astype(_WIDE), p.astype(_WIDE), host.special("betainc")
-    most = numpy.floor(numpy.where(n > 0, n, 0))
+    most = numpy.asarray(numpy.floor(numpy.where(n > 0, n, 0)))
 
     def share(k: Array) -> Array:
         inside = numpy.maximum(most - k, 1)

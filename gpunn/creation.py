@@ -21,6 +21,7 @@ from gpunn.dtype import (
     scalar_dtype,
 )
 from gpunn.ops.common import also_named
+from gpunn.ops.factory import factory, filling
 from gpunn.ops.filling import filled
 from gpunn.ops.from_data import check_supported, host_array
 from gpunn.tensor import Tensor
@@ -43,6 +44,7 @@ def _finish(array: Any, requires_grad: bool) -> Tensor:
 # From data ----------------------------------------------------------------------------------
 
 
+@factory
 def tensor(
     data: Any, *, dtype: Any = None, device: Where = None, requires_grad: bool = False
 ) -> Tensor:
@@ -116,6 +118,7 @@ def _filled(
         return _finish(filled(backend.xp, make, size, kind, *fill), requires_grad)
 
 
+@filling
 @also_named("size")
 def zeros(
     *size: Any, dtype: Any = None, device: Where = None, requires_grad: bool = False
@@ -124,6 +127,7 @@ def zeros(
     return _filled("zeros", size, dtype, device, requires_grad)
 
 
+@filling
 @also_named("size")
 def ones(
     *size: Any, dtype: Any = None, device: Where = None, requires_grad: bool = False
@@ -132,6 +136,7 @@ def ones(
     return _filled("ones", size, dtype, device, requires_grad)
 
 
+@filling
 @also_named("size")
 def empty(
     *size: Any, dtype: Any = None, device: Where = None, requires_grad: bool = False
@@ -140,6 +145,7 @@ def empty(
     return _filled("empty", size, dtype, device, requires_grad)
 
 
+@filling
 def full(
     size: Sequence[int],
     fill_value: Any,
@@ -158,6 +164,7 @@ def full(
     return _filled("full", (tuple(size),), kind, device, requires_grad, value)
 
 
+@filling
 def eye(
     n: int,
     m: int | None = None,
@@ -183,6 +190,7 @@ def eye(
 # Ranges -------------------------------------------------------------------------------------
 
 
+@filling
 def arange(
     start: float,
     end: float | None = None,
@@ -237,6 +245,7 @@ def need_number(name: str, argument: str, value: Any) -> Any:
     return value.data.item()
 
 
+@filling
 def linspace(
     start: float,
     end: float,
@@ -259,6 +268,7 @@ def linspace(
 # Like another -------------------------------------------------------------------------------
 
 
+@factory
 def zeros_like(
     input: Tensor, *, dtype: Any = None, device: Where = None, requires_grad: bool = False
 ) -> Tensor:
@@ -266,6 +276,7 @@ def zeros_like(
     return input.new_zeros(input.shape, dtype=dtype, device=device).requires_grad_(requires_grad)
 
 
+@factory
 def ones_like(
     input: Tensor, *, dtype: Any = None, device: Where = None, requires_grad: bool = False
 ) -> Tensor:
@@ -273,6 +284,7 @@ def ones_like(
     return input.new_ones(input.shape, dtype=dtype, device=device).requires_grad_(requires_grad)
 
 
+@factory
 def empty_like(
     input: Tensor, *, dtype: Any = None, device: Where = None, requires_grad: bool = False
 ) -> Tensor:
@@ -280,6 +292,7 @@ def empty_like(
     return input.new_empty(input.shape, dtype=dtype, device=device).requires_grad_(requires_grad)
 
 
+@factory
 def full_like(
     input: Tensor,
     fill_value: float,

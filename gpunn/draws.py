@@ -14,7 +14,8 @@ from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING, finfo
 from gpunn.methods import Methods
 from gpunn.ops import conversion
-from gpunn.ops.common import Op, check_all, dtype_of, local, need_tensor, not_implemented
+from gpunn.ops.calling import extended
+from gpunn.ops.common import Op, c_name, check_all, dtype_of, local, need_tensor, not_implemented
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -34,6 +35,7 @@ class Drawn(Op, widens=False):
         return dy * 0, None
 
 
+@extended
 @local
 def bernoulli(
     input: Tensor, p: float | None = None, *, generator: random.Generator | None = None
@@ -45,6 +47,7 @@ def bernoulli(
     return Drawn.apply(input, drawn.data)
 
 
+@extended
 @local
 def multinomial(
     input: Tensor,
@@ -115,6 +118,16 @@ class Draws(Methods):
         with backend.on(self.device):
             return self._write(conversion.Overwrite.apply, wrap(draw(seed, offset, *args)))
 
+    def _from_uniform(self, form: Callable[[Any, Array], Array], generator: Any) -> Tensor:
+        """Filled with ``form(xp, u)`` of u that are uniform in [0, 1), in float64."""
+        backend, shape = type2backend[type(self._data)], self._data.shape
+        wide = numpy.dtype("float64")
+
+        def draw(seed: int, offset: int) -> Array:
+            return form(backend.xp, backend.uniform(seed, offset, shape, wide))
+
+        return self._draw(draw, backend.random_blocks(self._data.size, wide), generator)
+
     def uniform_(
         self,
         from_: float = 0,
@@ -182,13 +195,57 @@ class Draws(Methods):
                 "Exponential distribution is a continuous probability distribution. dtype must be "
                 f"a floating point but you specified {self.dtype.name}"
             )
-        backend, size = type2backend[type(self._data)], self._data.shape
+
+        def waits(xp: Any, u: Array) -> Array:
+            return -xp.log1p(-u) / lambd
+
+        return self._from_uniform(waits, generator)
+
+    def cauchy_(
+        self, median: float = 0, sigma: float = 1, *, generator: random.Generator | None = None
+    ) -> Tensor:
+        """Cauchy's distribution around ``median``: half of it lies within ``sigma``."""
+        if self._data.dtype.kind not in FLOATING:
+            raise RuntimeError(
+                "Cauchy distribution is a continuous probability distribution. dtype must be a "
+                f"floating point but you specified {c_name(self)}"
+            )
+        if sigma <= 0:
+            raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma:g}")
+
+        def slopes(xp: Any, u: Array) -> Array:
+            return median + sigma * xp.tan(math.pi * (u - 0.5))
+
+        return self._from_uniform(slopes, generator)
+
+    def geometric_(self, p: float, *, generator: random.Generator | None = None) -> Tensor:
+        """How many trials until the first succeeds, 1 or more, each with probability ``p``."""
+        if not 0 < p < 1:
+            raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p:g}")
+        if self._data.dtype.kind == "b":
+            raise not_implemented("geometric", self._data)
+
+        def trials(xp: Any, u: Array) -> Array:
+            return xp.maximum(xp.ceil(xp.log1p(-u) / math.log1p(-p)), 1)
+
+        return self._from_uniform(trials, generator)
+
+    def log_normal_(
+        self, mean: float = 1, std: float = 2, *, generator: random.Generator | None = None
+    ) -> Tensor:
+        """Numbers whose logarithms are normal with ``mean`` and deviation ``std``."""
+        if std <= 0:
+            raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std:g}")
+        if self._data.dtype.kind not in FLOATING:
+            raise not_implemented("log_normal", self._data)
+        backend, shape = type2backend[type(self._data)], self._data.shape
         wide = numpy.dtype("float64")
 
         def draw(seed: int, offset: int) -> Array:
-            return -backend.xp.log1p(-backend.uniform(seed, offset, size, wide)) / lambd
+            return backend.xp.exp(backend.normal(seed, offset, shape, wide) * std + mean)
 
-        return self._draw(draw, backend.random_blocks(self._data.size, wide), generator)
+        blocks = backend.random_blocks(self._data.size + self._data.size % 2, wide)
+        return self._draw(draw, blocks, generator)
 
     def random_(self, *bounds: int, generator: random.Generator | None = None) -> Tensor:
         """Integers: ``random_()`` below the largest the dtype counts to, ``random_(to)`` in

@@ -12,6 +12,7 @@ from gpunn.autograd.variable import Variable
 from gpunn.creation import Where, _finish, _place, as_tensor, need_number
 from gpunn.dtype import as_dtype, dtype, get_default_dtype
 from gpunn.ops.common import broadcast_shapes as _broadcast
+from gpunn.ops.factory import factory, filling
 from gpunn.ops.joining import flip, stack
 from gpunn.values import Size
 
@@ -29,6 +30,7 @@ def _from_host(
         return _finish(backend.from_numpy(array), requires_grad)
 
 
+@filling
 def logspace(
     start: float,
     end: float,
@@ -48,6 +50,7 @@ def logspace(
     )
 
 
+@filling
 def range(
     start: float = 0,
     end: float | None = None,
@@ -68,6 +71,7 @@ def range(
     return _from_host(start + step * numpy.arange(count), dtype, device, requires_grad)
 
 
+@factory
 def scalar_tensor(
     s: float, *, dtype: Any = None, device: Where = None, requires_grad: bool = False
 ) -> Tensor:
@@ -151,11 +155,13 @@ def _window(
     return _from_host(values, kind, where, grad)
 
 
+@factory
 def hann_window(window_length: int, periodic: bool = True, **options: Any) -> Tensor:
     """(1 - cos 2πt) / 2 of t in [0, 1); symmetric unless ``periodic``."""
     return hamming_window(window_length, periodic, 0.5, 0.5, _name="hann_window", **options)
 
 
+@factory
 def hamming_window(
     window_length: int,
     periodic: bool = True,
@@ -173,6 +179,7 @@ def hamming_window(
     return _window(_name, formula, window_length, periodic, options)
 
 
+@factory
 def blackman_window(window_length: int, periodic: bool = True, **options: Any) -> Tensor:
     """0.42 - 0.5 cos 2πt + 0.08 cos 4πt."""
 
@@ -182,6 +189,7 @@ def blackman_window(window_length: int, periodic: bool = True, **options: Any) -
     return _window("blackman_window", formula, window_length, periodic, options)
 
 
+@factory
 def bartlett_window(window_length: int, periodic: bool = True, **options: Any) -> Tensor:
     """1 - |2t - 1|: a triangle."""
 
@@ -191,6 +199,7 @@ def bartlett_window(window_length: int, periodic: bool = True, **options: Any) -
     return _window("bartlett_window", formula, window_length, periodic, options)
 
 
+@factory
 def kaiser_window(
     window_length: int, periodic: bool = True, beta: float = 12.0, **options: Any
 ) -> Tensor:

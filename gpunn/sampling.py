@@ -6,13 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from gpunn.autograd.variable import Variable, is_sequence, wrap
+from gpunn.autograd.variable import Variable, is_sequence
 from gpunn.creation import Where, _finish, _place, empty
 from gpunn.dtype import (
     as_dtype,
     get_default_dtype,
     int64,
 )
+from gpunn.ops.calling import extended
 from gpunn.ops.common import (
     also_named,
     broadcast_shapes,
@@ -21,6 +22,7 @@ from gpunn.ops.common import (
     dtype_of,
     local,
 )
+from gpunn.ops.factory import factory, filling
 from gpunn.ops.filling import bounds, check_held, not_negative
 from gpunn.ops.shape import sizes_of
 from gpunn.random import Generator, default_generator
@@ -48,6 +50,7 @@ def _random(
         return _finish(getattr(backend, draw)(seed, offset, shape, kind.numpy), requires_grad)
 
 
+@filling
 @also_named("size")
 def rand(
     *size: Any,
@@ -60,6 +63,7 @@ def rand(
     return _random("uniform", size, generator, dtype, device, requires_grad)
 
 
+@filling
 @also_named("size")
 def randn(
     *size: Any,
@@ -72,6 +76,7 @@ def randn(
     return _random("normal", size, generator, dtype, device, requires_grad)
 
 
+@filling
 def randint(
     low: int = 0,
     high: Any = None,
@@ -114,8 +119,14 @@ def randint(
         return _finish(array.astype(kind.numpy, copy=False), requires_grad)
 
 
+@filling
 def randperm(
-    n: int, *, generator: Generator | None = None, dtype: Any = None, device: Where = None
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Where = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """0 to ``n - 1`` in random order (int64)."""
     if isinstance(n, bool) or not hasattr(n, "__index__"):
@@ -130,9 +141,11 @@ def randperm(
     check_held(max(n - 1, 0), kind)
     seed, offset = (generator or default_generator).reserve(-(-n // 4))
     with backend.on(where):
-        return wrap(backend.permutation(seed, offset, n).astype(kind.numpy, copy=False))
+        array = backend.permutation(seed, offset, n).astype(kind.numpy, copy=False)
+        return _finish(array, requires_grad)
 
 
+@extended
 @local
 def normal(
     mean: Tensor | float,
@@ -167,6 +180,7 @@ def _like(input: Tensor, dtype: Any, device: Where) -> dict[str, Any]:
     }
 
 
+@factory
 def rand_like(
     input: Tensor, *, dtype: Any = None, device: Where = None, requires_grad: bool = False
 ) -> Tensor:
@@ -174,6 +188,7 @@ def rand_like(
     return rand(*input.shape, **_like(input, dtype, device), requires_grad=requires_grad)
 
 
+@factory
 def randn_like(
     input: Tensor, *, dtype: Any = None, device: Where = None, requires_grad: bool = False
 ) -> Tensor:
@@ -181,6 +196,7 @@ def randn_like(
     return randn(*input.shape, **_like(input, dtype, device), requires_grad=requires_grad)
 
 
+@factory
 def randint_like(
     input: Tensor, low: int, high: int | None = None, *, dtype: Any = None, device: Where = None
 ) -> Tensor:

@@ -46,6 +46,7 @@ from gpunn.ops import matmul as products  # inside the class these names mean me
 from gpunn.ops import shape as shapes
 from gpunn.ops.calling import checked
 from gpunn.ops.common import also_named, dtype_of, local
+from gpunn.ops.factory import factory
 from gpunn.ops.filling import element, filled
 from gpunn.ops.from_data import host_array
 from gpunn.values import rebuild
@@ -214,7 +215,7 @@ class Tensor(Draws):
             del before
         target[...] = data
         self._version_box[0] += 1
-        if new._requires_grad:
+        if recorded:
             self._rebase(new)
         return self
 
@@ -286,6 +287,17 @@ class Tensor(Draws):
         """As ``transpose``, in place."""
         return self._become(shapes.transpose, dim0, dim1)
 
+    swapaxes_ = swapdims_ = transpose_
+
+    def as_strided_(
+        self,
+        size: Sequence[builtins.int],
+        stride: Sequence[builtins.int],
+        storage_offset: builtins.int | None = None,
+    ) -> Tensor:
+        """As ``as_strided``, in place."""
+        return self._become(windows.as_strided, size, stride, storage_offset)
+
     def t_(self) -> Tensor:
         """As ``t``, in place."""
         return self._become(shapes.t)
@@ -331,6 +343,7 @@ class Tensor(Draws):
             tensor = wrap(filled(backend.xp, name, size, kind, *fill))
         return tensor.requires_grad_() if requires_grad else tensor
 
+    @factory
     @also_named("size")
     def new_zeros(self, *size: Any, **options: Any) -> Tensor:
         """Zeros of ``size`` with this tensor's dtype and device.
@@ -339,16 +352,19 @@ class Tensor(Draws):
         """
         return self._new("new_zeros", size, **options)
 
+    @factory
     @also_named("size")
     def new_ones(self, *size: Any, **options: Any) -> Tensor:
         """Ones of ``size`` with this tensor's dtype and device."""
         return self._new("new_ones", size, **options)
 
+    @factory
     @also_named("size")
     def new_empty(self, *size: Any, **options: Any) -> Tensor:
         """Uninitialised, of ``size``, with this tensor's dtype and device."""
         return self._new("new_empty", size, **options)
 
+    @factory
     def new_empty_strided(
         self, size: Sequence[int], stride: Sequence[int], **options: Any
     ) -> Tensor:
@@ -362,10 +378,12 @@ class Tensor(Draws):
         memory = self.new_empty(0 if 0 in size else sum(steps) + 1, **options)
         return windows.laid_out(memory, size, stride)
 
+    @factory
     def new_full(self, size: Sequence[int], fill_value: float, **options: Any) -> Tensor:
         """``fill_value`` everywhere, with this tensor's dtype and device."""
         return self._new("new_full", (tuple(size),), fill_value, **options)
 
+    @factory
     def new_tensor(
         self,
         data: Any,

@@ -6,6 +6,7 @@ from conformance import (
     index_calls,
     joining_calls,
     linalg_calls,
+    making_calls,
     method_calls,
     native_calls,
     older_calls,
@@ -34,6 +35,7 @@ for family in (
     sample_calls,
     older_calls,
     native_calls,
+    making_calls,
 ):
     for name, calls in family.CALLS.items():
         CALLS.add(name, calls)
