@@ -8,8 +8,8 @@ from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Va
 from itertools import chain
 from typing import Any, Self, cast, overload
 
+from gpunn.legacy import typename
 from gpunn.nn.module import Module, body, indented
-from gpunn.nn.tree import typename
 
 
 class _Row(Module):

@@ -33,6 +33,11 @@ class _Registered(Tensor):
             )
         super().__init__(data._data)
         self._version_box = data._version_box  # one memory, one counter
+        if requires_grad and not self.is_floating_point():
+            raise RuntimeError(
+                "Only Tensors of floating point and complex dtype can require gradients; got "
+                f"{self.dtype}: use requires_grad=False"
+            )
         if requires_grad:
             self.requires_grad = True
 

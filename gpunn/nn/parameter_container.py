@@ -7,10 +7,10 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, KeysView, Mapping
 from typing import Any, Self, overload
 
+from gpunn.legacy import typename
 from gpunn.nn.container import pairs_of
 from gpunn.nn.module import Module
 from gpunn.nn.parameter import Parameter
-from gpunn.nn.tree import typename
 from gpunn.tensor import Tensor
 
 

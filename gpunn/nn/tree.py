@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
+from gpunn.legacy import typename
 from gpunn.nn.parameter import Buffer, Parameter
 from gpunn.tensor import Tensor
 
@@ -267,12 +268,3 @@ class Tree:
         if not hasattr(self, name):
             raise AttributeError(f"{type(self).__name__} has no attribute `{name}`")
         return getattr(self, name)
-
-
-def typename(value: Any) -> str:
-    """As ``torch.typename``: ``int``, ``numpy.ndarray``, ``gpunn.FloatTensor``."""
-    if isinstance(value, Tensor):
-        return value.type()
-    kind: type = value.__class__
-    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
-    return f"{module}{kind.__qualname__}"

@@ -175,7 +175,7 @@ def compared(what: str, ours: Outcome, theirs: Outcome, given: Call) -> str | No
         return f"{what}{len(ours.results)} results and gradients, PyTorch {len(theirs.results)}"
     for i, (a, b) in enumerate(zip(ours.results, theirs.results, strict=False)):
         if not isinstance(b, np.ndarray) or not isinstance(a, np.ndarray):
-            if (a is None and b is None) or (isinstance(a, str) and a == b):
+            if (a is None and b is None) or (isinstance(a, str) and isinstance(b, str) and a == b):
                 continue
             return f"{what}result {i} is {a!r}, PyTorch's {b!r}"
         if a.shape != b.shape or a.dtype != b.dtype:
@@ -189,6 +189,7 @@ def compared(what: str, ours: Outcome, theirs: Outcome, given: Call) -> str | No
 def _first(error: Exception) -> str:
     """Its first sentence, up to a remark or a value, without the name of a function before it."""
     text = re.sub(r"^[\w.]+(\([\w.]*\):?|:) ", "", str(error).replace("torch.", "gpunn."))
+    text = text.replace(".nn.modules.", ".nn.")
     return re.split(r"\n| [({]|: |(?<=[.!?]) ", text)[0]
 
 

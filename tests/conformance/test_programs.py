@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conformance import derivative_calls, optim_calls, schedule_calls, swa_calls
+from conformance import container_calls, derivative_calls, optim_calls, schedule_calls, swa_calls
 from conformance.calls import Call, disagreement
 
 import gpunn
@@ -15,6 +15,7 @@ import gpunn
 # Of each namespace: its calls, and what makes a function of a name that can be compared.
 TABLES: dict[str, tuple[dict[str, list[Call]], Any]] = {
     "autograd.functional": (derivative_calls.CALLS, derivative_calls.runner),
+    "nn": (container_calls.CALLS, container_calls.runner),
     "optim": (optim_calls.CALLS, optim_calls.trainer),
     "optim.lr_scheduler": (schedule_calls.CALLS, schedule_calls.runner),
     "optim.swa_utils": (swa_calls.CALLS, swa_calls.runner),

@@ -53,7 +53,7 @@ def test_refuses_what_is_no_tensor():
 
 
 def test_integers_need_requires_grad_false():
-    with pytest.raises(RuntimeError, match="only Tensors of floating point dtype can require"):
+    with pytest.raises(RuntimeError, match="Only Tensors of floating point and complex dtype can"):
         nn.Parameter(gpunn.arange(3))
     assert nn.Parameter(gpunn.arange(3), requires_grad=False).tolist() == [0, 1, 2]
 
