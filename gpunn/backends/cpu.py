@@ -13,9 +13,9 @@ from gpunn.backends.host.normalization import HostNormalization
 from gpunn.backends.host.optimizer import HostOptimizer
 from gpunn.backends.host.pooling import HostPooling
 from gpunn.backends.host.reduction import HostReduction
+from gpunn.backends.host.scatter import HostScatter
 from gpunn.backends.host.softmax import HostSoftmax
 from gpunn.backends.host.threads import share, tiled
-from gpunn.dtype import accumulator
 
 
 class CpuBackend(
@@ -25,6 +25,7 @@ class CpuBackend(
     HostOptimizer,
     HostPooling,
     HostReduction,
+    HostScatter,
     HostSoftmax,
     Backend,
 ):
@@ -59,13 +60,3 @@ class CpuBackend(
         """NumPy makes broadcast views and diagonals read-only; PyTorch writes to both."""
         view.flags.writeable = array.flags.writeable
         return view
-
-    def index_add(self, target: Any, index: Any, source: Any) -> None:
-        """``numpy.add.at``, which adds duplicates in order; 16-bit floats in float32."""
-        wide = accumulator(target.dtype)
-        if wide is target.dtype:
-            numpy.add.at(target, index, source)
-            return
-        total = target.astype(wide)
-        numpy.add.at(total, index, source.astype(wide))
-        target[...] = total

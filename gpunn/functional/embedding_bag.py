@@ -60,7 +60,7 @@ def embedding_bag(
     if max_norm is not None:
         _renormalize(weight, index, max_norm, norm_type)
     rows = Embedding.apply(weight, wrap(index), padding_idx, scale_grad_by_freq)
-    counts = backend.xp.ones(index.shape, bool) if padding_idx is None else index != padding_idx
+    counts = None if padding_idx is None else index != padding_idx
     if mode == "max" and index.size:
         return _maxima(rows, starts, counts)
     weights = None if per_sample_weights is None else per_sample_weights.reshape(-1)
@@ -160,30 +160,34 @@ def _wrong_type(name: str, wanted: str, given: Tensor) -> RuntimeError:
     )
 
 
-def _sums(rows: Tensor, starts: Array, counts: Array, weights: Tensor | None, mean: bool) -> Tensor:
-    """The sum, or mean, of the ``rows`` (n, d) of each bag that ``counts``."""
-    xp, shape = xp_of(rows), (starts.size, rows.data.shape[1])
+def _sums(
+    rows: Tensor, starts: Array, counts: Array | None, weights: Tensor | None, mean: bool
+) -> Tensor:
+    """The sum, or mean, of the ``rows`` (n, d) of each bag, of those only that ``counts``."""
+    xp, n, shape = xp_of(rows), rows.data.shape[0], (starts.size, rows.data.shape[1])
     if not starts.size:
         return IndexAdd.apply(rows[:0], shape, (starts[:0],))
-    bag = xp.searchsorted(starts, xp.arange(len(counts)), side="right") - 1
-    rows = Masked.apply(rows, wrap(counts[:, None]))
+    bag = xp.searchsorted(starts, xp.arange(n), side="right") - 1
+    if counts is not None:
+        rows = Masked.apply(rows, wrap(counts[:, None]))
     if weights is not None:
         rows = rows * weights.unsqueeze(-1)
     total = IndexAdd.apply(rows, shape, (bag,))
     if not mean:
         return total
-    size = xp.zeros(starts.size, xp.float32)
-    type2backend[type(size)].index_add(size, (bag,), counts.astype(xp.float32))
+    size = xp.bincount(bag if counts is None else bag[counts], minlength=starts.size)
     return total / wrap(xp.maximum(size, 1).astype(total.data.dtype)[:, None])
 
 
-def _maxima(rows: Tensor, starts: Array, counts: Array) -> Tensor:
+def _maxima(rows: Tensor, starts: Array, counts: Array | None) -> Tensor:
     """The largest of the ``rows`` (n, d) of each bag that ``counts``, column by column."""
-    xp, n = xp_of(rows), len(counts)
+    xp, n = xp_of(rows), rows.data.shape[0]
     lengths = xp.append(starts[1:], n) - starts
     longest = int(lengths.max()) if starts.size else 0
     places = xp.minimum(starts[:, None] + xp.arange(max(longest, 1)), n - 1)
-    seen = (xp.arange(max(longest, 1)) < lengths[:, None]) & counts[places]
+    seen = xp.arange(max(longest, 1)) < lengths[:, None]
+    if counts is not None:
+        seen &= counts[places]
     found = xp.where(seen[..., None], rows.data[places], -xp.inf).argmax(1)
     best = gather(rows, 0, wrap(xp.take_along_axis(places, found, 1)))
     return Masked.apply(best, wrap(seen.any(1)[:, None]))
