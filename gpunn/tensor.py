@@ -7,7 +7,7 @@ import math
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy
 
@@ -33,8 +33,10 @@ from gpunn.dtype import (
     uint8,
 )
 from gpunn.methods import Operand
+from gpunn.missing import of_instance
 from gpunn.ops import (
     arithmetic,
+    binary,
     comparison,
     conversion,
     gathering,
@@ -127,6 +129,14 @@ class Tensor(Draws):
 
     def __reversed__(self) -> Tensor:
         return joining.flip(self, 0) if self._data.ndim else self
+
+    if not TYPE_CHECKING:  # type checkers would take every name for an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            """Only where ``name`` is not found: what comes near."""
+            if hasattr(type(self), name):  # a property that raised AttributeError itself
+                return object.__getattribute__(self, name)
+            raise AttributeError(of_instance(type(self), name), name=name, obj=self)
 
     def __contains__(self, element: Operand) -> bool:
         return builtins.bool(comparison.eq(self, element)._data.any())
@@ -231,6 +241,15 @@ class Tensor(Draws):
     def fill_(self, value: Operand) -> Tensor:
         """Every element set to ``value``."""
         return self._write(conversion.fill, value)
+
+    def float_power_(self, exponent: Operand) -> Tensor:
+        """As ``float_power``, in place: of a float64 tensor."""
+        if self.dtype is not float64:
+            raise RuntimeError(
+                f"the base given to float_power_ has dtype {self.dtype.title} but the operation's "
+                "result requires dtype Double"
+            )
+        return self._write(binary.float_power, exponent)
 
     def zero_(self) -> Tensor:
         """Every element set to 0."""

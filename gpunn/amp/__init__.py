@@ -14,6 +14,7 @@ from gpunn.amp.autocast_mode import (
     set_autocast_enabled,
 )
 from gpunn.amp.grad_scaler import GradScaler
+from gpunn.missing import refuse_others as _refuse_others
 
 __all__ = [
     "GradScaler",
@@ -29,3 +30,5 @@ __all__ = [
     "set_autocast_dtype",
     "set_autocast_enabled",
 ]
+
+_refuse_others(globals())

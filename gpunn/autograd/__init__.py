@@ -1,6 +1,6 @@
 """The tape: ``Function``, gradients of what it recorded, and switches for recording."""
 
-from gpunn.autograd import functional
+from gpunn.autograd import functional, graph
 from gpunn.autograd.engine import backward, grad
 from gpunn.autograd.function import Function
 from gpunn.autograd.grad_mode import (
@@ -13,6 +13,7 @@ from gpunn.autograd.grad_mode import (
 )
 from gpunn.autograd.gradcheck import gradcheck, gradgradcheck
 from gpunn.autograd.variable import Variable
+from gpunn.missing import refuse_others as _refuse_others
 
 __all__ = [
     "Function",
@@ -24,8 +25,11 @@ __all__ = [
     "grad",
     "gradcheck",
     "gradgradcheck",
+    "graph",
     "inference_mode",
     "no_grad",
     "set_detect_anomaly",
     "set_grad_enabled",
 ]
+
+_refuse_others(globals())

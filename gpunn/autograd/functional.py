@@ -11,6 +11,7 @@ from gpunn.autograd.engine import grad
 from gpunn.autograd.grad_mode import enable_grad
 from gpunn.autograd.variable import Variable, wrap
 from gpunn.backends import type2backend
+from gpunn.missing import refuse_others as _refuse_others
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -361,3 +362,6 @@ def _given_back(results: tuple[Any, ...], alone: bool, create_graph: bool) -> An
     """One tensor for one; without history unless that was asked for."""
     kept = results if create_graph else tuple(r.detach() for r in results)
     return kept[0] if alone else kept
+
+
+_refuse_others(globals())

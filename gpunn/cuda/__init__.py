@@ -44,6 +44,7 @@ from gpunn.cuda.streams import (
     set_stream,
     stream,
 )
+from gpunn.missing import refuse_others as _refuse_others
 from gpunn.random import (
     get_rng_state,
     initial_seed,
@@ -100,3 +101,5 @@ __all__ = [
     "synchronize",
     "transfers",
 ]
+
+_refuse_others(globals())

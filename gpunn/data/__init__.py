@@ -22,6 +22,7 @@ from gpunn.data.sampler import (
     WeightedRandomSampler,
 )
 from gpunn.data.worker import WorkerInfo, get_worker_info
+from gpunn.missing import refuse_others as _refuse_others
 
 __all__ = [
     "BatchSampler",
@@ -45,3 +46,5 @@ __all__ = [
     "get_worker_info",
     "random_split",
 ]
+
+_refuse_others(globals())

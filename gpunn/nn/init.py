@@ -8,6 +8,7 @@ import warnings
 from gpunn.autograd.grad_mode import no_grad
 from gpunn.autograd.variable import wrap
 from gpunn.backends import type2backend
+from gpunn.missing import refuse_others as _refuse_others
 from gpunn.ops.common import local
 from gpunn.random import Generator
 from gpunn.sampling import rand
@@ -259,3 +260,6 @@ def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> floa
         raise ValueError(f"Mode {mode.lower()} not supported, please use one of {modes}")
     fan = _calculate_fan_in_and_fan_out(tensor)[modes.index(mode.lower())]
     return calculate_gain(nonlinearity, a) / math.sqrt(fan)
+
+
+_refuse_others(globals())

@@ -4,6 +4,7 @@ Like PyTorch's, they are chainable: each step starts from the rate that the grou
 several schedules of one optimizer multiply, and a rate set by hand is respected.
 """
 
+from gpunn.missing import refuse_others as _refuse_others
 from gpunn.optim.lr_scheduler.base import LRScheduler
 from gpunn.optim.lr_scheduler.cycle import CyclicLR, OneCycleLR
 from gpunn.optim.lr_scheduler.factor import (
@@ -43,3 +44,5 @@ __all__ = [
     "SequentialLR",
     "StepLR",
 ]
+
+_refuse_others(globals())
