@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import operator
-from collections.abc import Iterable
-from typing import Any, cast
+from collections.abc import Callable, Iterable
+from typing import Any, ParamSpec, TypeVar, cast
 
+from gpunn.autograd.variable import Variable
+
+P = ParamSpec("P")
+R = TypeVar("R")
 Ints = tuple[int, ...]
+_INT = {int}
+_MANY = 4096  # answers that are kept
 
 
 def ntuple(value: Any, n: int) -> tuple[Any, ...]:
@@ -14,6 +21,45 @@ def ntuple(value: Any, n: int) -> tuple[Any, ...]:
     if isinstance(value, Iterable):
         return tuple(cast("Iterable[Any]", value))
     return (value,) * n
+
+
+def plain_ints(value: Any, n: int) -> Ints | None:
+    """What ``per_dimension`` gives for an int, or for a tuple of ``n``; None for what is neither.
+
+    Asked first, it spares the usual call the making of the sentence for the unusual one.
+    """
+    if type(value) is int:
+        return (value,) * n
+    if type(value) is tuple:
+        values = cast("tuple[Any, ...]", value)
+        if len(values) == n and set(map(type, values)) == _INT:
+            return values
+    return None
+
+
+def by_shapes(function: Callable[P, R]) -> Callable[P, R]:
+    """``function`` of shapes, dtypes and numbers alone: what it has found right is remembered.
+
+    It sees no elements of its tensors. What it refuses, it refuses anew each time.
+    """
+    known: dict[Any, R] = {}
+
+    @functools.wraps(function)
+    def call(*args: P.args, **keywords: P.kwargs) -> R:
+        key = tuple(
+            [(a._data.shape, a._data.dtype) if isinstance(a, Variable) else a for a in args]
+        )
+        if keywords:
+            key += tuple(keywords.items())
+        if key in known:
+            return known[key]
+        found = function(*args, **keywords)
+        if len(known) == _MANY:
+            known.clear()
+        known[key] = found
+        return found
+
+    return call
 
 
 def per_dimension(value: Any, n: int, function: str, name: str, problem: str) -> Ints:

@@ -8,7 +8,7 @@ from gpunn.autograd.variable import Array
 from gpunn.backends import type2backend
 from gpunn.backends.reference.window import output_size
 from gpunn.dtype import in_use
-from gpunn.functional.arguments import Ints, per_dimension
+from gpunn.functional.arguments import Ints, by_shapes, per_dimension, plain_ints
 from gpunn.functional.pad import pad
 from gpunn.ops.common import Op, c_name, dtype_of, need_tensor
 from gpunn.ops.precision import cast_for
@@ -175,6 +175,9 @@ def _conv(
 
 
 def _each(n: int, function: str, name: str, value: Any) -> Ints:
+    found = plain_ints(value, n)
+    if found is not None:
+        return found
     problem = (
         f"expected {name} to be a single integer value or a list of {n} values to match the "
         f"convolution dimensions, but got {name}={value}"
@@ -227,6 +230,7 @@ def _named_padding(
     return x, tuple(t // 2 for t in total)
 
 
+@by_shapes
 def _check(
     n: int,
     x: Tensor,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpunn.backends.reference.window import output_size as windows_along
 from gpunn.dtype import FLOATING
-from gpunn.functional.arguments import Ints, ntuple, per_dimension
+from gpunn.functional.arguments import Ints, by_shapes, ntuple, per_dimension, plain_ints
 from gpunn.ops.common import dtype_of, need_tensor
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ def window_of(
         stride = kernel_size
 
     def each(argument: str, value: Any, choice: str) -> Ints:
+        found = plain_ints(value, n)
+        if found is not None:
+            return found
         count = len(ntuple(value, n))
         choice = choice.replace("either ", "") if name == "avg_pool3d" else choice
         problem = f"{name}: {argument} must {choice}, or a tuple of {_COUNTED[n]}"
@@ -60,6 +63,20 @@ def window_count(
 ) -> Ints:
     """The output's spatial shape. Raises RuntimeError, in PyTorch's words, where there is none."""
     need_tensor(name, x)
+    return _window_count(n, name, x, kernel, stride, padding, dilation, ceil_mode)
+
+
+@by_shapes
+def _window_count(
+    n: int,
+    name: str,
+    x: Tensor,
+    kernel: Ints,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    ceil_mode: bool,
+) -> Ints:
     shape, size = x.data.shape, x.data.shape[-n:]
     if name == "max_pool1d":
         _check_line(shape, kernel[0], stride[0], padding[0], dilation[0])

@@ -126,7 +126,6 @@ class _NoBackend:
 
 
 _no_backend: Any = _NoBackend()
-type2backend[_Unknown] = _no_backend
 
 
 class _Uninitialized(Tensor):
@@ -137,6 +136,7 @@ class _Uninitialized(Tensor):
     def __init__(self, requires_grad: bool, device: Any, dtype: Any) -> None:
         sample = empty(0, device=device, dtype=dtype)
         Variable.__init__(self, _Unknown(sample.data.dtype, sample.device))
+        type2backend[_Unknown] = _no_backend  # not before: with NumPy's alone operations are faster
         self._requires_grad = requires_grad
 
     def materialize(self, shape: Sequence[int], device: Any = None, dtype: Any = None) -> None:
