@@ -446,6 +446,7 @@ from gpunn.ops.ternary import (
     addcmul,
     lerp,
 )
+from gpunn.ops.windows import as_strided
 from gpunn.printing import set_printoptions
 from gpunn.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from gpunn.ranges import (
@@ -614,7 +615,6 @@ from gpunn.ops.pointwise import (
 )
 from gpunn.ops.rearrange import (
     argwhere,
-    as_strided,
     block_diag,
     broadcast_tensors,
     cartesian_prod,

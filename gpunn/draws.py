@@ -138,6 +138,8 @@ class Draws(Methods):
     ) -> Tensor:
         """Uniform in [from, to)."""
         low = kwargs.pop("from", from_)
+        if self._data.dtype.kind not in FLOATING:
+            raise not_implemented("check_uniform_bounds", self._data)
         if low > to:
             raise RuntimeError(
                 f"uniform_ expects to return a [from, to) range, but found from={low} > to={to}"
@@ -155,6 +157,8 @@ class Draws(Methods):
         """Normal with ``mean`` and standard deviation ``std``."""
         if std < 0:
             raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
+        if self._data.dtype.kind not in FLOATING:
+            raise not_implemented("normal_kernel", self._data)
         backend, (size, kind) = type2backend[type(self._data)], (self._data.shape, self._data.dtype)
 
         def draw(seed: int, offset: int) -> Array:

@@ -106,12 +106,14 @@ def det(A: Tensor) -> Tensor:
     return Determinant.apply(A)
 
 
+@extended
 def slogdet(A: Tensor) -> SignAndLog:
     """The sign of the determinant and the logarithm of its size: no overflow."""
     check("linalg.slogdet", A)
     return SignAndLog(*SlogDeterminant.apply(A))
 
 
+@extended
 def logdet(input: Tensor) -> Tensor:
     """The logarithm of the determinant: NaN where that is negative, -inf where it is 0."""
     check("logdet", input)
@@ -159,6 +161,7 @@ def _of_one_batch(name: str, A: Tensor, B: Tensor, left: bool) -> tuple[Tensor, 
     return expand(A, *batch, n, n), expand(B, *batch, k, m)
 
 
+@extended
 def solve_triangular(
     A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False
 ) -> Tensor:
@@ -186,6 +189,7 @@ def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     return transposed(factor) if upper else factor
 
 
+@extended
 def qr(A: Tensor, mode: str = "reduced") -> Factors:
     """``A = Q R``: orthonormal columns, an upper triangle. ``mode``: "reduced", "complete", "r"."""
     check("linalg.qr", A, square=False, kernel="geqrf")
@@ -197,6 +201,7 @@ def qr(A: Tensor, mode: str = "reduced") -> Factors:
     return Factors(*QR.apply(A, mode))
 
 
+@extended
 def eigh(A: Tensor, UPLO: str = "L") -> Eigen:
     """Eigenvalues, ascending, and eigenvectors of symmetric matrices; one triangle is read."""
     check_shape("linalg.eigh", A)
@@ -207,17 +212,20 @@ def eigh(A: Tensor, UPLO: str = "L") -> Eigen:
     return Eigen(*Eigh.apply(A, UPLO.upper()))
 
 
+@extended
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     """The eigenvalues of symmetric matrices, ascending."""
     return eigh(A, UPLO).eigenvalues
 
 
+@extended
 def svd(A: Tensor, full_matrices: bool = True) -> SingularValues:
     """``A = U diag(S) Vh``, S descending; with ``full_matrices`` U and Vh are square."""
     check("linalg.svd", A, square=False, kernel="linalg_svd")
     return SingularValues(*SVD.apply(A, full_matrices))
 
 
+@extended
 def svdvals(A: Tensor) -> Tensor:
     """The singular values, descending."""
     return svd(A, False).S
@@ -252,6 +260,7 @@ def cond(A: Tensor, p: float | str | None = None) -> Tensor:
     return where(regular, size, math.inf)
 
 
+@extended
 def matrix_power(A: Tensor, n: int) -> Tensor:
     """``A`` n times multiplied; for n < 0 its inverse."""
     if not isinstance(n, int):  # type: ignore[redundant-expr]
@@ -272,6 +281,7 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
     return A.clone() if result is A else result  # type: ignore[return-value]
 
 
+@extended
 def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
     """The product of matrices in the cheapest order; the first and last may be vectors."""
     if len(tensors) < 2:
@@ -322,6 +332,7 @@ def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
     return result.squeeze(0) if row else result
 
 
+@extended
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     """Σ x y along ``dim``; both broadcast."""
     if x.data.dtype.kind not in FLOATING:
@@ -339,6 +350,7 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     return reduction.sum(x * y, dim)
 
 
+@extended
 def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     """The vector product along ``dim``, of size 3; the other dimensions broadcast."""
     return contraction.cross(input, other, dim)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gpunn import linalg
 from gpunn.dtype import FLOATING
 from gpunn.ops import reduction
+from gpunn.ops.calling import extended
 from gpunn.ops.common import broadcast_shapes, dtype_of, not_implemented
 from gpunn.ops.decompositions import Cholesky, check
 from gpunn.ops.matmul import transposed
@@ -32,6 +33,7 @@ class SingularVectors(NamedTuple):
     V: Tensor
 
 
+@extended
 def cholesky(input: Tensor, upper: bool = False) -> Tensor:
     """``linalg.cholesky``."""
     if input.data.dtype.kind not in FLOATING:
@@ -41,11 +43,13 @@ def cholesky(input: Tensor, upper: bool = False) -> Tensor:
     return transposed(factor) if upper else factor
 
 
+@extended
 def qr(input: Tensor, some: bool = True) -> linalg.Factors:
     """``linalg.qr``, reduced with ``some``, else complete."""
     return linalg.qr(input, "reduced" if some else "complete")
 
 
+@extended
 def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SingularVectors:
     """``input = U diag(S) Vᵀ``; without ``some`` U and V are square, without ``compute_uv`` 0."""
     if input.data.ndim < 2:
@@ -59,6 +63,7 @@ def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SingularVe
     return SingularVectors(u, s, transposed(vh))
 
 
+@extended
 def triangular_solve(
     b: Tensor,
     A: Tensor,
@@ -77,6 +82,7 @@ def triangular_solve(
     return Triangular(x, whole.clone())
 
 
+@extended
 def cholesky_solve(input: Tensor, input2: Tensor, upper: bool = False) -> Tensor:
     """X of ``A X = input``, where ``input2`` is the factor L of ``A = L Lᵀ`` (Lᵀ if ``upper``)."""
     b, factor = _equations("cholesky_solve", input, input2)
@@ -85,6 +91,7 @@ def cholesky_solve(input: Tensor, input2: Tensor, upper: bool = False) -> Tensor
     return linalg.solve_triangular(transposed(low), half, upper=True)
 
 
+@extended
 def cholesky_inverse(input: Tensor, upper: bool = False) -> Tensor:
     """A⁻¹, where ``input`` is the factor L of ``A = L Lᵀ`` (Lᵀ if ``upper``)."""
     check("cholesky_inverse", input)
@@ -122,6 +129,7 @@ def _equations(name: str, b: Tensor, A: Tensor) -> tuple[Tensor, Tensor]:
     return expand(b, *batch, k, columns), expand(A, *batch, n, n)
 
 
+@extended
 def chain_matmul(*matrices: Tensor) -> Tensor:
     """The product of matrices in the cheapest order: ``linalg.multi_dot``."""
     if not matrices:
@@ -132,6 +140,7 @@ def chain_matmul(*matrices: Tensor) -> Tensor:
     return matrices[0] if len(matrices) == 1 else linalg.multi_dot(matrices)
 
 
+@extended
 def nuclear_norm(
     input: Tensor, dim: tuple[int, int] | None = None, keepdim: bool = False
 ) -> Tensor:
@@ -139,6 +148,7 @@ def nuclear_norm(
     return linalg.matrix_norm(input, "nuc", (-2, -1) if dim is None else dim, keepdim)
 
 
+@extended
 def frobenius_norm(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
     """The root of the sum of squares over ``dim``, one or two, or all with ``()``."""
     if not isinstance(dim, int) and len(dim) > 2:

@@ -211,7 +211,6 @@ class Methods(Values):
     gcd_ = _in_place(binary.gcd)
     lcm_ = _in_place(binary.lcm)
     ldexp_ = _in_place(binary.ldexp)
-    float_power_ = _in_place(binary.float_power)
 
     asinh_ = _in_place(pointwise.asinh)
     acosh_ = _in_place(pointwise.acosh)
@@ -267,11 +266,8 @@ class Methods(Values):
     bitwise_left_shift_ = _in_place(comparison.bitwise_left_shift)
     bitwise_right_shift_ = _in_place(comparison.bitwise_right_shift)
 
-    as_strided_ = _in_place(rearrange.as_strided)
     put_ = _in_place(checked(rearrange.put))
 
-    swapaxes_ = _in_place(shapes.swapaxes)
-    swapdims_ = _in_place(shapes.swapdims)
 
     # Methods --------------------------------------------------------------------------------
 
@@ -586,7 +582,7 @@ class Methods(Values):
     diagonal_scatter = checked(rearrange.diagonal_scatter)
     select_scatter = rearrange.select_scatter
     slice_scatter = rearrange.slice_scatter
-    as_strided = rearrange.as_strided
+    as_strided = windows.as_strided
     argwhere = rearrange.argwhere
     take = checked(rearrange.take)
     put = checked(rearrange.put)

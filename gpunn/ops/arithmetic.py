@@ -432,11 +432,13 @@ def clamp(
     return Clamp.apply(input, min, max)
 
 
+@extended
 def clamp_min(input: Tensor, min: Tensor | Number) -> Tensor:
     """``max(input, min)``: ``clamp`` with this bound alone."""
     return Clamp.apply(input, min, None)
 
 
+@extended
 def clamp_max(input: Tensor, max: Tensor | Number) -> Tensor:
     """``min(input, max)``: ``clamp`` with this bound alone."""
     return Clamp.apply(input, None, max)

@@ -48,9 +48,8 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
     return tensordot(input, other, ([-1], [-1]))
 
 
-def tensordot(
-    a: Tensor, b: Tensor, dims: int | Sequence[Any] | Tensor = 2, out: None = None
-) -> Tensor:
+@extended
+def tensordot(a: Tensor, b: Tensor, dims: int | Sequence[Any] | Tensor = 2) -> Tensor:
     """Σ over ``dims``: the last n of ``a`` with the first n of ``b``, or those of two lists."""
     if in_use:
         a, b = cast_for("tensordot", a, b)

@@ -101,6 +101,7 @@ def _need_real(x: Tensor) -> None:
 _DRIVERS = ("gels", "gelsy", "gelsd", "gelss")
 
 
+@extended
 def lstsq(
     A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None
 ) -> LeastSquares:

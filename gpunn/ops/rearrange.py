@@ -224,43 +224,6 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
     return Index.apply(input, (constant(input, places),))
 
 
-def as_strided(
-    input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
-) -> Tensor:
-    """A copy of the elements that ``size`` and ``stride`` (in elements) pick from the storage.
-
-    PyTorch gives a view; here it is a copy, of a contiguous ``input`` only, so that gradients of
-    elements seen twice add up.
-    """
-    if len(size) != len(stride):
-        raise RuntimeError("mismatch in length of strides and shape")
-    if any(s < 0 for s in stride):
-        raise RuntimeError(
-            "as_strided: Negative strides are not supported at the moment, got strides: "
-            f"{list(stride)}"
-        )
-    if any(n < 0 for n in size):
-        raise RuntimeError(
-            f"Storage size calculation overflowed with sizes={list(size)} and "
-            f"strides={list(stride)}"
-        )
-    if not input.data.flags.c_contiguous:
-        raise RuntimeError("as_strided() needs a contiguous tensor; call contiguous() first")
-    start = storage_offset or 0
-    last = start + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
-    if 0 not in size and last >= input.data.size:
-        item = input.data.dtype.itemsize
-        raise RuntimeError(
-            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {start}, and "
-            f"itemsize {item} requiring a storage size of {(last + 1) * item} are out of bounds "
-            f"for storage of size {input.data.size * item}"
-        )
-    places = numpy.full((), start, numpy.int64)
-    for n, s in zip(size, stride, strict=True):
-        places = places[..., None] + numpy.arange(n) * s
-    return Index.apply(reshape(input, -1), (constant(input, places),))
-
-
 def argwhere(input: Tensor) -> Tensor:
     """The indices of elements that are not 0, ``(n, ndim)`` int64."""
     return nonzero(input)
@@ -281,6 +244,7 @@ def unravel_index(indices: Tensor, shape: int | Sequence[int]) -> tuple[Tensor, 
     return tuple(result)
 
 
+@extended
 def take(input: Tensor, index: Tensor) -> Tensor:
     """The elements of ``input``, made flat, at ``index``, in the shape of ``index``."""
     if index.data.dtype != numpy.int64:

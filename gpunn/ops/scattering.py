@@ -92,8 +92,8 @@ def _reduced(x: Tensor, values: Tensor, places: Array, reduce: str, include_self
     if not include_self:
         neutral = wrap(xp.asarray(_neutral(reduce, x.data.dtype)).astype(x.data.dtype))
         x = IndexPut.apply(x, neutral, (places,), False)
-    if reduce == "prod":
-        return Products.apply(x, values, places)
+    if reduce == "prod":  # of a copy: in place, the backward pass wants what was there
+        return Products.apply(x.clone() if include_self else x, values, places)
     if reduce in ("amax", "amin"):
         return _extrema(x, values, places, reduce)
     total = IndexPut.apply(x, values, (places,), True)

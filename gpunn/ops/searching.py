@@ -251,6 +251,7 @@ def _search(name: str, sequence: Tensor, input: Any, right: bool, out_int32: boo
     return wrap(found)
 
 
+@extended
 @local
 def isin(
     elements: Tensor | float,
@@ -274,6 +275,7 @@ def msort(input: Tensor) -> Tensor:
     return sort(input, 0).values
 
 
+@extended
 @local
 def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
     """The indices of the first ``size`` elements that are not 0, (size, ndim) int64.

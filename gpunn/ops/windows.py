@@ -1,13 +1,17 @@
-"""Views by strides: ``unfold``, windows that slide along a dimension."""
+"""Views by strides: ``as_strided``, and ``unfold``, windows that slide along a dimension."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy
+
 from gpunn.autograd.variable import Array, wrap
-from gpunn.ops.common import Op, canonical_dim, xp_of
-from gpunn.ops.shape import ViewOp
+from gpunn.ops.common import Op, canonical_dim, constant, xp_of
+from gpunn.ops.indexing import IndexAdd
+from gpunn.ops.shape import Reshape, ViewOp
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -67,8 +71,64 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     return Unfold.apply(input, dim, size, step)
 
 
+class AsStrided(ViewOp):
+    """Elements of a contiguous ``x`` that lie ``stride`` apart, from ``start`` on."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, size: tuple[int, ...], stride: tuple[int, ...], start: int
+    ) -> Array:
+        ctx.shape, ctx.layout = x.data.shape, (size, stride, start)
+        return _laid_out(x.data.reshape(-1)[start:], size, stride, xp_of(x))
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        size, stride, start = ctx.layout
+        places: Any = numpy.full((), start, numpy.int64)
+        for n, s in zip(size, stride, strict=True):
+            places = places[..., None] + numpy.arange(n) * s
+        dx = IndexAdd.apply(dy, (math.prod(ctx.shape),), (constant(dy, places),))
+        return Reshape.apply(dx, ctx.shape), None, None, None
+
+
+def _laid_out(memory: Array, size: tuple[int, ...], stride: tuple[int, ...], xp: Any) -> Array:
+    steps = [s * memory.dtype.itemsize for s in stride]
+    return xp.lib.stride_tricks.as_strided(memory, size, tuple(steps))
+
+
 def laid_out(memory: Tensor, size: Sequence[int], stride: Sequence[int]) -> Tensor:
     """The elements of a vector ``memory`` that lie ``stride`` apart, a view outside of autograd."""
-    data = memory.data
-    steps = [s * data.dtype.itemsize for s in stride]
-    return wrap(xp_of(memory).lib.stride_tricks.as_strided(data, tuple(size), tuple(steps)))
+    return wrap(_laid_out(memory.data, tuple(size), tuple(stride), xp_of(memory)))
+
+
+def as_strided(
+    input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
+) -> Tensor:
+    """The elements that ``size`` and ``stride`` (in elements) pick from a contiguous ``input``.
+
+    A view; its elements may overlap, and their gradients add up.
+    """
+    if len(size) != len(stride):
+        raise RuntimeError("mismatch in length of strides and shape")
+    if any(s < 0 for s in stride):
+        raise RuntimeError(
+            "as_strided: Negative strides are not supported at the moment, got strides: "
+            f"{list(stride)}"
+        )
+    if any(n < 0 for n in size):
+        raise RuntimeError(
+            f"Storage size calculation overflowed with sizes={list(size)} and "
+            f"strides={list(stride)}"
+        )
+    if not input.data.flags.c_contiguous:
+        raise RuntimeError("as_strided() needs a contiguous tensor; call contiguous() first")
+    start = storage_offset or 0
+    last = start + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
+    if 0 not in size and last >= input.data.size:
+        item = input.data.dtype.itemsize
+        raise RuntimeError(
+            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {start}, and "
+            f"itemsize {item} requiring a storage size of {(last + 1) * item} are out of bounds "
+            f"for storage of size {input.data.size * item}"
+        )
+    return AsStrided.apply(input, tuple(size), tuple(stride), start)

@@ -32,6 +32,7 @@ COMPARED: dict[str, View] = {
             poisson binomial empty_permuted
         """.split()  # noqa: SIM905
     },
+    "svd": _seen(unsigned),
     "linalg.svd": _seen(unsigned),
     "svd": _seen(unsigned),
     "linalg.eigh": _seen(unsigned),
