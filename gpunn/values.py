@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy
 
+from gpunn.autograd.grad_mode import thread
 from gpunn.autograd.variable import Array, Variable, wrap
 from gpunn.backends import type2backend
 from gpunn.device import device as Device
@@ -196,7 +197,7 @@ class Values(Variable):
         """
         if force:
             return type2backend[type(self._data)].to_numpy(self._data)
-        if self.requires_grad:
+        if self.requires_grad and thread.mode.enabled:
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. "
                 "Use tensor.detach().numpy() instead."

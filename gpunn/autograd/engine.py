@@ -198,6 +198,9 @@ class _Walk:
         if (waited_for or len(dys) > 1) and not self._attend(node, dys):
             return
         dxs = _backward(node, dys)
+        if waited_for and node.waiting is not None:
+            for hook in list(node.waiting.after.values()):
+                dxs = _changed(hook(dxs, tuple(dys)), dxs)
         if node._saved and not keep_graph:
             node._saved = None
         for i, edge in enumerate(node.edges):
@@ -205,9 +208,9 @@ class _Walk:
             if edge is None or dx is None:
                 continue
             if not isinstance(dx, Variable):
-                raise TypeError(
-                    f"{node.name} returned, as gradient {i}, a {type(dx).__name__}: "
-                    "expected Tensor or None"
+                raise RuntimeError(
+                    f"expected Variable or None (got {type(dx).__name__}) as gradient {i} from "
+                    f"{node.name}"
                 )
             if self._mode.anomaly:
                 _refuse_not_finite(node, i, dx)
@@ -237,7 +240,12 @@ class _Walk:
                     _accumulate(variable, dy, False, self.create_graph)
             if self.wanted is not None and (id(node), nr) in self.wanted:
                 self.captured[id(node), nr] = dy, False
-        return self.useful is None or node in self.useful
+        if self.useful is not None and node not in self.useful:
+            return False
+        if node.waiting is not None:
+            for hook in list(node.waiting.before.values()):
+                dys[:] = _changed(hook(tuple(dys)), tuple(dys))
+        return True
 
     def _deliver(self, edge: Edge, gradient: Tensor, owned: bool) -> None:
         """Add ``gradient`` to what is pending for ``edge``."""
@@ -433,6 +441,19 @@ def _hooked(hooks: OrderedDict[int, Hook], gradient: Tensor) -> Tensor:
             )
         gradient = replaced
     return gradient
+
+
+def _changed(found: Any, before: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The gradients after a hook of a node."""
+    if found is None:
+        return before
+    after: tuple[Any, ...] = tuple(found) if is_sequence(found) else (found,)
+    if len(after) != len(before):
+        raise RuntimeError(
+            "hook has returned an incorrect number of values "
+            f"(got {len(after)}, but expected {len(before)})"
+        )
+    return after
 
 
 def _zeros(

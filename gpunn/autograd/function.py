@@ -15,8 +15,19 @@ import numpy
 from gpunn.autograd.casting import rounded, widened
 from gpunn.autograd.grad_mode import thread
 from gpunn.autograd.lines import here
+from gpunn.autograd.packing import Packed, in_force, pairs
 from gpunn.autograd.quiet import IGNORED, errors, reset_errors, set_errors
-from gpunn.autograd.variable import NO_GRAD_VIEW, Array, Hook, Variable, Way, steps, wrap
+from gpunn.autograd.variable import (
+    IN_FUNCTION,
+    NO_GRAD_VIEW,
+    Array,
+    Hook,
+    RemovableHandle,
+    Variable,
+    Way,
+    steps,
+    wrap,
+)
 from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING, in_use
 
@@ -40,11 +51,33 @@ _PLAIN = {type(None), bool, int, float}  # is saved as it is
 class Waiting:
     """For the gradients of a node's outputs: hooks, and the outputs that keep theirs."""
 
-    __slots__ = ("hooks", "retained")
+    __slots__ = ("after", "before", "hooks", "retained")
 
     def __init__(self) -> None:
+        self.before: OrderedDict[int, Callable[..., Any]] = OrderedDict()  # of the node itself
+        self.after: OrderedDict[int, Callable[..., Any]] = OrderedDict()
         self.hooks: defaultdict[int, OrderedDict[int, Hook]] = defaultdict(OrderedDict)
         self.retained: dict[int, ReferenceType[Variable]] = {}
+
+
+class AccumulateGrad:
+    """A leaf among the nodes of ``next_functions``: where its gradient is added up."""
+
+    __slots__ = ("variable",)
+    name = "AccumulateGrad"
+    next_functions = ()
+
+    def __init__(self, variable: Variable) -> None:
+        self.variable = variable
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AccumulateGrad) and other.variable is self.variable
+
+    def __hash__(self) -> int:
+        return id(self.variable)
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
 
 
 class Function:
@@ -117,8 +150,8 @@ class Function:
     def backward(ctx: Any, *grad_outputs: Any, **kwargs: Any) -> Any:
         """Compute the gradients of the arguments from those of the outputs."""
         raise NotImplementedError(
-            "You must implement the backward function for your custom autograd.Function to use it "
-            "with gradients."
+            "You must implement either the backward or vjp method for your custom "
+            "autograd.Function to use it with backward mode AD."
         )
 
     # What it may call ---------------------------------------------------------------------
@@ -143,6 +176,8 @@ class Function:
                     raise _modified(self, value, version)
                 if isinstance(value, _Output):
                     value = value.linked(self)
+            elif value.__class__ is Packed:
+                value = value.unpacked(self)
             found.append(value)
         return tuple(found)
 
@@ -152,11 +187,20 @@ class Function:
 
     def mark_dirty(self, *inputs: Tensor) -> None:
         """Declare inputs that forward changed in place and returned."""
+        for i, x in enumerate(inputs):
+            if not isinstance(x, Variable):  # type: ignore[redundant-expr]
+                kind = type(x).__name__
+                raise RuntimeError(
+                    f"mark_dirty can only accept variables, but argument {i} is of type {kind}"
+                )
         self._dirty = inputs
 
     def set_materialize_grads(self, value: bool) -> None:
         """Whether backward gets zeros (True, the default) or None for outputs without gradient."""
         self._materialize = value
+
+    def save_for_forward(self, *values: Tensor) -> None:
+        """Accepted: forward-mode derivatives, for which PyTorch keeps them, there are none."""
 
     # Running it ---------------------------------------------------------------------------
 
@@ -218,7 +262,7 @@ class Function:
 
     def _way(self, base: Variable, args: tuple[Any, ...]) -> Way | str:
         """How an output that shares memory with an argument follows from ``base``, its owner."""
-        return f"Output of {self.name} is a view of its input, created inside a Function,"
+        return IN_FUNCTION.format(type(self).__name__)
 
     @classmethod
     def _explain(cls, args: tuple[Any, ...]) -> None:
@@ -233,9 +277,28 @@ class Function:
         return self.waiting
 
     @property
-    def next_functions(self) -> tuple[tuple[Function | None, int], ...]:
-        """The nodes that the arguments came from; None for leaves and constants."""
-        return tuple(e if isinstance(e, tuple) else (None, 0) for e in self.edges)
+    def next_functions(self) -> tuple[tuple[Function | AccumulateGrad | None, int], ...]:
+        """The nodes that the arguments came from; None for constants."""
+        return tuple(
+            (None, 0) if e is None else e if isinstance(e, tuple) else (AccumulateGrad(e), 0)
+            for e in self.edges
+        )
+
+    @functools.cached_property
+    def metadata(self) -> dict[Any, Any]:
+        """For notes of one's own on a node."""
+        return {}
+
+    def register_prehook(self, fn: Callable[..., Any]) -> RemovableHandle:
+        """Call ``fn(grad_outputs)`` before this node's backward; what it returns replaces them."""
+        return RemovableHandle.add(self.wait().before, fn)
+
+    def register_hook(self, fn: Callable[..., Any]) -> RemovableHandle:
+        """Call ``fn(grad_inputs, grad_outputs)`` after this node's backward.
+
+        What it returns, if anything, replaces the gradients of the inputs.
+        """
+        return RemovableHandle.add(self.wait().after, fn)
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -303,9 +366,7 @@ class _Output:
         """The output again, as one of ``node``."""
         variable = wrap(self.array)
         variable._version_box = self._version_box
-        variable._grad_fn, variable._output_nr = node, self.nr
-        variable._requires_grad = True
-        return variable
+        return _placed(variable, node, self.nr)
 
 
 def _modified(node: Function, kept: Variable | _Output, expected: int) -> RuntimeError:
@@ -325,6 +386,8 @@ def _output(ctx: Function, result: Any, args: tuple[Any, ...]) -> Any:
             return result
         if isinstance(result, Variable):
             result = result._data
+        elif type(result) not in type2backend and not isinstance(result, numpy.generic):
+            return result  # what is no tensor is handed through
     output = wrap(result)
     view = output._data.base is not None
     for a in args:  # memory handed through: an in-place change of either must be noticed
@@ -345,8 +408,14 @@ def _record(
     """Make ``ctx`` the graph's node that leads to ``outputs``."""
     ctx.sequence = next(_sequence)
     ctx.outputs = []
+    for d in ctx._dirty:
+        if not _one_of(d, results):
+            raise RuntimeError(
+                "Some elements marked as dirty during the forward method were not returned as "
+                "output. The inputs that are modified inplace must all be outputs of the Function."
+            )
     for nr, output in enumerate(outputs):
-        if output is None:
+        if not isinstance(output, Variable):
             ctx.outputs.append(None)
             continue
         data = output._data
@@ -368,6 +437,8 @@ def _record(
         for value in ctx._saved:
             if type(value) not in _PLAIN:
                 value = _save(ctx, value, args, results, outputs)
+                if in_force and pairs.stack:
+                    value = _packed(ctx, value[0])
             saved.append(value)
         ctx._saved = saved
 
@@ -375,6 +446,38 @@ def _record(
 def _touch(ctx: Function) -> None:
     for variable in ctx._dirty:
         variable._version_box[0] += 1
+
+
+def _packed(node: Function, value: Variable | _Output) -> Packed:
+    """A saved value as the hooks in force want it kept."""
+    pair = pairs.stack[-1]
+    if isinstance(value, _Output):
+        nr = value.nr
+        return Packed(value.linked(node), pair, lambda again, node: _placed(again, node, nr))
+    fn, nr, leaf = value._grad_fn, value._output_nr, value
+    if fn is not None:
+        return Packed(value, pair, lambda again, node: _placed(again, fn, nr))
+    if value._requires_grad:  # the graph leads there anyway
+        return Packed(value, pair, lambda again, node: _Again.apply(leaf, again._data))
+    return Packed(value, pair, lambda again, node: again)
+
+
+def _placed(variable: Any, node: Function, nr: int) -> Any:
+    """``variable`` as an output of ``node``."""
+    variable._grad_fn, variable._output_nr, variable._requires_grad = node, nr, True
+    return variable
+
+
+class _Again(Function):
+    """The value of a leaf, brought from elsewhere."""
+
+    @staticmethod
+    def forward(ctx: Any, leaf: Tensor, array: Array) -> Array:
+        return array
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return dy, None
 
 
 def _save(

@@ -28,17 +28,27 @@ _LEAF_IN_PLACE = (
     "leaf Variable that requires grad is being used in an in-place operation. Change it inside "
     "gpunn.no_grad(), or compute a new tensor"
 )
+# What is said of views that may not be changed, by how they were made.
 NO_GRAD_VIEW = "A view was created in no_grad mode"
-_MODIFIED_VIEW = (
-    " and is being modified inplace with grad mode enabled. Given that this use case is ambiguous "
-    "and error-prone, it is forbidden. You can clarify your code by moving both the view and the "
-    "inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or "
-    "both outside (if you want the inplace to be tracked)."
+IN_FUNCTION = "Output 0 of {} is a view"
+_MODIFIED = " and is being modified inplace"
+_MODIFIED_BASE = " and its base or another view of its base has been modified inplace"
+_CLARIFY = (
+    " with grad mode enabled. Given that this use case is ambiguous and error-prone, it is "
+    "forbidden. You can clarify your code by moving both the view and the inplace either both "
+    "inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if "
+    "you want the inplace to be tracked)."
 )
-_MODIFIED_BASE = (
-    " and its base or another view of its base has been modified inplace with grad mode enabled. "
-    "Take the view again after the change"
+_OVERRIDE = (
+    ". This view was created inside a custom Function (or because an input was returned as-is) and "
+    "the autograd logic to handle view+inplace would override the custom backward associated with "
+    "the custom Function, leading to incorrect gradients. This behavior is forbidden. You can fix "
+    "this by cloning the output of the custom Function."
 )
+
+
+def _refused_view(view: str, change: str) -> RuntimeError:
+    return RuntimeError(view + change + (_CLARIFY if view == NO_GRAD_VIEW else _OVERRIDE))
 
 
 # The hooks of leaves, by id, to be called when their gradients have been added; few have any.
@@ -127,7 +137,7 @@ class Variable:
             return
         if isinstance(self._view, str):
             if base._grad_fn is not None:
-                raise RuntimeError(self._view + _MODIFIED_BASE)
+                raise _refused_view(self._view, _MODIFIED_BASE)
             return
         self._seen = self._version_box[0]
         fresh: Variable = base
@@ -205,7 +215,7 @@ class Variable:
         base = self._base
         if base is not None and isinstance(self._view, str):
             if recorded or base._requires_grad:
-                raise RuntimeError(self._view + _MODIFIED_VIEW)
+                raise _refused_view(self._view, _MODIFIED)
         elif recorded or (base is not None and base._requires_grad):
             for variable, article in ((self, "a "), (base, "a view of a ")):
                 if variable is not None and variable._requires_grad and variable.is_leaf:

@@ -118,6 +118,14 @@ def test_in_place_changes_within_no_grad_keep_the_leaf():
     assert x.tolist() == [1, 1]
 
 
+def test_arrays_are_had_of_what_requires_gradients_where_nothing_is_recorded():
+    x = gpunn.ones(2, requires_grad=True)
+    with gpunn.no_grad():
+        assert x.numpy().tolist() == [1, 1]
+    with pytest.raises(RuntimeError, match="Can't call numpy"):
+        x.numpy()
+
+
 def test_anomaly_names_the_op():
     with detect_anomaly():
         x = gpunn.tensor([0.0, 1.0], requires_grad=True)
