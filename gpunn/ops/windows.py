@@ -84,9 +84,10 @@ class AsStrided(ViewOp):
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         size, stride, start = ctx.layout
-        places: Any = numpy.full((), start, numpy.int64)
+        places: Any = numpy.asarray(start)
+        outer: Any = numpy.add.outer
         for n, s in zip(size, stride, strict=True):
-            places = places[..., None] + numpy.arange(n) * s
+            places = outer(places, numpy.arange(n) * s)
         dx = IndexAdd.apply(dy, (math.prod(ctx.shape),), (constant(dy, places),))
         return Reshape.apply(dx, ctx.shape), None, None, None
 
