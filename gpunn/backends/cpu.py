@@ -9,6 +9,7 @@ import numpy
 from gpunn.backends.base import Backend
 from gpunn.backends.host.activation import HostActivation
 from gpunn.backends.host.convolution import HostConvolution
+from gpunn.backends.host.memory import keep_freed
 from gpunn.backends.host.normalization import HostNormalization
 from gpunn.backends.host.optimizer import HostOptimizer
 from gpunn.backends.host.pooling import HostPooling
@@ -60,3 +61,6 @@ class CpuBackend(
         """NumPy makes broadcast views and diagonals read-only; PyTorch writes to both."""
         view.flags.writeable = array.flags.writeable
         return view
+
+
+keep_freed()

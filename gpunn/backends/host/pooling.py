@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -79,41 +80,56 @@ class HostPooling(PoolingPrimitives):
         if sparse or (y.dtype.kind in FLOATING and bool(numpy.isnan(y).any())):
             # A window may be empty, or its last NaN is wanted.
             return super().max_pool(x, out, kernel, stride, padding, dilation)
-        reached = list(taps(size, out, kernel, stride, padding, dilation))
+        reached, steps, starts = _places(size, out, kernel, stride, padding, dilation)
         # The tap that is equal comes after as many as differ: no branch, and bytes only.
         differs = numpy.ones(y.shape, bool)
         number = numpy.zeros(y.shape, numpy.min_scalar_type(len(reached)))
-        for _, q, p in reached[:-1]:
-            differs[(..., *q)] &= x[(..., *p)] != y[(..., *q)]
+        for q, p in reached[:-1]:
+            differs[q] &= x[p] != y[q]
             number += differs
         # A window's start lies in the padded plane; from there the step to the tap leads back.
-        pitch = [d * math.prod(size[i + 1 :]) for i, d in enumerate(dilation)]
-        steps = numpy.array([numpy.dot(tap, pitch) for tap, _, _ in reached], numpy.int64)
-        starts = [numpy.arange(m) * s - p for m, s, p in zip(out, stride, padding, strict=True)]
-        found = steps[number]
-        found += flat_index(numpy, starts, size)
+        found = steps.take(number)  # twice as fast as steps[number]
+        found += starts
         return y, found
 
 
-def _line_maximum(
-    x: Any, axis: int, size: int, out: int, kernel: int, stride: int, padding: int, dilation: int
-) -> Any:
+def _line_maximum(x: Any, axis: int, *line: int) -> Any:
     """The maxima of all windows along one axis, which is counted from the end."""
-    rest = (slice(None),) * (-axis - 1)
-    lines = [
-        ((..., q, *rest), (..., p, *rest))
-        for _, (q,), (p,) in taps((size,), (out,), (kernel,), (stride,), (padding,), (dilation,))
-    ]
-    # Taps that reach every output come first: two of them make the new array.
-    lines.sort(key=lambda line: line[0][1] != slice(0, out))
-    full = sum(q[1] == slice(0, out) for q, _ in lines)
+    lines, full = _lines(axis, *line)
     if full > 1:
         y = numpy.maximum(x[lines[0][1]], x[lines[1][1]])
     elif full:
         y = numpy.array(x[lines[0][1]], order="C")
     else:
         lowest = -math.inf if x.dtype.kind in FLOATING else numpy.iinfo(x.dtype).min
-        y = numpy.full((*x.shape[:axis], out, *x.shape[x.ndim + axis + 1 :]), lowest, x.dtype)
+        y = numpy.full((*x.shape[:axis], line[1], *x.shape[x.ndim + axis + 1 :]), lowest, x.dtype)
     for q, p in lines[min(full, 2) :]:
         numpy.maximum(y[q], x[p], out=y[q])
     return y
+
+
+@functools.lru_cache(256)
+def _lines(
+    axis: int, size: int, out: int, kernel: int, stride: int, padding: int, dilation: int
+) -> tuple[list[Any], int]:
+    """Where each tap stands in the result and in the input, and how many reach every output: these
+    come first, so that two of them make the new array."""
+    rest = (slice(None),) * (-axis - 1)
+    lines = [
+        ((..., q, *rest), (..., p, *rest))
+        for _, (q,), (p,) in taps((size,), (out,), (kernel,), (stride,), (padding,), (dilation,))
+    ]
+    lines.sort(key=lambda line: line[0][1] != slice(0, out))
+    return lines, sum(q[1] == slice(0, out) for q, _ in lines)
+
+
+@functools.lru_cache(256)
+def _places(
+    size: Ints, out: Ints, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints
+) -> tuple[list[Any], Any, Any]:
+    """The taps, the steps from a window's start to them in a flat plane, and those starts."""
+    reached = list(taps(size, out, kernel, stride, padding, dilation))
+    pitch = [d * math.prod(size[i + 1 :]) for i, d in enumerate(dilation)]
+    steps = numpy.array([numpy.dot(tap, pitch) for tap, _, _ in reached], numpy.int64)
+    starts = [numpy.arange(m) * s - p for m, s, p in zip(out, stride, padding, strict=True)]
+    return [((..., *q), (..., *p)) for _, q, p in reached], steps, flat_index(numpy, starts, size)
