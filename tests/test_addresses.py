@@ -28,7 +28,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from torch.optim import Adam, Optimizer, lr_scheduler
 from torch.optim.adam import Adam
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau, _LRScheduler
-from torch.optim.optimizer import Optimizer
+from torch.optim.optimizer import Optimizer, required
 from torch.random import fork_rng
 from torch.serialization import load, save
 from torch.testing import assert_close

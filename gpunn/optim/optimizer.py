@@ -56,6 +56,15 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+class _Required:
+    def __repr__(self) -> str:
+        return "<required parameter>"
+
+
+# The default of an option that has none: each parameter group has to give it.
+required: Any = _Required()
+
+
 class Optimizer:
     """The base of all optimizers.
 
@@ -110,7 +119,11 @@ class Optimizer:
             if not (p.is_leaf or p.retains_grad):
                 raise ValueError("can't optimize a non-leaf Tensor")
         for key, value in self.defaults.items():
-            group.setdefault(key, value)
+            if group.setdefault(key, value) is required:
+                raise ValueError(
+                    "parameter group didn't specify a value of required optimization parameter "
+                    f"{key}"
+                )
         if len(set(params)) != len(params):
             warnings.warn(
                 "optimizer contains a parameter group with duplicate parameters; each of them is "

@@ -12,6 +12,7 @@ import pytest
 import gpunn
 from gpunn import nn
 from gpunn.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+from gpunn.optim.optimizer import required
 
 
 def parameter(*size: int) -> gpunn.Tensor:
@@ -27,6 +28,17 @@ def stepped(optimizer: Any, grad: float = 1.0) -> Any:
 
 
 # Parameters and groups ----------------------------------------------------------------------
+
+
+def test_an_option_without_a_default():
+    class Descent(Optimizer):
+        def __init__(self, params: Any, lr: float = required) -> None:
+            super().__init__(params, {"lr": lr})
+
+    with pytest.raises(ValueError, match="didn't specify a value of required optimization param"):
+        Descent([parameter()])
+    assert Descent([{"params": [parameter()], "lr": 0.5}]).param_groups[0]["lr"] == 0.5
+    assert repr(required) == "<required parameter>"
 
 
 def test_groups_take_defaults_for_what_they_do_not_say():
