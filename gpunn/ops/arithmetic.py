@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -414,7 +415,15 @@ def where(
     if input is None and other is None:
         data = condition.data if condition.data.ndim else condition.data.reshape(1)
         return tuple(wrap(i) for i in data.nonzero())
-    if condition.data.dtype.kind != "b":
+    if condition.data.dtype == numpy.uint8:  # what masks were before there were bool tensors
+        warnings.warn(
+            "where received a uint8 condition tensor. This behavior is deprecated and will be "
+            "removed in a future version of PyTorch. Use a boolean condition instead.",
+            UserWarning,
+            stacklevel=4,
+        )
+        condition = wrap(condition.data != 0)
+    elif condition.data.dtype.kind != "b":
         raise RuntimeError(
             "where expected condition to be a boolean tensor, but got a tensor with dtype "
             f"{condition.dtype.title}"

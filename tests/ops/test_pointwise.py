@@ -360,3 +360,14 @@ def fold(array: Any, shape: tuple[int, ...]) -> Any:
     array = array.sum(tuple(range(array.ndim - len(shape))))
     axes = tuple(i for i, n in enumerate(shape) if n == 1)
     return array.sum(axes, keepdims=True)
+
+
+def test_where_takes_masks_of_bytes_with_a_warning():
+    x = gpunn.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    mask = gpunn.tensor([0, 1, 5], dtype=gpunn.uint8)
+    with pytest.warns(UserWarning, match="where received a uint8 condition tensor") as caught:
+        y = gpunn.where(mask, x, -x)
+    assert caught[0].filename == __file__
+    assert y.tolist() == [-1.0, 2.0, 3.0]
+    y.sum().backward()
+    assert x.grad.tolist() == [-1.0, 1.0, 1.0]
