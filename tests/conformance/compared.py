@@ -34,6 +34,5 @@ COMPARED: dict[str, View] = {
     },
     "svd": _seen(unsigned),
     "linalg.svd": _seen(unsigned),
-    "svd": _seen(unsigned),
     "linalg.eigh": _seen(unsigned),
 }

@@ -37,7 +37,7 @@ def given(*args: object, **options: object) -> list[Call]:
 CALLS.add("clamp_ clip_", given(-0.5, 0.5)[:5] + given(min=0.1)[:5] + given(max=1) + given())
 CALLS.add("clamp_min_ clamp_max_", given(0.3)[:5] + given(1) + given())
 CALLS.add("fill_", given(2.5) + given(np.array(1.5, F32)))
-CALLS.add("detach_", [*given(), call(array(3))])
+CALLS.add("detach_", [*given(), call(array(3)), call(array(3, dtype="bool")), call(1), call([])])
 CALLS.add("xlogy_ ldexp_", given(2) + given(np.array(1.5, F32))[:5])
 CALLS.add("gcd_ lcm_", whole(-2, 3))
 M = array(3, 4, dtype=F32)
@@ -48,6 +48,12 @@ CALLS.add(
         call(M[:, 0].copy(), M, array(4, dtype=F32), beta=0.5, alpha=2),
         call(array(3), M, array(4)),
         call(M[:, 0].copy(), M, array(3, dtype=F32)),
+        call(M[:, 0].copy(), M, 2),
+        call(M[:, 0].astype(F16), M.astype(F16), array(4, dtype=F16)),
+        call(array(3, dtype=I64), array(3, 4, dtype=I64), array(4, dtype=I64)),
+        call(M[:0, 0].copy(), M[:0], array(4, dtype=F32)),
+        call(M[:, 0].copy(), strided(3, 4, dtype=F32), array(4, dtype=F32), beta=0),
+        call(M[:, 0].copy(), M[:, :0].copy(), M[0, :0].copy()),
     ],
 )
 CALLS.add(
@@ -58,14 +64,23 @@ CALLS.add(
         call(M, (M > 0,), np.array(0.0, F32)),
         call(M, (np.array([7]),), np.array(1.5, F32)),
         call(array(3), (np.array([1]),), np.array(1.5)),
+        call(M, (np.array([-1]),), array(4, dtype=F32)),
+        call(M, (np.zeros(0, I64),), array(0, 4, dtype=F32)),
+        call(strided(3, 4, dtype=F32), (np.array([1]), np.array([2])), np.array(9.0, F32)),
+        call(array(3, dtype=I64), (np.array([1]),), np.array(7)),
+        call(M, (np.array([0]),), array(3, dtype=F32)),
     ],
 )
-CALLS.add("resize_as_", [call(M, array(2, 3)), call(M, array(12)), call(array(3), array(2))])
+SHAPES = (2, 3), (12,), (3, 4), (0,), (1, 1), (), (2, 0)
+CALLS.add("resize_as_", [call(M, array(*shape)) for shape in SHAPES])
+CALLS.add("resize_as_", [call(array(3), array(2)), call(M, 3), call(array(6, dtype=I64), array(2))])
 CALLS.add("get_device is_inference is_distributed typename", given())
+ODD = [call(array(2, dtype=d)) for d in ("bool", "uint8", "int8", "int16")]
+CALLS.add("get_device is_inference is_distributed typename", ODD)
 CALLS.add("typename", [call(3), call("x"), call(len), call(int), call(None), call([1])])
 # Activations ----------------------------------------------------------------------------------
 
-CALLS.add("selu_", given())
+CALLS.add("selu_", given() + unary()[-6:])
 CALLS.add("celu_", given() + given(0.5) + given(alpha=0.0)[:5])
 CALLS.add("threshold_", given(0.1, 2.0) + given(1, 0))
 CALLS.add("rrelu_", given() + given(0.2, 0.4) + given(0.5, 0.2)[:5])
@@ -121,6 +136,14 @@ CALLS.add(
         call(IMAGES, (4,)),
     ],
 )
+for x in (IMAGES.astype(F16), IMAGES[:0], strided(2, 3, 4), array(1, 3, 2)):
+    few = W.astype(x.dtype), B.astype(x.dtype)
+    CALLS.add("batch_norm", [call(x, *few, None, None, True, 0.1, 1e-5, False)])
+    if x.size and x.ndim == 3:
+        CALLS.add("instance_norm", [call(x, *few, None, None, True, 0.1, 1e-5, False)])
+    CALLS.add("group_norm", [call(x, 3, *few), call(x, 1, None, None)])
+    CALLS.add("layer_norm", [call(x, x.shape[-1:], few[0][: x.shape[-1]])])
+CALLS.add("instance_norm", [call(IMAGES, W, B, None, None, False, 0.1, 1e-5, True)])
 # Dropout: what it keeps is random, so at most where it keeps all or nothing ------------------
 
 for suffix in ("", "_"):
@@ -160,6 +183,27 @@ for way in (0, 1, 2):
             )
         ],
     )
+for kind, x in (("f8", strided(4, 3)), ("f4", X), ("f2", X), ("f8", X[:0]), ("f8", X[:1])):
+    a, b, c, d = (v[: len(x)].astype(kind) for v in (x, abs(Y), np.sign(X), X[::-1]))
+    CALLS.add("kl_div binary_cross_entropy_with_logits", [call(a, b), call(a, b, reduction=1)])
+    CALLS.add("hinge_embedding_loss", [call(a, c), call(a, c, reduction=2)])
+    CALLS.add("margin_ranking_loss", [call(a, b, c), call(a, b, c, reduction=1)])
+    CALLS.add("poisson_nll_loss", [call(a, b, True, False, 1e-8, 1)])
+    CALLS.add("triplet_margin_loss", [call(a, b, d), call(a, b, d, 0.5, 1.0, swap=True)])
+    if a.ndim == 2:
+        CALLS.add("cosine_embedding_loss", [call(a, b, c[:, 0].copy(), reduction=1)])
+LOGS = np.log(np.full((5, 2, 4), 0.25)) + array(5, 2, 4)
+for kind, options in (
+    ("f8", {}),
+    ("f4", {}),
+    ("f8", {"zero_infinity": True}),
+    ("f8", {"blank": 3, "reduction": 1}),
+    ("f8", {"blank": 7}),
+):
+    labels = np.array([[1, 2], [2, 1]])
+    CALLS.add("ctc_loss", [call(LOGS.astype(kind), labels, (5, 4), (2, 1), **options)])
+CALLS.add("ctc_loss", [call(LOGS, np.array([1, 2, 2]), (5, 4), (2, 1))])
+CALLS.add("ctc_loss", [call(LOGS[:1], np.array([[1, 2], [2, 1]]), (1, 1), (2, 1))])
 CALLS.add("cosine_embedding_loss", [call(X, Y, SIGNS), call(X, Y, SIGNS[:2])])
 CALLS.add("hinge_embedding_loss", [call(X.astype(F32), np.sign(Y).astype(F32)), call(X, Y, 1, "x")])
 CALLS.add("kl_div", [call(X, Y, "mean"), call(strided(4, 3), abs(Y)), call(X[:0], Y[:0])])
@@ -229,9 +273,32 @@ CALLS.add(
     ],
 )
 CALLS.add("conv_tbc", [call(array(6, 2, 3), array(2, 3, 5), array(5), pad) for pad in (0, 1)])
+for kind in ("f8", "f4"):
+    for x in (array(6, 2, 3), strided(6, 2, 3), array(6, 1, 3), array(2, 2, 3)):
+        CALLS.add("conv_tbc", [call(*(v.astype(kind) for v in (x, array(2, 3, 5), array(5))))])
+CALLS.add("affine_grid_generator", [call(THETA.astype(F32), (2, 1, 3, 4), False)])
+for size in ((2, 1, 1, 1), (2, 3, 1, 4), (2, 1, 5, 2), (2, 2, 2, 2)):
+    CALLS.add("affine_grid_generator", [call(THETA, size, False), call(THETA, size, True)])
+for x in (IMAGES.astype(F16), array(3, 7), array(2, 1, 4), IMAGES[:0], array(1, 3)):
+    CALLS.add("adaptive_max_pool1d max_pool1d_with_indices", [call(x, 1), call(x, 3)])
+CALLS.add(
+    "constant_pad_nd",
+    [call(x, (1, 1)) for x in (X.astype(F32), array(3, dtype=I64), strided(2, 3), array(0, 2))],
+)
+CALLS.add("constant_pad_nd", [call(X, (-1, 0), 2.5), call(X, (-2, -2))])
+for dims in ((5,), (5, 4), (3, 4, 3)):
+    n = len(dims)
+    x, w = array(2, 2, *dims), array(4, 2, *(2,) * n, seed=1)
+    CALLS.add("convolution", [call(x, w, array(4), [1] * n, [1] * n, [2] * n, False, [0] * n, 1)])
+    CALLS.add("convolution", [call(x, w[:2], None, [2] * n, [0] * n, [1] * n, True, [1] * n, 2)])
 STEP = array(4, 3), array(4, 5), array(5, 3), array(5, 5)
 GATES = {"rnn_tanh_cell": 1, "rnn_relu_cell": 1, "gru_cell": 3, "lstm_cell": 4}
 for name, n in GATES.items():
+    for kind, batch in (("f4", 4), ("f8", 0), ("f2", 2), ("f8", 1)):
+        x, h = array(batch, 3).astype(kind), array(batch, 5, seed=3).astype(kind)
+        shapes = (5 * n, 3), (5 * n, 5), (5 * n,), (5 * n,)
+        some = [array(*shape, seed=4).astype(kind) for shape in shapes]
+        CALLS.add(name, [call(x, h if n < 4 else (h, h), *some[:m]) for m in (2, 4)])
     state = STEP[1] if n < 4 else (STEP[1], array(4, 5, seed=3))
     weights = array(5 * n, 3, seed=4), array(5 * n, 5, seed=5)
     biases = array(5 * n, seed=6), array(5 * n, seed=7)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from conformance.calls import DType, call
+from conformance.calls import Call, DType, call
 from conformance.inputs import (
     F16,
     F32,
@@ -140,7 +140,7 @@ CALLS.add(
 # Parts ----------------------------------------------------------------------------------------
 
 CALLS.add("frexp angle", unary(-9, 9))
-CALLS.add("imag", [call(array(3)), call(array(3, dtype=I64))])
+CALLS.add("imag", [Call(c.args[:1], {}) for c in shaped(())])
 CALLS.add("adjoint", shaped(()))
 # Pieces ---------------------------------------------------------------------------------------
 
@@ -192,6 +192,7 @@ CALLS.add(
         call(-RATE.astype(F32)),
         call(np.array([np.nan], F32)),
         call(2.0),
+        call(np.array([0, 1e6, 3], F32)),
     ],
 )
 TRIALS, CHANCE = array(3, 4, dtype=F32, low=0, high=20), array(3, 4, dtype=F32, low=0, high=1)
@@ -218,6 +219,12 @@ CALLS.add(
         call((2, 3), (0, 1), dtype=DType(I64)),
         call((), ()),
         call((2, 3), (0,)),
+        call((0, 3), (1, 0)),
+        call([4], [0]),
+        call((2, 3), (0, 1), dtype=DType(F16)),
+        call((2, 3), physical_layout=(1, 0)),
+        call((1, 1), (1, 0), requires_grad=False),
+        call((2, 3, 4), (0, 1)),
     ],
 )
 BYTES = bytearray(range(1, 17))

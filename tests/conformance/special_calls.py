@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from conformance.calls import Call, call
-from conformance.inputs import F16, F32, F64, I64, SPECIAL, Table, array, strided, unary
+from conformance.inputs import F16, F32, F64, I64, SPECIAL, Table, array, shaped, strided, unary
 
 CALLS = Table()
 FINITE = SPECIAL[~np.isinf(SPECIAL)]
@@ -114,8 +114,8 @@ CALLS.add(
     ],
 )
 CALLS.add("polygamma", [call(1, 2.0), call(1.5, array(3))])
-CALLS.add("special.logsumexp", [call(X, 0), call(X, dim=-1, keepdim=True), call(X, (0, 1))])
-CALLS.add("special.softmax special.log_softmax", [call(X, 0), call(X, dim=-1), call(array(), 0)])
+CALLS.add("special.logsumexp", shaped((0,), (-1, True)))
+CALLS.add("special.softmax special.log_softmax", shaped((0,), (-1,)))
 POLYNOMIALS = " ".join(
     [
         *(f"special.{s}chebyshev_polynomial_{k}" for s in ("", "shifted_") for k in "tuvw"),

@@ -9,6 +9,7 @@ from conformance import (
     making_calls,
     method_calls,
     native_calls,
+    nn_calls,
     older_calls,
     pointwise_calls,
     product_calls,
@@ -17,6 +18,7 @@ from conformance import (
     shape_calls,
     special_calls,
 )
+from conformance.derived_calls import in_place, of_layers
 from conformance.inputs import Table
 
 CALLS = Table()
@@ -38,4 +40,7 @@ for family in (
     making_calls,
 ):
     for name, calls in family.CALLS.items():
+        CALLS.add(name, calls)
+for made in (in_place(CALLS), of_layers(nn_calls.CALLS)):
+    for name, calls in made.items():
         CALLS.add(name, calls)
