@@ -54,4 +54,3 @@ def selu_(input: Tensor) -> Tensor:
 def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
     """``threshold`` in place."""
     return activation.threshold(input, threshold, value, True)
-
