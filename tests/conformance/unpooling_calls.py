@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from conformance import pooling_calls
 from conformance.calls import call
 from conformance.inputs import F16, F32, I32, I64, Table, array, strided
 
@@ -75,3 +76,12 @@ for n, outs, planes in ((2, (3, 3), (6, 7)), (3, (2, 2, 3), (4, 5, 6))):
             call(array(2, 3, *planes, dtype=I64), 2, 2, _random_samples=u.astype(I64)),
         ],
     )
+# The pools that always give indices: with what the others are called with.
+for name in ("max_pool", "adaptive_max_pool"):
+    for n in (1, 2, 3):
+        some = pooling_calls.CALLS[f"{name}{n}d"]
+        if name == "max_pool":  # refusals are of other words in one dimension, and of none
+            some = some[:12] if n == 1 else [c for c in some if c.args[0] is not None]
+        CALLS.add(f"{name}{n}d_with_indices", some)
+for n in (2, 3):
+    CALLS.add(f"fractional_max_pool{n}d_with_indices", CALLS[f"fractional_max_pool{n}d"])
