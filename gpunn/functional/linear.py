@@ -33,7 +33,7 @@ class Linear(Op, widens=False):
         half = wide is not rows.dtype
         if half:  # added in float32, rounded once
             rows, weight = rows.astype(wide), weight.astype(wide)
-        y = xp_of(x).matmul(rows, weight.T)
+        y = type2backend[type(rows)].matmul(rows, weight.T)
         if b is not None:
             y += b.data
         if half:

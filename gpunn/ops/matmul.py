@@ -6,9 +6,10 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import Array
+from gpunn.backends import type2backend
 from gpunn.dtype import accumulator, in_use
 from gpunn.ops.calling import extended
-from gpunn.ops.common import Op, broadcast_shapes, dtype_of, need_tensor, not_implemented, xp_of
+from gpunn.ops.common import Op, broadcast_shapes, dtype_of, need_tensor, not_implemented
 from gpunn.ops.precision import cast_for
 from gpunn.ops.shape import Permute
 
@@ -23,11 +24,11 @@ class MatMul(Op, widens=False):
     def forward(ctx: Any, x: Tensor, y: Tensor) -> Array:
         need_x, need_y = ctx.needs_input_grad
         ctx.save_for_backward(x if need_y else None, y if need_x else None)
-        a, b = x.data, y.data
+        a, b, backend = x.data, y.data, type2backend[type(x.data)]
         wide = accumulator(a.dtype)  # added in float32, rounded once
         if wide is not a.dtype:
-            return xp_of(x).matmul(a.astype(wide), b.astype(wide)).astype(a.dtype)
-        return xp_of(x).matmul(a, b)
+            return backend.matmul(a.astype(wide), b.astype(wide)).astype(a.dtype)
+        return backend.matmul(a, b)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:

@@ -8,12 +8,14 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
 import gpunn
-from gpunn.backends.host import threads
+from gpunn.backends import type2backend
+from gpunn.backends.host import blas, threads
 
 
 @pytest.fixture(autouse=True, params=[1, 3])
@@ -119,3 +121,24 @@ def test_the_default(monkeypatch: pytest.MonkeyPatch, wanted: str, got: int | No
     assert 1 <= cores <= (os.cpu_count() or 1)
     monkeypatch.setenv("OMP_NUM_THREADS", wanted)
     assert threads._available() == (got or cores)
+
+
+def test_small_products_leave_the_other_cores_alone(monkeypatch: pytest.MonkeyPatch):
+    """BLAS has one thread for them, and its own number for large ones and afterwards."""
+    host, numbers = type2backend[np.ndarray], []
+    with blas.single:
+        pass  # finds the libraries
+    libraries = blas.single.libraries or []
+    real = np.matmul
+
+    def watched(x: Any, y: Any) -> Any:
+        numbers.append([library.get_num_threads() for library in libraries])
+        return real(x, y)
+
+    before = [library.get_num_threads() for library in libraries]
+    monkeypatch.setattr(np, "matmul", watched)
+    for n in (8, 100, 300):
+        x = np.ones((n, n), "f4")
+        assert (host.matmul(x, x) == n).all()
+    assert numbers == [before, [1] * len(before), before]
+    assert [library.get_num_threads() for library in libraries] == before

@@ -7,14 +7,27 @@ from typing import Any
 
 import numpy
 
+from gpunn.backends.host.blas import single
 from gpunn.backends.reference.array import ArrayPrimitives
 
 _LONG = 64  # rows of which each is worth a call of BLAS
 _PIECE = 4096
 
 
+# Multiplications of a product: BLAS takes up to so many on one thread; and to so many it should.
+_ALONE, _SMALL = 2**18, 2**23
+
+
 class HostReduction(ArrayPrimitives):
     """A contiguous array is a pile of matrices, whose sums are products with a vector of ones."""
+
+    def matmul(self, x: Any, y: Any) -> Any:
+        """BLAS's threads wait for the next product by spinning, for a tenth of a second: after a
+        small one they take longer from everybody else than they have saved."""
+        if _ALONE < x.size * y.shape[-1] <= _SMALL:
+            with single:
+                return numpy.matmul(x, y)
+        return numpy.matmul(x, y)
 
     def sum_over(self, x: Any, axes: tuple[int, ...]) -> Any:
         """Over the last or the first dimensions, or all but the second."""

@@ -115,6 +115,10 @@ class ArrayPrimitives:
         """``view``, which shows ``array``, as writable as ``array`` is."""
         return view
 
+    def matmul(self, x: Any, y: Any) -> Any:
+        """``x @ y`` of arrays with two or more dimensions and one dtype."""
+        return self.xp.matmul(x, y)
+
     def sum_over(self, x: Any, axes: tuple[int, ...]) -> Any:
         """Σ x over ``axes``, which stay with size 1."""
         return x.sum(axes, keepdims=True)
