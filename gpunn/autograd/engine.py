@@ -115,22 +115,6 @@ def grad(
     return tuple(gradients)
 
 
-def partial(
-    outputs: Sequence[Tensor],
-    inputs: Sequence[Variable],
-    grad_outputs: Sequence[Tensor],
-    create_graph: bool,
-) -> list[Tensor | None]:
-    """The gradients by ``inputs`` that are told apart: a way that leads to one of them through
-    another is not followed, and their hooks are not called. Keeps the graph."""
-    walk = _Walk(create_graph, inputs)
-    walk.ends = {x._grad_fn for x in inputs if x._grad_fn is not None}
-    with walk:
-        walk.run(_roots(outputs, grad_outputs), True)
-    found = [walk.captured.get(_key(x)) for x in inputs]
-    return [None if f is None else f[0] for f in found]
-
-
 class _Walk:
     """One pass over the graph; use it as a context manager, which sets the grad mode.
 
@@ -150,7 +134,6 @@ class _Walk:
         self.wanted = None if wanted is None else {_key(x) for x in wanted}
         self.captured: dict[Any, Gradient] = {}
         self.useful: set[Function] | None = None
-        self.ends: set[Function] | None = None  # where `partial` stops
 
     def __enter__(self) -> None:
         self._errors = set_errors(IGNORED)
@@ -186,7 +169,7 @@ class _Walk:
         for key, (leaf, gradient, owned) in self.leaves.items():
             if leaf.grad_fn is not None:
                 raise RuntimeError("leaf variable has been moved into the graph interior")
-            if leaf._hooks and self.ends is None:
+            if leaf._hooks:
                 gradient, owned = _hooked(leaf._hooks, gradient), False
                 self.leaves[key] = leaf, gradient, owned
             if self.wanted is not None:
@@ -220,11 +203,6 @@ class _Walk:
 
     def _attend(self, node: Function, dys: list[Tensor | None]) -> bool:
         """See to what waits for the gradients of ``node``; whether to go on from there."""
-        if self.ends is not None and node in self.ends:
-            for nr, dy in enumerate(dys):
-                if dy is not None:
-                    self.captured[id(node), nr] = dy, False
-            return False
         for nr, dy in enumerate(dys):
             if dy is None:
                 like = node.outputs[nr]
@@ -288,7 +266,7 @@ class _Walk:
         stack = [edge[0] for edge in roots if not isinstance(edge, Variable)]
         while stack:
             node = stack.pop()
-            if node not in reached and (self.ends is None or node not in self.ends):
+            if node not in reached:
                 reached.add(node)
                 stack.extend(e[0] for e in node.edges if isinstance(e, tuple))
         useful: set[Function] = set()

@@ -448,10 +448,11 @@ def _touch(ctx: Function) -> None:
         variable._version_box[0] += 1
 
 
-def _packed(node: Function, value: Variable | _Output) -> Packed:
-    """A saved value as the hooks in force want it kept."""
+def _packed(node: Function | None, value: Variable | _Output) -> Packed:
+    """A saved value as the hooks in force want it kept; outputs are those of ``node``."""
     pair = pairs.stack[-1]
     if isinstance(value, _Output):
+        assert node is not None
         nr = value.nr
         return Packed(value.linked(node), pair, lambda again, node: _placed(again, node, nr))
     fn, nr, leaf = value._grad_fn, value._output_nr, value
@@ -460,6 +461,11 @@ def _packed(node: Function, value: Variable | _Output) -> Packed:
     if value._requires_grad:  # the graph leads there anyway
         return Packed(value, pair, lambda again, node: _Again.apply(leaf, again._data))
     return Packed(value, pair, lambda again, node: again)
+
+
+def keep_input(variable: Variable) -> Variable | Packed:
+    """A tensor that is kept for a backward, as the hooks in force want it."""
+    return _packed(None, variable) if pairs.stack else variable
 
 
 def _placed(variable: Any, node: Function, nr: int) -> Any:

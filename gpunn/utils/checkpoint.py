@@ -1,45 +1,153 @@
 """Checkpoints: intermediate results are not kept for backward, but computed a second time.
 
-T. Chen et al., "Training deep nets with sublinear memory cost", 2016.
+T. Chen et al., "Training deep nets with sublinear memory cost", 2016. What the operations inside
+save is packed as a number; the first that backward needs runs the function again and has them all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
 from typing import Any
 
-from gpunn.autograd.engine import partial
-from gpunn.autograd.function import Function, _sequence
+from gpunn.autograd.casting import autocast_state
+from gpunn.autograd.function import keep_input
 from gpunn.autograd.grad_mode import enable_grad, thread
-from gpunn.autograd.variable import Variable, is_sequence, wrap
-from gpunn.backends import type2backend
+from gpunn.autograd.graph import saved_tensors_hooks
+from gpunn.autograd.packing import Packed
+from gpunn.autograd.variable import Variable
 from gpunn.random import default_generator
 
-__all__ = ["checkpoint", "checkpoint_sequential"]
+__all__ = [
+    "CheckpointError",
+    "checkpoint",
+    "checkpoint_sequential",
+    "noop_context_fn",
+    "set_checkpoint_early_stop",
+]
+
+Contexts = tuple[AbstractContextManager[Any], AbstractContextManager[Any]]
 
 
-class Checkpoint(Function):
-    """``outputs``, whose graph is made anew in backward by ``again``, from what they come from."""
+class CheckpointError(RuntimeError):
+    """A function did not save the same tensors when it ran again."""
 
-    @staticmethod
-    def forward(ctx: Any, again: Any, outputs: Any, count: int, *reached: Any) -> Any:
-        """The first ``count`` of ``reached`` are the arguments; the rest was found in the graph."""
-        ctx.again, ctx.reached = again, reached[count:]
-        ctx.save_for_backward(*reached[:count])
-        return tuple(y.data for y in outputs)
 
-    @staticmethod
-    def backward(ctx: Any, *dys: Any) -> tuple[Any, ...]:
-        create_graph = thread.mode.enabled
-        inputs = ctx.saved_tensors
-        with enable_grad():
-            outputs = ctx.again(inputs)
-        wanted = [x for x in (*inputs, *ctx.reached) if x.requires_grad]
-        pairs = [(y, dy) for y, dy in zip(outputs, dys, strict=True) if y.requires_grad]
-        ys, weights = zip(*pairs, strict=True)
-        found = iter(partial(ys, wanted, weights, create_graph))
-        dxs = [next(found) if x.requires_grad else None for x in (*inputs, *ctx.reached)]
-        return None, None, None, *dxs
+class _Enough(Exception):  # noqa: N818  (no error: all is there)
+    pass
+
+
+_early_stop = True
+
+
+@contextlib.contextmanager
+def set_checkpoint_early_stop(enable: bool) -> Generator[None]:
+    """Inside, whether functions stop when all that backward needs was computed again."""
+    global _early_stop
+    before, _early_stop = _early_stop, enable
+    try:
+        yield
+    finally:
+        _early_stop = before
+
+
+def noop_context_fn() -> Contexts:
+    """Two contexts that do nothing."""
+    return contextlib.nullcontext(), contextlib.nullcontext()
+
+
+class _Frame:
+    """One call: how to run it again, and what that has brought back so far."""
+
+    def __init__(
+        self, run: Callable[..., Any], values: list[Any], preserve_rng_state: bool
+    ) -> None:
+        self.run = run
+        # Within another checkpoint its hooks keep the arguments. Versions tell of later changes.
+        self.values = [keep_input(v) if isinstance(v, Variable) else v for v in values]
+        self.versions = [v._version if isinstance(v, Variable) else 0 for v in self.values]
+        self.random = default_generator.get_state() if preserve_rng_state else None
+        self.autocast = autocast_state.enabled
+        self.context: AbstractContextManager[Any] = contextlib.nullcontext()
+        self.early_stop = self.check = True
+        self.like: list[Any] = []  # of each tensor that was saved: shape and dtype
+        self.found: dict[int, Any] = {}
+
+    def pack(self, tensor: Any) -> int:
+        """A number for what an operation of the first run saves."""
+        self.like.append((tensor.size(), tensor.dtype))
+        return len(self.like) - 1
+
+    def unpack(self, i: int) -> Any:
+        """The ``i``-th of the saved tensors; each is had once from one run."""
+        if i not in self.found:
+            self.again()
+        return self.found.pop(i)
+
+    def again(self) -> None:
+        """Run the function as it was run before, and take what it saves."""
+        self.found = {}
+        random = default_generator.get_state()
+        before, caching = autocast_state.enabled, autocast_state.caching
+        autocast_state.switch(self.autocast)
+        autocast_state.caching = False
+        if self.random is not None:
+            default_generator.set_state(self.random)
+        try:
+            with enable_grad(), saved_tensors_hooks(self.take, _refuse), self.context:
+                self.run(*self.arguments())
+        except _Enough:
+            pass
+        finally:
+            autocast_state.switch(before)
+            autocast_state.caching = caching
+            if self.random is not None:
+                default_generator.set_state(random)
+        if len(self.found) < len(self.like):
+            raise CheckpointError(
+                "gpunn.utils.checkpoint: A different number of tensors was saved during the "
+                "original forward and recomputation.\n"
+                f"Number of tensors saved during forward: {len(self.like)}\n"
+                f"Number of tensors saved during recomputation: {len(self.found)}"
+            )
+
+    def take(self, tensor: Any) -> None:
+        i = len(self.found)
+        if i == len(self.like):
+            raise CheckpointError(
+                "gpunn.utils.checkpoint: trying to save more tensors during recomputation than "
+                "during the original forward pass."
+            )
+        if self.check and self.like[i] != (tensor.size(), tensor.dtype):
+            (size, dtype), now = self.like[i], tensor
+            raise CheckpointError(
+                "gpunn.utils.checkpoint: Recomputed values for the following tensors have "
+                "different metadata than during the forward pass.\n"
+                f"tensor at position {i}:\nsaved metadata: {{'shape': {size}, 'dtype': {dtype}}}\n"
+                f"recomputed metadata: {{'shape': {now.size()}, 'dtype': {now.dtype}}}"
+            )
+        self.found[i] = tensor.detach()
+        if self.early_stop and _early_stop and len(self.found) == len(self.like):
+            raise _Enough
+
+    def arguments(self) -> list[Any]:
+        given: list[Any] = []
+        for value, version in zip(self.values, self.versions, strict=True):
+            if isinstance(value, Packed):
+                value = value.unpacked(None)
+            elif isinstance(value, Variable) and value._version != version:
+                raise RuntimeError(
+                    "one of the variables needed for gradient computation has been modified by an "
+                    f"inplace operation: an argument of a checkpoint, {list(value._data.shape)}, "
+                    f"is at version {value._version}; expected version {version} instead"
+                )
+            given.append(value)
+        return given
+
+
+def _refuse(packed: Any) -> Any:
+    raise RuntimeError("what a checkpoint computes again has no backward of its own")
 
 
 def checkpoint(
@@ -47,90 +155,48 @@ def checkpoint(
     *args: Any,
     use_reentrant: bool | None = None,
     preserve_rng_state: bool = True,
-    context_fn: Any = None,
+    context_fn: Callable[[], Contexts] = noop_context_fn,
     determinism_check: str = "default",
     debug: bool = False,
     early_stop: bool = True,
     **kwargs: Any,
 ) -> Any:
-    """``function(*args, **kwargs)``, a tensor or a tuple, that keeps only its arguments.
+    """``function(*args, **kwargs)``, that keeps its arguments alone of what backward needs.
 
-    Backward runs the function again, with the same random numbers (``preserve_rng_state``). What
-    it uses besides its arguments, as the weights of a module, gets its gradient too. The other
-    options of PyTorch's are accepted: there is one way here, without their differences.
+    Backward runs the function again, up to the last tensor needed (``early_stop``), with the same
+    random numbers (``preserve_rng_state``) and under the autocast of the first run. ``context_fn``
+    gives a context for each of the two. ``determinism_check="none"`` does not compare the shapes
+    and dtypes of the second run to those of the first.
+
+    There is one way, PyTorch's ``use_reentrant=False``; with True, what PyTorch refuses then is
+    refused (ValueError). ``debug`` is accepted. Raises CheckpointError, a RuntimeError, where the
+    second run saves other tensors.
     """
+    if use_reentrant:
+        if kwargs:
+            raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
+        if context_fn is not noop_context_fn or debug:
+            raise ValueError(
+                "Passing `context_fn` or `debug` is only supported when use_reentrant=False."
+            )
+    if determinism_check not in ("default", "none"):
+        raise ValueError(
+            f"determinism_check should be one of ['default', 'none'], but got {determinism_check}"
+        )
+    first, second = context_fn()
     if not thread.mode.enabled:
+        with first:
+            return function(*args, **kwargs)
+    names, n = list(kwargs), len(args)
+
+    def run(*values: Any) -> Any:
+        return function(*values[:n], **dict(zip(names, values[n:], strict=True)))
+
+    frame = _Frame(run, [*args, *kwargs.values()], preserve_rng_state)
+    frame.context, frame.early_stop = second, early_stop
+    frame.check = determinism_check == "default"
+    with saved_tensors_hooks(frame.pack, frame.unpack), first:
         return function(*args, **kwargs)
-    start = default_generator.get_state() if preserve_rng_state else None
-    places = [i for i, a in enumerate(args) if isinstance(a, Variable)]
-
-    def run(inputs: Any) -> Any:
-        given = list(args)
-        for i, x in zip(places, inputs, strict=True):
-            given[i] = x
-        return function(*given, **kwargs)
-
-    def again(inputs: Any) -> list[Any]:
-        now = default_generator.get_state()
-        if start is not None:
-            default_generator.set_state(start)
-        try:
-            return _tensors(run(inputs))
-        finally:
-            if start is not None:
-                default_generator.set_state(now)
-
-    inputs = [args[i] for i in places]
-    begin = next(_sequence)
-    # Leaves of their own stand for the arguments while it is found out what else takes part.
-    stand_ins = [x.detach().requires_grad_(x.requires_grad) for x in inputs]
-    result = run(stand_ins)
-    outputs = _tensors(result)
-    own = {id(x) for x in stand_ins}
-    reached = [x for x in _reached(outputs, begin) if id(x) not in own]
-    if not any(y.requires_grad for y in outputs):
-        return result
-    recorded = iter(
-        Checkpoint.apply(again, [y.detach() for y in outputs], len(inputs), *inputs, *reached)
-    )
-    if isinstance(result, Variable):
-        return next(recorded)
-    parts = [next(recorded) if isinstance(r, Variable) else r for r in result]
-    return type(result)(parts)
-
-
-def _tensors(result: Any) -> list[Any]:
-    parts = result if is_sequence(result) else (result,)
-    return [part for part in parts if isinstance(part, Variable)]
-
-
-def _reached(outputs: list[Any], begin: int) -> Iterator[Any]:
-    """The leaves that a graph leads to, and what it takes from nodes made before ``begin``."""
-    stack: list[Any] = [y if y.grad_fn is None else (y.grad_fn, y.output_nr) for y in outputs]
-    seen: set[Any] = set()
-    while stack:
-        edge = stack.pop()
-        if isinstance(edge, Variable):
-            if id(edge) not in seen and edge.requires_grad:
-                seen.add(id(edge))
-                yield edge
-            continue
-        node, nr = edge
-        if node.sequence < begin:  # the result of something outside: that is as far as this goes
-            if (id(node), nr) not in seen:
-                seen.add((id(node), nr))
-                yield _outside(node, nr)
-        elif id(node) not in seen:
-            seen.add(id(node))
-            stack.extend(e for e in node.edges if e is not None)
-
-
-def _outside(node: Any, nr: int) -> Any:
-    """A variable that stands for an output of ``node``: its place in the graph, not its value."""
-    shape, kind, array_type = node.outputs[nr]
-    x = wrap(type2backend[array_type].xp.empty((0,) * len(shape), kind))
-    x._grad_fn, x._output_nr, x._requires_grad = node, nr, True
-    return x
 
 
 def checkpoint_sequential(
@@ -138,12 +204,17 @@ def checkpoint_sequential(
     segments: int,
     input: Any,
     use_reentrant: bool | None = None,
-    **options: Any,
+    *,
+    preserve_rng_state: bool = True,
+    **kwargs: Any,
 ) -> Any:
     """The functions (or a ``Sequential``) one after the other, in ``segments`` checkpoints.
 
-    The last segment runs without one, as its backward follows at once.
+    The last segment runs without one, as its backward follows at once. Raises ValueError for more
+    segments than functions.
     """
+    if kwargs:
+        raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
     steps = list(functions.children() if hasattr(functions, "children") else functions)
     size = len(steps) // segments
 
@@ -156,6 +227,11 @@ def checkpoint_sequential(
         return forward
 
     last = size * (segments - 1)
-    for start in range(0, last, size or 1):
-        input = checkpoint(part(start, start + size), input, **options)
+    for start in range(0, last, size):
+        input = checkpoint(
+            part(start, start + size),
+            input,
+            use_reentrant=use_reentrant,
+            preserve_rng_state=preserve_rng_state,
+        )
     return part(last, len(steps))(input)
