@@ -119,6 +119,13 @@ class RNNBase(Module):
         shown = (f"{k}={getattr(self, k)}" for k, v in defaults.items() if getattr(self, k) != v)
         return ", ".join([str(self.input_size), str(self.hidden_size), *shown])
 
+    @property
+    def all_weights(self) -> list[list[Parameter]]:
+        """The parameters of each layer, and of its way back after it."""
+        ends = ("", "_reverse") if self.bidirectional else ("",)
+        found = [self._weights(layer, end) for layer in range(self.num_layers) for end in ends]
+        return [[w for w in weights if w is not None] for weights in found]
+
     def _weights(self, layer: int, end: str) -> list[Any]:
         names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
         found = [getattr(self, f"{name}_l{layer}{end}", None) for name in names]

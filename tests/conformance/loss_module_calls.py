@@ -116,3 +116,22 @@ MODULES.add(
         call(LONG, np.array([[2, 3, 3]]), (3, 5), (3, 2)),
     ],
 )
+ROWS, CLASS = array(6, 5), np.array([0, 1, 3, 7, 9, 4])
+MODULES.add(
+    "AdaptiveLogSoftmaxWithLoss",
+    [
+        call(5, 10, [2, 5]),
+        call(5, 10, (4,), div_value=2.0, head_bias=True),
+        call(5, 8, [2, 5]),
+        call(5, 10, [5, 2]),
+        call(5, 10, [2, 10]),
+        call(5, 10, []),
+    ],
+    [
+        call(ROWS, CLASS),
+        call(ROWS.astype(F32), CLASS),
+        call(ROWS[0], np.array(3)),
+        call(ROWS, CLASS[:4]),
+        call(array(4, 4), CLASS[:4] % 8),
+    ],
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from conformance.calls import DType, call
 from conformance.inputs import F16, F32, I64, array, distinct, strided
-from conformance.modules import Uses
+from conformance.modules import Of, Uses
 
 MODULES = Uses()
 X = array(3, 4)
@@ -316,3 +316,38 @@ MODULES.add(
     [call(6, 3, include_last_offset=True), call(6, 3, mode="sum", include_last_offset=True)],
     [call(INDEX[0], np.array([0, 2, 3])), call(np.array([1, 2, 3, 3]), np.array([0, 0, 3, 4]))],
 )
+
+# Lazy ones: the first input tells the sizes that are left out -----------------------------------
+MODULES.add(
+    "LazyLinear",
+    [call(3), call(3, False), call(out_features=0), call()],
+    [call(X), call(array(2, 3, 4)), call(X.astype(F32)), call(array())],
+)
+for n in (1, 2, 3):
+    x, kernel = array(2, 4, *SIZE[:n]), (3, 2, 2)[:n]
+    given = [call(x), call(x[0]), call(x.astype(F32)), call(x[0, 0]), call(array(0, 4, *SIZE[:n]))]
+    MODULES.add(
+        f"LazyConv{n}d LazyConvTranspose{n}d",
+        [call(6, kernel), call(6, 2, 2, 1, bias=False), call(6, 3, groups=2), call(6, 9)],
+        given,
+    )
+    options = [call(), call(0.1, 0.3), call(affine=False), call(track_running_stats=False)]
+    MODULES.add(f"LazyBatchNorm{n}d LazyInstanceNorm{n}d", options, given[:4])
+    MODULES.add(f"LazyBatchNorm{n}d", options, given[4:])
+for n in (2, 3):
+    x = array(2, 3, 7, 6, 5)[..., 0] if n == 2 else array(2, 3, 7, 6, 5)
+    drawn = array(2, 3, n, low=0, high=1)
+    chance = Of("samples", lambda lib, drawn=drawn: lib.from_numpy(drawn))
+    MODULES.add(
+        f"FractionalMaxPool{n}d",
+        [
+            call(2, 3, _random_samples=chance),
+            call((2, 1, 2)[:n], (3, 4, 2)[:n], return_indices=True, _random_samples=chance),
+            call(2, output_ratio=0.5, _random_samples=chance),
+            call(2, output_ratio=(0.6, 0.5, 0.7)[:n], _random_samples=chance),
+            call(2),
+            call(2, 3, 0.5),
+            call(2, output_ratio=1.5),
+        ],
+        [call(x.copy()), call(x.astype(F32)), call(x[0].copy())],
+    )

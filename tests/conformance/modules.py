@@ -77,6 +77,9 @@ def outcome(lib: Any, name: str, use: Use, state: dict[str, Any] | None) -> tupl
         if any(a.dtype == lib.float64 for a in wide):
             module = module.double()
         module.train(use.training)
+        before = repr(module)
+        if name.startswith("Lazy"):  # its parameters have no shapes before
+            module(*args, **kwargs)
         if state is None:
             state = {k: host(v) for k, v in module.state_dict().items()}
         else:
@@ -86,7 +89,8 @@ def outcome(lib: Any, name: str, use: Use, state: dict[str, Any] | None) -> tupl
         names += [k for k, _ in module.named_parameters()]
         results = list(flat(module(*args, **kwargs)))
         roots = [r for r in results if getattr(r, "requires_grad", False)]
-        found: list[Any] = [repr(module).replace("torch.", "gpunn."), *names]
+        texts = [text.replace("torch.", "gpunn.") for text in (before, repr(module))]
+        found: list[Any] = [*texts, *names]
         found += map(host, [*results, *(b for _, b in module.named_buffers())])
         found += map(nonzero, gradients(lib, roots, [x for x in leaves if x.requires_grad]))
     except Exception as error:

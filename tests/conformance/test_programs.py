@@ -1,4 +1,4 @@
-"""Optimizers, schedules and derivatives of functions, held to PyTorch through small programs."""
+"""Modules, optimizers, schedules and derivatives, held to PyTorch through small programs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conformance import container_calls, derivative_calls, optim_calls, schedule_calls, swa_calls
+from conformance import (
+    container_calls,
+    core_calls,
+    derivative_calls,
+    optim_calls,
+    schedule_calls,
+    scripts,
+    swa_calls,
+)
 from conformance.calls import Call, disagreement
 
 import gpunn
@@ -15,7 +23,7 @@ import gpunn
 # Of each namespace: its calls, and what makes a function of a name that can be compared.
 TABLES: dict[str, tuple[dict[str, list[Call]], Any]] = {
     "autograd.functional": (derivative_calls.CALLS, derivative_calls.runner),
-    "nn": (container_calls.CALLS, container_calls.runner),
+    "nn": ({**container_calls.CALLS, **core_calls.CALLS}, scripts.runner),
     "optim": (optim_calls.CALLS, optim_calls.trainer),
     "optim.lr_scheduler": (schedule_calls.CALLS, schedule_calls.runner),
     "optim.swa_utils": (swa_calls.CALLS, swa_calls.runner),
