@@ -36,8 +36,7 @@ thread = _Thread()  # looked up once in an operation: it takes longer than what 
 class _Switch:
     """Sets a mode on entry, restores it on exit; usable as a decorator, of generators too."""
 
-    def __init__(self) -> None:
-        self._previous: list[bool] = []
+    _outer: Any = None  # what was set at the last entry, and at those before
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         if inspect.isgeneratorfunction(function):
@@ -81,8 +80,9 @@ class _Switch:
         raise NotImplementedError
 
     def __enter__(self) -> None:
-        self._previous.append(thread.mode.enabled)
-        thread.mode.enabled = self._value()
+        mode = thread.mode
+        self._outer = mode.enabled, self._outer
+        mode.enabled = self._value()
 
     def __exit__(
         self,
@@ -90,21 +90,15 @@ class _Switch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        thread.mode.enabled = self._previous.pop()
+        thread.mode.enabled, self._outer = self._outer
 
 
 class _PlainSwitch(_Switch):
     """A switch without arguments: ``@no_grad`` decorates as ``@no_grad()`` does."""
 
-    def __init__(self, function: Callable[..., Any] | None = None) -> None:
-        super().__init__()
-
     def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        switch = super().__new__(cls)
-        if function is None:
-            return switch
-        switch.__init__()
-        return switch(function)
+        switch = object.__new__(cls)
+        return switch if function is None else switch(function)
 
 
 class no_grad(_PlainSwitch):  # noqa: N801
@@ -125,7 +119,6 @@ class set_grad_enabled(_Switch):  # noqa: N801
     """Record or not, by ``mode``; acts at once, and as a context manager undoes it on exit."""
 
     def __init__(self, mode: bool) -> None:
-        super().__init__()
         self._mode = bool(mode)
         self._before = thread.mode.enabled
         thread.mode.enabled = self._mode
@@ -138,7 +131,7 @@ class set_grad_enabled(_Switch):  # noqa: N801
         return type(self)(self._mode)
 
     def __enter__(self) -> None:
-        self._previous.append(self._before)
+        self._outer = self._before, self._outer
         thread.mode.enabled = self._mode
 
     def _value(self) -> bool:
@@ -148,10 +141,10 @@ class set_grad_enabled(_Switch):  # noqa: N801
 class inference_mode(_Switch):  # noqa: N801
     """As ``no_grad``, which it is here; ``is_inference_mode_enabled()`` tells them apart."""
 
+    _inferred: Any = None
+
     def __init__(self, mode: bool = True) -> None:
-        super().__init__()
         self._mode = mode
-        self._outer: list[bool] = []
 
     def _copy(self) -> Self:
         return type(self)(self._mode)
@@ -160,7 +153,7 @@ class inference_mode(_Switch):  # noqa: N801
         return thread.mode.enabled and not self._mode
 
     def __enter__(self) -> None:
-        self._outer.append(thread.mode.inference)
+        self._inferred = thread.mode.inference, self._inferred
         super().__enter__()
         thread.mode.inference = self._mode
 
@@ -171,7 +164,7 @@ class inference_mode(_Switch):  # noqa: N801
         trace: TracebackType | None,
     ) -> None:
         super().__exit__(kind, error, trace)
-        thread.mode.inference = self._outer.pop()
+        thread.mode.inference, self._inferred = self._inferred
 
 
 def is_grad_enabled() -> bool:

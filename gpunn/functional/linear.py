@@ -26,25 +26,28 @@ class Linear(Op, widens=False):
     def forward(ctx: Any, x: Tensor, w: Tensor, b: Tensor | None) -> Array:
         need_x, need_w, _ = ctx.needs_input_grad
         ctx.save_for_backward(x if need_w else None, w if need_x else None)
-        rows, weight = x.data, w.data
-        if rows.ndim != 2:
-            rows = rows.reshape(math.prod(rows.shape[:-1]), rows.shape[-1])
-        wide = accumulator(rows.dtype)
-        half = wide is not rows.dtype
+        data, weight = x._data, w._data
+        rows = data
+        if data.ndim != 2:
+            rows = data.reshape(math.prod(data.shape[:-1]), data.shape[-1])
+        wide = accumulator(data.dtype)
+        half = wide is not data.dtype
         if half:  # added in float32, rounded once
             rows, weight = rows.astype(wide), weight.astype(wide)
         y = type2backend[type(rows)].matmul(rows, weight.T)
         if b is not None:
-            y += b.data
+            y += b._data
         if half:
-            y = y.astype(x.data.dtype)
-        return y if x.data.ndim == 2 else y.reshape(*x.data.shape[:-1], weight.shape[0])
+            y = y.astype(data.dtype)
+        return y if data.ndim == 2 else y.reshape(*data.shape[:-1], weight.shape[0])
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, w = ctx.saved_tensors
-        dx = None if w is None else Linear.apply(dy, transposed(w), None)
-        dw = None
+        dx = dw = None
+        if w is not None:
+            plain = dy._data.ndim == 2
+            dx = MatMul.apply(dy, w) if plain else Linear.apply(dy, transposed(w), None)
         if x is not None:
             dw = MatMul.apply(transposed(_flat(dy)), _flat(x))
         return dx, dw, dy if ctx.needs_input_grad[2] else None
@@ -61,13 +64,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     A 1-d ``weight`` ``(in,)`` gives ``(...)``. Raises RuntimeError where sizes or dtypes differ.
     As ``torch.nn.functional.linear``.
     """
-    need_tensor("linear", input)
-    need_tensor("linear", weight, "weight", 2)
     if in_use:
         input, weight, bias = cast_for("linear", input, weight, bias)
-    x, w = input.data, weight.data
+    x, w, b = input._data, weight._data, None if bias is None else bias._data
     fits = w.ndim == 2 and x.ndim and x.shape[-1] == w.shape[1] and x.dtype == w.dtype
-    if fits and (bias is None or (bias.data.shape == w.shape[:1] and bias.data.dtype == x.dtype)):
+    if fits and (b is None or (b.shape == w.shape[:1] and b.dtype == x.dtype)):
         return Linear.apply(input, weight, bias)
     return _unusual_linear(input, weight, bias)
 

@@ -24,7 +24,7 @@ class MatMul(Op, widens=False):
     def forward(ctx: Any, x: Tensor, y: Tensor) -> Array:
         need_x, need_y = ctx.needs_input_grad
         ctx.save_for_backward(x if need_y else None, y if need_x else None)
-        a, b, backend = x.data, y.data, type2backend[type(x.data)]
+        a, b, backend = x._data, y._data, type2backend[type(x._data)]
         wide = accumulator(a.dtype)  # added in float32, rounded once
         if wide is not a.dtype:
             return backend.matmul(a.astype(wide), b.astype(wide)).astype(a.dtype)

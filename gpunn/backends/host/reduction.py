@@ -26,8 +26,8 @@ class HostReduction(ArrayPrimitives):
         small one they take longer from everybody else than they have saved."""
         if _ALONE < x.size * y.shape[-1] <= _SMALL:
             with single:
-                return numpy.matmul(x, y)
-        return numpy.matmul(x, y)
+                return _product(x, y)
+        return _product(x, y)
 
     def sum_over(self, x: Any, axes: tuple[int, ...]) -> Any:
         """Over the last or the first dimensions, or all but the second."""
@@ -72,6 +72,11 @@ def dots(x: Any, y: Any) -> Any:
     return numpy.vecdot(x.reshape(*x.shape[:-1], *pieces), y.reshape(*y.shape[:-1], *pieces)).sum(
         -1
     )
+
+
+def _product(x: Any, y: Any) -> Any:
+    """Of two matrices ``dot`` computes the same, and is called in half a microsecond less."""
+    return x.dot(y) if x.ndim == 2 and y.ndim == 2 else numpy.matmul(x, y)
 
 
 def _parts(x: Any, axes: tuple[int, ...]) -> tuple[int, int, int] | None:
