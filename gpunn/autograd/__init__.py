@@ -12,7 +12,7 @@ from gpunn.autograd.grad_mode import (
     set_grad_enabled,
 )
 from gpunn.autograd.gradcheck import gradcheck, gradgradcheck
-from gpunn.autograd.variable import Variable
+from gpunn.autograd.legacy import Variable
 from gpunn.missing import refuse_others as _refuse_others
 
 __all__ = [
