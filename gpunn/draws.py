@@ -155,6 +155,11 @@ class Draws(Methods):
         self, mean: float = 0, std: float = 1, *, generator: random.Generator | None = None
     ) -> Tensor:
         """Normal with ``mean`` and standard deviation ``std``."""
+        for place, (name, value) in enumerate((("mean", mean), ("std", std)), 1):
+            if isinstance(value, Variable):
+                raise TypeError(
+                    f"normal_(): argument '{name}' (position {place}) must be float, not Tensor"
+                )
         if std < 0:
             raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
         if self._data.dtype.kind not in FLOATING:

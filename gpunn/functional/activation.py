@@ -13,6 +13,7 @@ from gpunn.dtype import FLOATING, dtype, in_use
 from gpunn.ops import pointwise
 from gpunn.ops import softmax as along
 from gpunn.ops.arithmetic import where
+from gpunn.ops.calling import extended
 from gpunn.ops.common import Op, need_tensor, not_implemented, xp_of
 from gpunn.ops.conversion import to
 from gpunn.ops.pointwise import Masked, exp, expm1, log1p, sigmoid, tanh
@@ -146,6 +147,7 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     return hardtanh(input, 0, 6, inplace)
 
 
+@extended
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x where x > threshold, else ``value``, in the dtype of x."""
     need_tensor("threshold", input)

@@ -17,6 +17,7 @@ from gpunn.functional.activation import (
 )
 from gpunn.ops import softmax as along
 from gpunn.ops.arithmetic import clamp, where
+from gpunn.ops.calling import extended
 from gpunn.ops.common import canonical_dim, dtype_of, need_tensor
 from gpunn.ops.gathering import scatter
 from gpunn.ops.joining import chunk
@@ -83,6 +84,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     return where(input <= -3, 0.0, where(input >= 3, input, input * (input / 6 + 0.5)))
 
 
+@extended
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x where |x| > lambd, else 0."""
     _need_float("hardshrink", input)

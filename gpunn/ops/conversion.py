@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from gpunn import backends
-from gpunn.autograd.variable import Array
+from gpunn.autograd.variable import Array, Variable
 from gpunn.backends import backend_of, type2backend
 from gpunn.device import device as _Device
-from gpunn.dtype import FLOATING, as_dtype
+from gpunn.dtype import FLOATING, accumulator, as_dtype
 from gpunn.ops.common import Op, Pointwise, as_tensor_like, xp_of
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 _CUDA = _Device("cuda")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Clone(Op, widens=False):
@@ -40,6 +44,22 @@ class Cast(Op, widens=False):
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         return dy, None
+
+
+def in_wide(function: Callable[P, R]) -> Callable[P, R]:
+    """``function`` of tensors that are all of one 16-bit float: in float32, rounded once."""
+    plain: Callable[..., Any] = function
+
+    @functools.wraps(function)
+    def call(*args: Any, **keywords: Any) -> Any:
+        kinds = {a._data.dtype for a in args if isinstance(a, Variable)}
+        kind = kinds.pop() if len(kinds) == 1 else None
+        if kind is None or accumulator(kind) is kind:
+            return plain(*args, **keywords)
+        wide = [Cast.apply(a, accumulator(kind)) if isinstance(a, Variable) else a for a in args]
+        return Cast.apply(plain(*wide, **keywords), kind)
+
+    return cast("Callable[P, R]", call)
 
 
 class Move(Op, widens=False):

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpunn.autograd.variable import Array, Variable
 from gpunn.backends import type2backend
-from gpunn.dtype import FLOATING, accumulator, in_use
+from gpunn.dtype import FLOATING, accumulator, finfo, in_use
 from gpunn.ops.calling import extended, into
 from gpunn.ops.common import (
     Op,
     Pointwise,
+    dtype_of,
     float_array,
     need_tensor,
     not_implemented,
@@ -232,7 +233,7 @@ def _frac(xp: Any, x: Array) -> Array:
 
 
 def _sinc(xp: Any, x: Array) -> Array:
-    return xp.sinc(x).astype(x.dtype, copy=False)
+    return xp.sinc(x.astype(accumulator(x.dtype), copy=False)).astype(x.dtype, copy=False)
 
 
 def _sinc_slope(dy: Tensor, x: Tensor) -> Tensor:
@@ -337,15 +338,9 @@ class NanToNum(Op):
     """NaN and infinities replaced; the gradient flows where nothing was."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, values: tuple[float | None, ...]) -> Array:
+    def forward(ctx: Any, x: Tensor, values: tuple[float, ...]) -> Array:
         xp, data = xp_of(x), x.data
-        if data.dtype.kind not in FLOATING:
-            return data.copy()
-        limit = float(xp.finfo(data.dtype).max) if data.dtype.kind == "f" else 3.3895314e38
-        nan, top, bottom = (
-            default if v is None else v
-            for v, default in zip(values, (0.0, limit, -limit), strict=True)
-        )
+        nan, top, bottom = values
         ctx.save_for_backward(xp.isfinite(data))
         kind = data.dtype.type
         y = xp.where(xp.isnan(data), kind(nan), data)
@@ -366,7 +361,11 @@ def nan_to_num(
 ) -> Tensor:
     """``input`` with NaN as ``nan`` (0), ±∞ as ``posinf``, ``neginf`` (the dtype's limits)."""
     need_tensor("nan_to_num", input)
-    return NanToNum.apply(input, (nan, posinf, neginf))
+    if input._data.dtype.kind not in FLOATING:
+        return input.clone()
+    limit = finfo(dtype_of(input)).max
+    given = zip((nan, posinf, neginf), (0.0, limit, -limit), strict=True)
+    return NanToNum.apply(input, tuple(default if v is None else v for v, default in given))
 
 
 # PyTorch's other names.

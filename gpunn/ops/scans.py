@@ -21,6 +21,7 @@ from gpunn.ops.common import (
     xp_of,
 )
 from gpunn.ops.comparison import logical_xor
+from gpunn.ops.conversion import in_wide
 from gpunn.ops.gathering import gather
 from gpunn.ops.joining import cat, flip, narrow
 from gpunn.ops.order import ValuesAndIndices
@@ -141,6 +142,7 @@ def _head(x: Tensor, dim: int) -> Tensor:
 
 
 @extended
+@in_wide
 def trapezoid(
     y: Tensor, x: Tensor | None = None, *, dx: float | None = None, dim: int = -1
 ) -> Tensor:
@@ -149,6 +151,7 @@ def trapezoid(
 
 
 @extended
+@in_wide
 def cumulative_trapezoid(
     y: Tensor, x: Tensor | None = None, *, dx: float | None = None, dim: int = -1
 ) -> Tensor:

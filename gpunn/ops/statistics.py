@@ -20,7 +20,7 @@ from gpunn.ops.common import (
     not_implemented,
     xp_of,
 )
-from gpunn.ops.conversion import to
+from gpunn.ops.conversion import in_wide, to
 from gpunn.ops.gathering import gather
 from gpunn.ops.matmul import matmul
 from gpunn.ops.order import Median, ValuesAndIndices, argsort
@@ -92,6 +92,7 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
     return MinAndMax(amin(input, dim, keepdim), amax(input, dim, keepdim))
 
 
+@in_wide
 def cov(
     input: Tensor,
     *,
@@ -160,6 +161,7 @@ def _check_weights(name: str, given: Tensor | None, kinds: str, kind: str, count
     check_all("cov", given, lambda w: w >= 0, f"cov(): {name} cannot be negative")
 
 
+@in_wide
 def corrcoef(input: Tensor) -> Tensor:
     """Pearson's correlations of variables, a row each: covariances over both deviations."""
     if input.data.ndim > 2:
@@ -190,6 +192,7 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
 
 
 @extended
+@in_wide
 def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """Each slice of ``dim`` scaled down to a p-norm of at most ``maxnorm``."""
     if in_use:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gpunn.dtype import FLOATING, in_use
 from gpunn.ops.calling import extended
 from gpunn.ops.common import Number, c_name, dtype_of, whole_for
+from gpunn.ops.conversion import in_wide
 from gpunn.ops.matmul import bmm, matmul, mm, mv
 from gpunn.ops.precision import cast_for
 from gpunn.ops.reduction import Sum
@@ -35,6 +36,7 @@ def _one_dtype(input: Tensor, mat1: Tensor, mat2: Tensor) -> None:
 
 
 @extended
+@in_wide
 def addmm(
     input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Number = 1
 ) -> Tensor:
@@ -51,6 +53,7 @@ def addmm(
 
 
 @extended
+@in_wide
 def addmv(
     input: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: Number = 1
 ) -> Tensor:
@@ -80,6 +83,7 @@ def _same_for_vectors(*tensors: Tensor) -> None:
 
 
 @extended
+@in_wide
 def addr(
     input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: Number = 1
 ) -> Tensor:
@@ -101,6 +105,7 @@ def addr(
 
 
 @extended
+@in_wide
 def baddbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1
 ) -> Tensor:
@@ -119,6 +124,7 @@ def baddbmm(
 
 
 @extended
+@in_wide
 def addbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1
 ) -> Tensor:

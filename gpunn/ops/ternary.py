@@ -8,6 +8,7 @@ from gpunn.autograd.variable import Variable
 from gpunn.dtype import FLOATING, in_use
 from gpunn.ops.calling import extended
 from gpunn.ops.common import Number, c_name, dtype_of, need_tensor, whole_for
+from gpunn.ops.conversion import in_wide
 from gpunn.ops.precision import cast_for
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def _need_tensors(name: str, *given: Tensor) -> None:
 
 
 @extended
+@in_wide
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
     """``input + value * tensor1 * tensor2``, broadcasting."""
     _need_tensors("addcmul", input, tensor1, tensor2)
@@ -35,6 +37,7 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
 
 
 @extended
+@in_wide
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
     """``input + value * tensor1 / tensor2``, broadcasting; two integers are refused."""
     _need_tensors("addcdiv", input, tensor1, tensor2)
@@ -53,6 +56,7 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
 
 
 @extended
+@in_wide
 def lerp(input: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     """``input + weight * (end - input)``, broadcasting."""
     need_tensor("lerp", input)
