@@ -116,8 +116,6 @@ def hint(name: str, known: Iterable[str]) -> str:
     names = list(known)
     if name.endswith("_copy") and name.removesuffix("_copy") in names:
         return f"; use {name.removesuffix('_copy')} and clone"
-    if "_with_indices" in name:
-        return f"; use {name.removesuffix('_with_indices')}(..., return_indices=True)"
     difflib: Any = importlib.import_module("difflib")  # for the few who ask
     near: list[str] = difflib.get_close_matches(name, names, 1, 0.8)
     return f"; did you mean {near[0]}?" if near else ""

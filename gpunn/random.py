@@ -83,6 +83,20 @@ class Generator:
         self._seed, self._offset = int(state["seed"]), int(state["offset"])
         return self
 
+    def clone_state(self) -> Generator:
+        """Another generator that goes on where this one is."""
+        return Generator(self.device).set_state(self.get_state())
+
+    def get_offset(self) -> int:
+        """How many blocks of 4 words have been taken off the stream."""
+        return self._offset
+
+    def set_offset(self, offset: int) -> None:
+        """Go on from that block. Raises ValueError for a negative one."""
+        if not 0 <= offset < 2**64:
+            raise ValueError(f"offset must be in [0, 2**64), got {offset}")
+        self._offset = offset
+
 
 default_generator = Generator()
 

@@ -42,6 +42,7 @@ from gpunn.ops import (
     gathering,
     indexing,
     joining,
+    parts,
     windows,
 )
 from gpunn.ops import matmul as products  # inside the class these names mean methods
@@ -111,6 +112,11 @@ class Tensor(Draws):
     def real(self) -> Tensor:
         """This tensor."""
         return self
+
+    @property
+    def imag(self) -> Tensor:
+        """The imaginary part, which only complex numbers have. Raises RuntimeError."""
+        return parts.imag(self)
 
     def new(self, *args: Any) -> Tensor:
         """As ``new_tensor`` of a sequence, or ``new_empty`` of sizes."""

@@ -58,6 +58,8 @@ class Values(Variable):
 
     # Kinds of tensors that PyTorch has besides.
     is_sparse = is_quantized = is_meta = is_mkldnn = is_nested = is_mps = is_xpu = False
+    is_sparse_csr = is_ipu = is_maia = is_mtia = is_vulkan = is_xla = False
+    name = None
 
     @property
     def shape(self) -> Size:

@@ -42,11 +42,6 @@ from gpunn import missing
         (gpunn, "jit", "gpunn compiles nothing"),
         (gpunn, "gru", r"use gpunn\.nn\.GRU"),
         (gpunn.nn, "SyncBatchNorm", "gpunn has no training over several processes"),
-        (
-            gpunn.nn.functional,
-            "max_pool2d_with_indices",
-            r"max_pool2d\(\.\.\., return_indices=True",
-        ),
         (gpunn.nn.init, "xavier_unifrom_", r"did you mean xavier_uniform_\?"),
         (gpunn.optim, "SparseAdam", "gpunn has no sparse tensors"),
         (gpunn.optim.lr_scheduler, "StepLr", r"did you mean StepLR\?"),

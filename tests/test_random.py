@@ -173,3 +173,18 @@ def test_fork_rng_leaves_the_stream_as_it_was():
     with gpunn.random.fork_rng(enabled=False):
         gpunn.manual_seed(5)
     assert gpunn.rand(3).tolist() == inside.tolist()
+
+
+def test_a_generators_clone_and_offset():
+    first = gpunn.Generator().manual_seed(4)
+    gpunn.rand(9, generator=first)
+    second = first.clone_state()
+    assert second is not first
+    assert gpunn.rand(3, generator=first).equal(gpunn.rand(3, generator=second))
+    offset = first.get_offset()
+    assert offset > 0
+    drawn = gpunn.rand(5, generator=first)
+    first.set_offset(offset)
+    assert gpunn.rand(5, generator=first).equal(drawn)
+    with pytest.raises(ValueError, match="offset must be in"):
+        first.set_offset(-1)
