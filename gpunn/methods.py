@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy
@@ -268,7 +268,6 @@ class Methods(Values):
 
     put_ = _in_place(checked(rearrange.put))
 
-
     # Methods --------------------------------------------------------------------------------
 
     clone = conversion.clone
@@ -470,7 +469,6 @@ class Methods(Values):
     ravel = shapes.ravel
     narrow = joining.narrow
     select = joining.select
-    split = joining.split
     chunk = joining.chunk
     unbind = joining.unbind
     flip = joining.flip
@@ -547,6 +545,10 @@ class Methods(Values):
     igamma_ = _in_place(special.igamma)
     igammac_ = _in_place(special.igammac)
     mvlgamma_ = _in_place(special.multigammaln)
+
+    def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+        """``gpunn.split``, whose argument has another name here, as in PyTorch."""
+        return joining.split(self, split_size, dim)  # type: ignore[arg-type]
 
     def polygamma(self, n: int) -> Tensor:
         """The ``n``-th derivative of ``digamma``, elementwise."""

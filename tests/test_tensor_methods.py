@@ -136,3 +136,9 @@ def test_exponential(device: str):
         x.exponential_(0)
     with pytest.raises(NotImplementedError, match="Exponential distribution is a continuous"):
         gpunn.zeros(2, dtype=gpunn.int64).exponential_()
+
+
+def test_split_by_the_name_that_the_argument_has_here():
+    x = gpunn.arange(5)
+    assert [part.tolist() for part in x.split(split_size=2, dim=0)] == [[0, 1], [2, 3], [4]]
+    assert [part.tolist() for part in x.split([1, 4])] == [[0], [1, 2, 3, 4]]
