@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy
 
-from gpunn.backends.host.threads import tiled
+from gpunn.backends.host.threads import share, tiled
 from gpunn.backends.reference.optimizer import Arrays, OptimizerPrimitives, in_turn
 
-_PIECE = 65536  # elements: a rule goes over four arrays a dozen times
+_PASSES = 12  # of a rule over its arrays, about
 _SMALL = 4096  # elements that are copied sooner than a dozen calls are made
 _JOINED = 32768  # of them side by side: the arrays stay in the cache
 
@@ -61,7 +61,8 @@ def _side_by_side(
 
 def _by_pieces(update: Callable[..., None], arrays: tuple[Any, ...], rule: dict[str, Any]) -> None:
     size = arrays[0].size
-    if size <= _PIECE or not all(a is None or a.flags.c_contiguous for a in arrays):
+    piece = share(size, 1, _PASSES)
+    if piece >= size or not all(a is None or a.flags.c_contiguous for a in arrays):
         update(*arrays, **rule)
         return
     flat = [None if a is None else a.reshape(-1) for a in arrays]
@@ -69,4 +70,4 @@ def _by_pieces(update: Callable[..., None], arrays: tuple[Any, ...], rule: dict[
     def work(start: int, stop: int) -> None:
         update(*[None if a is None else a[start:stop] for a in flat], **rule)
 
-    tiled(work, size, _PIECE)
+    tiled(work, size, piece)

@@ -15,7 +15,7 @@ _PIECE = 4096
 
 
 # Multiplications of a product: BLAS takes up to so many on one thread; and to so many it should.
-_ALONE, _SMALL = 2**18, 2**23
+_ALONE, _SMALL = 2**18, 2**22
 
 
 class HostReduction(ArrayPrimitives):
