@@ -192,7 +192,6 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
 
 
 @extended
-@in_wide
 def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """Each slice of ``dim`` scaled down to a p-norm of at most ``maxnorm``."""
     if in_use:
@@ -204,8 +203,12 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
         raise RuntimeError("renorm: non-positive-norm not supported")
     if maxnorm < 0:
         raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm:g}")
-    dim = canonical_dim(dim, ndim)
-    size = norm(input, p, [d for d in range(ndim) if d != dim], True)
+    return _renorm(input, p, canonical_dim(dim, ndim), maxnorm)
+
+
+@in_wide
+def _renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    size = norm(input, p, [d for d in range(input.data.ndim) if d != dim], True)
     return input * where(size > maxnorm, maxnorm / (size + 1e-7), 1.0)
 
 
