@@ -32,6 +32,9 @@ SPACES = {
     "torch.cuda": "cuda",
     "torch.autograd": "autograd",
     "torch.autograd.functional": "autograd.functional",
+    "torch.autograd.graph": "autograd.graph",
+    "torch.func": "func",
+    "torch.utils.checkpoint": "utils.checkpoint",
     "torch.Tensor": "Tensor",
 }
 

@@ -21,7 +21,6 @@ _INSTEAD = {
     "eig": "gpunn.linalg.eigh, for symmetric matrices",
     "eigvals": "gpunn.linalg.eigvalsh, for symmetric matrices",
     "embedding_bag": "gpunn.nn.functional.embedding_bag",
-    "func": "gpunn.autograd.functional",
     "geqrf": "gpunn.linalg.qr",
     "get_autocast_cpu_dtype": 'gpunn.get_autocast_dtype("cpu")',
     "get_autocast_gpu_dtype": 'gpunn.get_autocast_dtype("cuda")',
