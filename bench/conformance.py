@@ -28,6 +28,7 @@ SPACES = {
     "torch.linalg": "linalg",
     "torch.special": "special",
     "torch.nn.utils": "nn.utils",
+    "torch.nn.utils.rnn": "nn.utils.rnn",
     "torch.nn.init": "nn.init",
     "torch.cuda": "cuda",
     "torch.autograd": "autograd",

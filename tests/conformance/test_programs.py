@@ -14,6 +14,7 @@ from conformance import (
     optim_calls,
     schedule_calls,
     scripts,
+    sequence_calls,
     swa_calls,
 )
 from conformance.calls import Call, disagreement
@@ -24,6 +25,7 @@ import gpunn
 TABLES: dict[str, tuple[dict[str, list[Call]], Any]] = {
     "autograd.functional": (derivative_calls.CALLS, derivative_calls.runner),
     "nn": ({**container_calls.CALLS, **core_calls.CALLS}, scripts.runner),
+    "nn.utils.rnn": (sequence_calls.CALLS, scripts.runner),
     "optim": (optim_calls.CALLS, optim_calls.trainer),
     "optim.lr_scheduler": (schedule_calls.CALLS, schedule_calls.runner),
     "optim.swa_utils": (swa_calls.CALLS, swa_calls.runner),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from gpunn.creation import tensor
-from gpunn.dtype import int64
+from gpunn.creation import arange, empty_like, tensor
+from gpunn.dtype import float16, float32, float64, int8, int16, int32, int64, uint8
 from gpunn.ops.joining import cat, stack
 from gpunn.tensor import Tensor
 
@@ -23,21 +23,48 @@ __all__ = [
 ]
 
 
-class PackedSequence(NamedTuple):
+class _Fields(NamedTuple):
+    data: Tensor
+    batch_sizes: Tensor
+    sorted_indices: Tensor | None
+    unsorted_indices: Tensor | None
+
+
+class PackedSequence(_Fields):
     """The rows of step 0 of all sequences, longest first, then those of step 1, ...
 
     ``batch_sizes`` (int64, on the CPU): how many sequences reach each step. ``sorted_indices``:
     where the sequences stood before they were sorted; ``unsorted_indices``: the way back.
     """
 
-    data: Tensor
-    batch_sizes: Tensor
-    sorted_indices: Tensor | None = None
-    unsorted_indices: Tensor | None = None
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        data: Any,
+        batch_sizes: Tensor | None = None,
+        sorted_indices: Tensor | None = None,
+        unsorted_indices: Tensor | None = None,
+    ) -> PackedSequence:
+        if batch_sizes is None:  # then data is a pair
+            data, sizes = data
+        else:
+            sizes = batch_sizes
+        if sizes.device.type != "cpu":
+            raise ValueError(
+                "batch_sizes should always be on CPU. Instances of PackedSequence should never be "
+                "created manually. They should be instantiated by functions like pack_sequence and "
+                f"pack_padded_sequences in nn.utils.rnn. (got {sizes.device})"
+            )
+        if unsorted_indices is None:
+            unsorted_indices = invert_permutation(sorted_indices)
+        return super().__new__(cls, data, sizes, sorted_indices, unsorted_indices)
 
     def to(self, *args: Any, **kwargs: Any) -> PackedSequence:
         """With the data, and the indices, on another device or of another dtype."""
         data = self.data.to(*args, **kwargs)
+        if data is self.data:
+            return self
         indices = (i if i is None else i.to(data.device) for i in self[2:])
         return PackedSequence(data, self.batch_sizes, *indices)
 
@@ -49,27 +76,58 @@ class PackedSequence(NamedTuple):
         """With the data in host memory."""
         return self.to("cpu")
 
+    def pin_memory(self) -> PackedSequence:
+        """With all that it holds in memory that a CUDA device reads by itself."""
+        return PackedSequence(*(x if x is None else x.pin_memory() for x in self))
+
     def double(self) -> PackedSequence:
         """With the data in float64."""
-        return self._replace(data=self.data.double())
+        return self.to(dtype=float64)
 
     def float(self) -> PackedSequence:
         """With the data in float32."""
-        return self._replace(data=self.data.float())
+        return self.to(dtype=float32)
 
     def half(self) -> PackedSequence:
         """With the data in float16."""
-        return self._replace(data=self.data.half())
+        return self.to(dtype=float16)
+
+    def long(self) -> PackedSequence:
+        """With the data in int64."""
+        return self.to(dtype=int64)
+
+    def int(self) -> PackedSequence:
+        """With the data in int32."""
+        return self.to(dtype=int32)
+
+    def short(self) -> PackedSequence:
+        """With the data in int16."""
+        return self.to(dtype=int16)
+
+    def char(self) -> PackedSequence:
+        """With the data in int8."""
+        return self.to(dtype=int8)
+
+    def byte(self) -> PackedSequence:
+        """With the data in uint8."""
+        return self.to(dtype=uint8)
 
     @property
     def is_cuda(self) -> bool:
         """Whether the data lie on a CUDA device."""
         return self.data.is_cuda
 
+    def is_pinned(self) -> bool:
+        """Whether the data lie in memory that a CUDA device reads by itself."""
+        return self.data.is_pinned()
+
 
 def invert_permutation(permutation: Tensor | None) -> Tensor | None:
     """The permutation that undoes it."""
-    return None if permutation is None else permutation.argsort()
+    if permutation is None:
+        return None
+    places = arange(0, permutation.numel(), dtype=int64, device=permutation.device)
+    return empty_like(places).scatter_(0, permutation, places)
 
 
 def pack_padded_sequence(
@@ -82,7 +140,13 @@ def pack_padded_sequence(
 
     Raises RuntimeError for lengths of 0, and unless they fall where ``enforce_sorted``.
     """
-    counts: list[int] = lengths.tolist() if isinstance(lengths, Tensor) else list(lengths)
+    if isinstance(lengths, Tensor) and (lengths.dim() != 1 or lengths.device.type != "cpu"):
+        raise RuntimeError(
+            "'lengths' argument should be a 1D CPU int64 tensor, but got "
+            f"{lengths.dim()}D {lengths.device} Long tensor"
+        )
+    given: Any = lengths.tolist() if isinstance(lengths, Tensor) else lengths
+    counts = [int(n) for n in given]
     if batch_first:
         input = input.transpose(0, 1)
     order = None
@@ -159,12 +223,19 @@ def pad_sequence(
         raise RuntimeError(
             f"Expected padding_side to be one of left or right, but got {padding_side}."
         )
+    if not isinstance(sequences, Iterable):
+        raise RuntimeError(
+            "pad_sequence: Expected iterable for input sequences, but got arg of type: "
+            f"{type(sequences)}"
+        )
     parts = list(sequences)
     if not parts:
         raise RuntimeError("received an empty list of sequences")
     longest = max(len(x) for x in parts)
+    rest = parts[0].shape[1:]
     padded: list[Tensor] = []
-    for x in parts:
+    for part in parts:
+        x = part if part.shape[1:] == rest else part.new_empty((len(part), *rest)).copy_(part)
         fill = x.new_full((longest - len(x), *x.shape[1:]), padding_value)
         padded.append(cat([fill, x] if padding_side == "left" else [x, fill]))
     return stack(padded, 0 if batch_first else 1)
