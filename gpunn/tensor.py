@@ -32,8 +32,8 @@ from gpunn.dtype import (
     int64,
     uint8,
 )
-from gpunn.methods import Operand
 from gpunn.missing import of_instance
+from gpunn.operators import Operand
 from gpunn.ops import (
     arithmetic,
     binary,
