@@ -37,6 +37,9 @@ __all__ = [
 
 class _Table(dict[type, Backend]):
     def __missing__(self, array_type: type) -> Backend:
+        stand_in: Backend | None = getattr(array_type, "gpunn_backend", None)
+        if stand_in is not None:  # of what is no array yet; in the table it would slow the rest
+            return stand_in
         if array_type.__module__.partition(".")[0] == "cupy":
             cuda_backend()
             if array_type in self:

@@ -105,18 +105,8 @@ def _refuse(name: str) -> NoReturn:
     )
 
 
-class _Unknown:
-    """Stands where a tensor's array will be; an operation that asks it for more is refused."""
-
-    def __init__(self, dtype: Any, where: Device) -> None:
-        self.dtype, self.where = dtype, where
-
-    def __getattr__(self, name: str) -> Any:
-        _refuse(name)
-
-
 class _NoBackend:
-    """What computes on that: nothing."""
+    """What computes on an array that is not there: nothing."""
 
     def device(self, array: _Unknown) -> Device:
         return array.where
@@ -125,7 +115,16 @@ class _NoBackend:
         _refuse(name)
 
 
-_no_backend: Any = _NoBackend()
+class _Unknown:
+    """Stands where a tensor's array will be; an operation that asks it for more is refused."""
+
+    gpunn_backend = _NoBackend()
+
+    def __init__(self, dtype: Any, where: Device) -> None:
+        self.dtype, self.where = dtype, where
+
+    def __getattr__(self, name: str) -> Any:
+        _refuse(name)
 
 
 class _Uninitialized(Tensor):
@@ -136,7 +135,6 @@ class _Uninitialized(Tensor):
     def __init__(self, requires_grad: bool, device: Any, dtype: Any) -> None:
         sample = empty(0, device=device, dtype=dtype)
         Variable.__init__(self, _Unknown(sample.data.dtype, sample.device))
-        type2backend[_Unknown] = _no_backend  # not before: with NumPy's alone operations are faster
         self._requires_grad = requires_grad
 
     def materialize(self, shape: Sequence[int], device: Any = None, dtype: Any = None) -> None:

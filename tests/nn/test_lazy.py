@@ -12,6 +12,7 @@ from parity import same
 
 import gpunn
 from gpunn import nn
+from gpunn.backends import type2backend
 from gpunn.nn.lazy import LazyModuleMixin
 from gpunn.nn.parameter import UninitializedBuffer, UninitializedParameter, is_lazy
 
@@ -176,6 +177,7 @@ def test_copies_and_pickles_stay_lazy():
         assert twin.weight.dtype is gpunn.float64
     assert type(layer) is nn.LazyLinear
     assert is_lazy(layer.weight)
+    assert type(layer.weight._data) not in type2backend  # which is asked for its length often
     assert not is_lazy(nn.Linear(2, 3).weight)
 
 
