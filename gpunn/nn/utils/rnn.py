@@ -146,7 +146,7 @@ def pack_padded_sequence(
             f"{lengths.dim()}D {lengths.device} Long tensor"
         )
     given: Any = lengths.tolist() if isinstance(lengths, Tensor) else lengths
-    counts = [int(n) for n in given]
+    counts: list[int] = [int(n) for n in given]
     if batch_first:
         input = input.transpose(0, 1)
     order = None
