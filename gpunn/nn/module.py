@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar, Self, TypeAlias
 
 from gpunn.autograd.grad_mode import no_grad
@@ -327,6 +328,13 @@ class Module(Tree):
         unexpected_keys, error_msgs)`` before this module's state is loaded."""
         return _hooks.register(self._load_state_dict_pre_hooks, hook)
 
+    def _register_load_state_dict_pre_hook(
+        self, hook: Callable[..., Any], with_module: bool = False
+    ) -> RemovableHandle:
+        """The older form, by which models read older files: no module unless ``with_module``."""
+        entry = hook if with_module else partial(_without_module, hook)
+        return self.register_load_state_dict_pre_hook(entry)
+
     def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call ``hook(module, incompatible_keys)`` after; it may take keys off the lists."""
         return _hooks.register(self._load_state_dict_post_hooks, hook)
@@ -347,6 +355,10 @@ class Module(Tree):
             return f"{self._get_name()}({extra})"
         lines += [f"({name}): {indented(repr(child))}" for name, child in self._modules.items()]
         return body(self._get_name(), lines)
+
+
+def _without_module(hook: Callable[..., Any], module: Module, *args: Any) -> Any:
+    return hook(*args)
 
 
 def indented(text: str) -> str:

@@ -258,3 +258,22 @@ def test_a_load_post_hook_must_return_none():
         return m.load_state_dict(m.state_dict())
 
     same(scenario)
+
+
+@pytest.mark.parametrize("with_module", [False, True])
+def test_the_older_pre_hook_renames(with_module):
+    def scenario(lib):
+        class Renamed(lib.nn.Linear):
+            def __init__(self):
+                super().__init__(2, 2)
+                self._register_load_state_dict_pre_hook(self.rename, with_module)
+
+            def rename(self, *args):
+                state, prefix = args[1:3] if with_module else args[:2]
+                state[prefix + "weight"] = state.pop(prefix + "w")
+
+        model = lib.nn.Sequential(Renamed())
+        model.load_state_dict({"0.w": lib.ones(2, 2), "0.bias": lib.zeros(2)})
+        return model.state_dict()
+
+    same(scenario)
