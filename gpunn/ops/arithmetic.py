@@ -25,6 +25,7 @@ from gpunn.ops.common import (
     xp_of,
 )
 from gpunn.ops.comparison import ge
+from gpunn.ops.filling import check_numbers
 from gpunn.ops.pointwise import Masked, log, logical_not
 from gpunn.ops.precision import cast_for
 
@@ -311,6 +312,7 @@ def _scaled(input: Any, other: Tensor | Number, alpha: Number) -> Any:
         raise RuntimeError(
             "For integral input tensors, argument alpha must not be a floating point number."
         )
+    check_numbers(other, alpha)
     return mul(other, alpha)
 
 
@@ -428,6 +430,7 @@ def where(
             "where expected condition to be a boolean tensor, but got a tensor with dtype "
             f"{condition.dtype.title}"
         )
+    check_numbers(input, other)
     return Where.apply(condition, input, other)
 
 
@@ -438,18 +441,21 @@ def clamp(
     """``min(max(input, min), max)``; the gradient is 1 inside and at the bounds."""
     if min is None and max is None:
         raise RuntimeError("gpunn.clamp: At least one of 'min' or 'max' must not be None")
+    check_numbers(input, min, max)
     return Clamp.apply(input, min, max)
 
 
 @extended
 def clamp_min(input: Tensor, min: Tensor | Number) -> Tensor:
     """``max(input, min)``: ``clamp`` with this bound alone."""
+    check_numbers(input, min)
     return Clamp.apply(input, min, None)
 
 
 @extended
 def clamp_max(input: Tensor, max: Tensor | Number) -> Tensor:
     """``min(input, max)``: ``clamp`` with this bound alone."""
+    check_numbers(input, max)
     return Clamp.apply(input, None, max)
 
 

@@ -253,11 +253,6 @@ def c_name(x: Variable | dtype) -> str:
     return _C_NAMES.get(name, name)
 
 
-def whole_for(x: Variable, number: Number) -> Number:
-    """``number`` as PyTorch's kernels for the dtype of ``x`` take it: an integer where that is."""
-    return int(number) if x._data.dtype.kind in "iu" else number
-
-
 def as_tensor_like(value: Any, like: Variable) -> Tensor:
     """``value`` as it is if a tensor, else as a 0-d tensor on ``like``'s device."""
     if isinstance(value, Variable):

@@ -11,7 +11,7 @@ import numpy
 from gpunn.autograd.variable import Array, Variable, wrap
 from gpunn.backends import type2backend
 from gpunn.dtype import dtype, finfo, iinfo
-from gpunn.ops.common import dtype_of
+from gpunn.ops.common import Number, dtype_of, result_type
 from gpunn.ops.shape import sizes_of
 
 if TYPE_CHECKING:
@@ -44,6 +44,24 @@ def check_held(value: float, kind: dtype) -> None:
             f"value cannot be converted to type {_C_TYPES.get(kind.name, kind.name)} without "
             "overflow"
         )
+
+
+def check_numbers(*operands: Any) -> None:
+    """Refuse a number among ``operands`` that would overflow in the dtype they are combined in."""
+    numbers = [v for v in operands if v is not None and not isinstance(v, Variable)]
+    tensors = [v for v in operands if isinstance(v, Variable)]
+    if numbers and any(v._data.dtype.kind != "f" or v._data.dtype.itemsize == 2 for v in tensors):
+        kind = result_type(*numbers, *tensors)
+        for value in numbers:
+            check_held(value, kind)
+
+
+def factor(x: Variable, number: Number) -> Number:
+    """``number`` as PyTorch's kernels for the dtype of ``x`` take it: an integer where that is."""
+    if x._data.dtype.kind not in "iu":
+        return number
+    check_held(number, dtype_of(x))
+    return int(number)
 
 
 def element(value: Any, like: Variable) -> Tensor:

@@ -19,10 +19,9 @@ from gpunn.ops.common import (
     canonical_dim,
     dtype_of,
     local,
-    whole_for,
     xp_of,
 )
-from gpunn.ops.filling import element
+from gpunn.ops.filling import element, factor
 from gpunn.ops.indexing import Index, IndexPut, _check_mask, _is_mask, numpy_errors
 
 if TYPE_CHECKING:
@@ -240,7 +239,7 @@ def index_add(
     places, size = index.data.reshape(-1), input.data.shape[dim] if input.data.ndim else 1
     text = f"index {{value}} is out of bounds for dimension {dim} with size {{high}}"
     type2backend[type(places)].check_indices("index_add", places, 0, size, text, RuntimeError)
-    alpha = whole_for(source, alpha)
+    alpha = factor(source, alpha)
     source = source if alpha == 1 else source * alpha
     if not input.data.ndim:
         return input + source

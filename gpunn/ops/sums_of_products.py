@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from gpunn.dtype import FLOATING, in_use
 from gpunn.ops.calling import extended
-from gpunn.ops.common import Number, c_name, dtype_of, whole_for
+from gpunn.ops.common import Number, c_name, dtype_of
 from gpunn.ops.conversion import in_wide
+from gpunn.ops.filling import factor
 from gpunn.ops.matmul import bmm, matmul, mm, mv
 from gpunn.ops.precision import cast_for
 from gpunn.ops.reduction import Sum
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def _plus(input: Tensor, product: Tensor, beta: Number, alpha: Number) -> Tensor:
     """``beta * input + alpha * product``; with ``beta`` 0, whatever ``input`` holds."""
-    beta, alpha = whole_for(product, beta), whole_for(product, alpha)
+    beta, alpha = factor(product, beta), factor(product, alpha)
     scaled = product if alpha == 1 else product * alpha
     if beta == 0:
         return scaled

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from gpunn.autograd.variable import Variable
 from gpunn.dtype import FLOATING, in_use
 from gpunn.ops.calling import extended
-from gpunn.ops.common import Number, c_name, dtype_of, need_tensor, whole_for
+from gpunn.ops.common import Number, c_name, dtype_of, need_tensor
 from gpunn.ops.conversion import in_wide
+from gpunn.ops.filling import factor
 from gpunn.ops.precision import cast_for
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     if in_use:
         input, tensor1, tensor2 = cast_for("addcmul", input, tensor1, tensor2)
     product = tensor1 * tensor2
-    value = whole_for(product, value)
+    value = factor(product, value)
     return input + (product if value == 1 else product * value)
 
 

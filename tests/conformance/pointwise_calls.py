@@ -61,6 +61,13 @@ CALLS.add("equal", [call(X, X), call(X, X + 1), call(X, array(4)), call(SPECIAL,
 CALLS.add("isin", [call(array(5, dtype=I64), array(3, dtype=I64)), call(array(2, 3), array(0))])
 CALLS.add("clamp clip", unary(min=-0.5, max=0.5) + unary(min=0)[:8] + unary(max=1)[:8])
 CALLS.add("clamp", [call(X, array(5), array(5, seed=1) + 2), call(X), call(X, min=array(4, 1))])
+_BYTES, _HALVES = array(3, dtype="uint8"), array(3, dtype=F16)
+CALLS.add("clamp", [call(_BYTES, min=v) for v in (300, -1, -300, 1e3)])
+CALLS.add("clamp", [call(_HALVES, max=v) for v in (1e6, float("inf"), 7)])
+CALLS.add("clamp_min clamp_max", [call(_BYTES, 300), call(_BYTES, -1), call(_HALVES, 1e6)])
+CALLS.add("where", [call(_BYTES > 1, _BYTES, v) for v in (300, -1, 2.5)])
+CALLS.add("add sub", [call(_BYTES, _BYTES, alpha=a) for a in (300, -1)])
+CALLS.add("mul add sub", [call(_BYTES, 300), call(300, _BYTES), call(_HALVES, 1e10)])
 CALLS.add("clamp_min clamp_max", [Call((*c.args, 0.5), {}) for c in unary()])
 CALLS.add(
     "where",

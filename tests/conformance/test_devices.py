@@ -19,7 +19,8 @@ NAMES = """
     cumulative_trapezoid diff dist histc isin kthvalue logcumsumexp mode msort nanmean
     nanmedian nanquantile nansum quantile renorm searchsorted index_copy index_reduce
     masked_scatter scatter scatter_reduce std_mean trapezoid unique unique_consecutive
-    addcdiv addcmul lerp addbmm addmv addr baddbmm cdist cross einsum inner kron tensordot
+    addcdiv addcmul lerp addmm as_strided ldexp put take take_along_dim index_add scatter_add
+    index_put clamp where addbmm addmv addr baddbmm cdist cross einsum inner kron tensordot
     i0 igamma mvlgamma
 """.split()  # noqa: SIM905
 SOME = 3  # calls of each name: a simulated device takes its time
