@@ -20,6 +20,7 @@ __all__ = [
     "is_parametrized",
     "register_parametrization",
     "remove_parametrizations",
+    "transfer_parametrizations_and_params",
     "type_before_parametrizations",
 ]
 
@@ -103,10 +104,11 @@ class ParametrizationList(ModuleList):
                 )
         return value
 
+    def _names(self) -> list[str]:
+        return ["original"] if self.is_tensor else [f"original{i}" for i in range(self.ntensors)]
+
     def _originals(self) -> list[Tensor]:
-        if self.is_tensor:
-            return [self.original]
-        return [getattr(self, f"original{i}") for i in range(self.ntensors)]
+        return [getattr(self, name) for name in self._names()]
 
     def right_inverse(self, value: Tensor) -> None:
         """Store what the tensor is to be computed from so that it is ``value``."""
@@ -337,3 +339,23 @@ def type_before_parametrizations(module: Module) -> type[Module]:
     """The class of ``module``, or what it was before the first parametrization."""
     cls = type(module)
     return cls.__bases__[-1] if isinstance(module, _Parametrized) else cls
+
+
+def transfer_parametrizations_and_params(
+    from_module: Module, to_module: Module, tensor_name: str | None = None
+) -> Module:
+    """Give ``to_module`` the parametrizations of ``from_module``, and what they compute from.
+
+    Of ``tensor_name`` alone if that is given. Both share them afterwards. Returns ``to_module``.
+    """
+    if not is_parametrized(from_module):
+        return to_module
+    for name in list(_lists_of(from_module)) if tensor_name is None else [tensor_name]:
+        held = _lists_of(from_module)[name]
+        if not hasattr(to_module, name):
+            setattr(to_module, name, Parameter(getattr(from_module, name).detach()))
+        for parametrization in held:
+            register_parametrization(to_module, name, parametrization)
+        for original in held._names():
+            setattr(_lists_of(to_module)[name], original, getattr(held, original))
+    return to_module

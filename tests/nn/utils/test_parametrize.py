@@ -240,3 +240,21 @@ def test_optimizer_goes_on(device: str):
     optimizer.step()
     assert (before - layer.weight).sub(0.4).abs().max().item() < 1e-6  # twice 0.1 twice
     assert layer.weight.device.type == device
+
+
+@pytest.mark.parametrize("names", SETS)
+@pytest.mark.parametrize("only", [None, "weight"])
+def test_transfer_as_pytorch(names: Any, only: Any):
+    def scenario(lib: Any) -> Any:
+        kit = Kit(lib)
+        source, target = register(kit, *names), kit.layer()
+        kit.P.register_parametrization(source, "bias", kit.Doubled())
+        if only is None:
+            del target.bias
+        found = kit.P.transfer_parametrizations_and_params(source, target, only)
+        own = dict(source.named_parameters())
+        shared = [k for k, p in target.named_parameters() if p is own.get(k)]
+        plain = kit.P.transfer_parametrizations_and_params(kit.layer(), kit.layer())
+        return found is target, shown(target), shared, type(plain).__name__
+
+    same(scenario)
