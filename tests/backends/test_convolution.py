@@ -85,6 +85,7 @@ def test_tiles_go_to_several_threads_and_give_the_same(monkeypatch: pytest.Monke
     dy = RNG.normal(size=(32, 8, 18, 18)).astype("f4")
     geometry = (1, 1), (0, 0), (1, 1), 1
     found: dict[int, list[Any]] = {}
+    monkeypatch.setattr(convolution, "_TILE", 2**17)
     tiled, before = convolution.tiled, gpunn.get_num_threads()
 
     def watched(work: Callable[[int, int], None], n: int, tile: int) -> None:

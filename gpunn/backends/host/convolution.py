@@ -174,10 +174,8 @@ class _Lowering:
         plane = self.c * self.kh * self.kw * self.wo * self.ho
         lines = -(-plane // _TILE)
         rows = max(1, -(-self.ho // lines))
-        # However many threads there are, some tiles for each, unless they are hardly worth it.
         total = self.n * plane
-        few = 4 if total > _TILE // 2 else 2 if total > _TILE // 8 else 1
-        images = -(-self.n // (few * -(-total // (few * _TILE))))
+        images = self.n if total <= _TILE // 8 else -(-self.n // (2 * -(-total // (2 * _TILE))))
         return [
             (slice(i, min(i + images, self.n)), slice(None), slice(r, min(r + rows, self.ho)))
             for i in range(0, self.n, images)
