@@ -63,6 +63,7 @@ from gpunn.functional.in_place import (
 )
 from gpunn.functional.likelihood import gaussian_nll_loss, poisson_nll_loss
 from gpunn.functional.linear import embedding, linear, one_hot
+from gpunn.functional.linear_loss import linear_cross_entropy
 from gpunn.functional.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -191,6 +192,7 @@ __all__ = [
     "leaky_relu",
     "leaky_relu_",
     "linear",
+    "linear_cross_entropy",
     "local_response_norm",
     "log_softmax",
     "logsigmoid",

@@ -80,6 +80,7 @@ from gpunn.nn.lazy import (
     LazyLinear,
 )
 from gpunn.nn.linear import Flatten, Identity, Linear, Unflatten
+from gpunn.nn.linear_loss import LinearCrossEntropyLoss
 from gpunn.nn.loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -255,6 +256,7 @@ __all__ = [
     "LazyLinear",
     "LeakyReLU",
     "Linear",
+    "LinearCrossEntropyLoss",
     "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",

@@ -8,6 +8,7 @@ from conformance import (
     image_calls,
     in_place_calls,
     linear_calls,
+    linear_loss_calls,
     loss_calls,
     norm_calls,
     pooling_calls,
@@ -30,6 +31,7 @@ for family in (
     in_place_calls,
     unpooling_calls,
     upsample_calls,
+    linear_loss_calls,
 ):
     for name, calls in family.CALLS.items():
         CALLS.add(f"nn.functional.{name}", calls)
