@@ -111,17 +111,20 @@ class Variable:
         if value is not None:
             if not isinstance(value, Variable):
                 raise TypeError(
-                    f"assigned grad expected to be a Tensor or None but got {type(value).__name__}"
+                    "assigned grad expected to be a Tensor or None but got grad of type "
+                    f"{type(value).__name__}"
                 )
             if value._data.shape != self._data.shape:
                 raise RuntimeError(
-                    f"assigned grad has data of a different size: expected "
-                    f"{list(self._data.shape)}, got {list(value._data.shape)}"
+                    f"attempting to assign a gradient of size '{list(value._data.shape)}' to a "
+                    f"tensor of size '{list(self._data.shape)}'. Please ensure that the gradient "
+                    "and the tensor are the same size"
                 )
             if value._data.dtype != self._data.dtype:
                 raise RuntimeError(
-                    "assigned grad has data of a different type: expected "
-                    f"{self._data.dtype}, got {value._data.dtype}"
+                    f"attempting to assign a gradient with dtype '{value._data.dtype}' to a tensor "
+                    f"with grad_dtype '{self._data.dtype}'. The gradient must match the tensor's "
+                    "dtype"
                 )
         self._grad = value
 

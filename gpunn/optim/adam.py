@@ -6,16 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from gpunn.backends import Backend
-from gpunn.optim.optimizer import (
-    Group,
-    Optimizer,
-    Params,
-    alike,
-    check_options,
-    count_step,
-    data_of,
-    slots,
-)
+from gpunn.optim.optimizer import Group, Optimizer, Params
+from gpunn.optim.options import check_options
+from gpunn.optim.state import alike, count_step, data_of, slots
 from gpunn.tensor import Tensor
 
 
@@ -54,6 +47,10 @@ class Adam(Optimizer):
             "capturable": capturable, "differentiable": differentiable, "fused": fused,
             "decoupled_weight_decay": decoupled_weight_decay,
         }  # fmt: skip
+        if isinstance(lr, Tensor) and foreach and not capturable:
+            raise ValueError(
+                "lr as a Tensor is not supported for capturable=False and foreach=True"
+            )
         check_options(defaults)
         if not any(all(isinstance(beta, kind) for beta in betas) for kind in (float, Tensor)):
             raise ValueError("betas must be either both floats or both Tensors")

@@ -10,15 +10,9 @@ from typing import Any
 
 from gpunn.autograd.variable import Array, wrap
 from gpunn.backends import Backend, type2backend
-from gpunn.optim.optimizer import (
-    Group,
-    Optimizer,
-    Params,
-    _counter,
-    check_options,
-    count_step,
-    slots,
-)
+from gpunn.optim.optimizer import Group, Optimizer, Params
+from gpunn.optim.options import check_options
+from gpunn.optim.state import count_step, counter, slots
 from gpunn.tensor import Tensor
 
 Betas = tuple[float, float]
@@ -90,7 +84,7 @@ class Adagrad(PerParameter):
         for group in self.param_groups:  # before the first step, as in PyTorch
             for p in group["params"]:
                 state = self.state[p]
-                state["step"] = _counter()
+                state["step"] = counter()
                 state["sum"] = wrap(type2backend[type(p.data)].zeros_like(p.data))
                 state["sum"].data.fill(group["initial_accumulator_value"])
 
@@ -215,7 +209,7 @@ class NAdam(PerParameter):
         (beta1, beta2), state, decay = group["betas"], self.state[p], group["momentum_decay"]
         step = count_step(state)
         if "mu_product" not in state:
-            state["mu_product"] = _counter(1)
+            state["mu_product"] = counter(1)
         mean, squares = self._slot(p, "exp_avg"), self._slot(p, "exp_avg_sq")
         now, ahead = (beta1 * (1 - 0.5 * 0.96 ** (t * decay)) for t in (step, step + 1))
         product = state["mu_product"].data

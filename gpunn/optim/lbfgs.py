@@ -8,7 +8,8 @@ from typing import Any
 from gpunn.autograd.grad_mode import enable_grad, no_grad
 from gpunn.ops.joining import cat
 from gpunn.optim.line_search import Point, strong_wolfe
-from gpunn.optim.optimizer import Group, Optimizer, Params, check_options
+from gpunn.optim.optimizer import Group, Optimizer, Params
+from gpunn.optim.options import check_options
 from gpunn.tensor import Tensor
 
 

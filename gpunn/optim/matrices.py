@@ -8,7 +8,9 @@ from typing import Any
 from gpunn.autograd.variable import Array, wrap
 from gpunn.dtype import bfloat16, finfo
 from gpunn.optim.adaptive import PerParameter
-from gpunn.optim.optimizer import Group, Params, check_rate, count_step
+from gpunn.optim.optimizer import Group, Params
+from gpunn.optim.options import check_rate
+from gpunn.optim.state import count_step
 from gpunn.tensor import Tensor
 
 _RATE = "Learning rate should be >= 0 but is"

@@ -3,57 +3,24 @@
 from __future__ import annotations
 
 import copy
-import functools
 import warnings
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
-from typing import Any, ClassVar, TypeAlias, cast
+from typing import Any, ClassVar, TypeAlias
 
-from gpunn.autograd import steps
 from gpunn.autograd.grad_mode import enable_grad, no_grad
 from gpunn.autograd.quiet import quiet
-from gpunn.autograd.variable import Array, RemovableHandle, wrap
 from gpunn.backends import Backend, type2backend
-from gpunn.creation import zeros
 from gpunn.device import device
-from gpunn.dtype import float32, float64, get_default_dtype
+from gpunn.optim.hooks import Hooked, hooked
+from gpunn.optim.hooks import register_optimizer_step_post_hook as register_optimizer_step_post_hook
+from gpunn.optim.hooks import register_optimizer_step_pre_hook as register_optimizer_step_pre_hook
+from gpunn.optim.state import alike, placed
 from gpunn.tensor import Tensor
 
 Params: TypeAlias = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 Group: TypeAlias = dict[str, Any]
-
-
-def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
-    """``step`` between the optimizer's hooks, once also where it calls ``super().step()``."""
-
-    @functools.wraps(step)
-    def wrapped(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
-        if self._stepping:
-            return step(self, *args, **kwargs)
-        given: tuple[Any, ...] = (self, *args)  # as PyTorch has it
-        for hook in list(self._pre_hooks.values()):
-            changed: Any = hook(self, given, kwargs)
-            if changed is None:
-                continue
-            if type(changed) is not tuple or len(cast("tuple[Any, ...]", changed)) != 2:
-                raise RuntimeError(
-                    f"{type(self).__name__}'s step pre-hook must return None or a tuple of "
-                    f"(new_args, new_kwargs), but got {changed}."
-                )
-            given, kwargs = cast("tuple[Any, Any]", changed)
-        self._stepping = True
-        try:
-            result = step(*given, **kwargs)
-        finally:
-            self._stepping = False
-        for hook in list(self._post_hooks.values()):
-            hook(self, given, kwargs)
-        self._stepped = True  # a scheduler asks
-        steps.note(self, self.param_groups)
-        return result
-
-    return wrapped
 
 
 class _Required:
@@ -65,7 +32,7 @@ class _Required:
 required: Any = _Required()
 
 
-class Optimizer:
+class Optimizer(Hooked):
     """The base of all optimizers.
 
     ``params`` are tensors, ``(name, tensor)`` pairs, or dicts that each make a parameter group:
@@ -80,7 +47,7 @@ class Optimizer:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "step" in cls.__dict__:
-            cls.step = _hooked(cls.step)  # type: ignore[method-assign]
+            cls.step = hooked(cls.step)  # type: ignore[method-assign]
 
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
@@ -88,12 +55,10 @@ class Optimizer:
                 "params argument given to the optimizer should be an iterable of Tensors or "
                 f"dicts, but got {params.type()}; give a list: [parameter]"
             )
+        super().__init__()
         self.defaults = defaults
         self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[Group] = []
-        self._pre_hooks: OrderedDict[int, Callable[..., Any]] = OrderedDict()
-        self._post_hooks: OrderedDict[int, Callable[..., Any]] = OrderedDict()
-        self._stepping = self._stepped = False
         given: list[Any] = list(params)
         if not given:
             raise ValueError("optimizer got an empty parameter list")
@@ -145,7 +110,7 @@ class Optimizer:
 
     # One step -------------------------------------------------------------------------------
 
-    @_hooked
+    @hooked
     @no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient.
@@ -204,17 +169,9 @@ class Optimizer:
                 if set_to_none:
                     p.grad = None
                 else:
-                    p.grad = p.grad.detach()
-                    p.grad.zero_()
-
-    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call ``hook(optimizer, args, kwargs)`` before each step; it may return new
-        ``(args, kwargs)``. The first of ``args`` is the optimizer, as in PyTorch."""
-        return RemovableHandle.add(self._pre_hooks, hook)
-
-    def register_step_post_hook(self, hook: Callable[..., None]) -> RemovableHandle:
-        """Call ``hook(optimizer, args, kwargs)`` after each step."""
-        return RemovableHandle.add(self._post_hooks, hook)
+                    if p.grad.grad_fn is not None:
+                        p.grad = p.grad.detach()
+                    p.grad.requires_grad_(False).zero_()
 
     # State ----------------------------------------------------------------------------------
 
@@ -224,6 +181,8 @@ class Optimizer:
         ``{"state": {0: {...}}, "param_groups": [{"lr": ..., "params": [0]}]}``. The tensors are
         the live ones: save or copy them before the next step.
         """
+        for hook in self._called("before state_dict"):
+            hook(self)
         index: dict[Tensor, int] = {}
         groups: list[Group] = []
         for group in self.param_groups:
@@ -235,7 +194,10 @@ class Optimizer:
             index[key] if isinstance(key, Tensor) else key: values
             for key, values in self.state.items()
         }
-        return {"state": state, "param_groups": groups}
+        found: dict[str, Any] = {"state": state, "param_groups": groups}
+        for hook in self._called("after state_dict"):
+            found = hook(self, found) or found
+        return found
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over copies of the state and the options in ``state_dict``.
@@ -243,6 +205,8 @@ class Optimizer:
         Parameters are matched by position; their state goes to their dtype and device. Raises
         ValueError, with nothing changed, if the groups do not match.
         """
+        for hook in self._called("before load"):
+            state_dict = hook(self, dict(state_dict)) or state_dict
         saved: list[Group] = state_dict["param_groups"]
         if len(saved) != len(self.param_groups):
             raise ValueError(
@@ -263,7 +227,7 @@ class Optimizer:
         for key, values in state_dict["state"].items():
             if key in params:
                 p = params[key]
-                state[p] = {name: _placed(name, value, p) for name, value in values.items()}
+                state[p] = {name: placed(name, value, p) for name, value in values.items()}
             else:
                 state[key] = copy.deepcopy(values)
         groups: list[Group] = []
@@ -274,6 +238,8 @@ class Optimizer:
             options = {key: value for key, value in new.items() if key != "params"}
             groups.append({**group, **copy.deepcopy(options)})
         self.state, self.param_groups = state, groups
+        for hook in self._called("after load"):
+            hook(self)
 
     def __repr__(self) -> str:
         text = f"{type(self).__name__} ("
@@ -312,116 +278,3 @@ def _listed(params: Any) -> tuple[list[Tensor], list[str] | None]:
             "all optimizer params should be with/without names. Some param names are missing"
         )
     return [p for _, p in listed], [name for name, _ in listed]
-
-
-def _placed(name: str, value: Any, p: Tensor) -> Any:
-    """A copy of one saved value, where the parameter lies; the count of steps stays on the CPU."""
-    if name == "step":
-        return value.detach().cpu().clone() if isinstance(value, Tensor) else _counter(value)
-    if isinstance(value, Tensor):
-        value = value.detach()
-        dtype = p.dtype if p.is_floating_point() else value.dtype
-        return value.to(p.device, dtype, copy=True)
-    if isinstance(value, list):  # LBFGS has lists of tensors
-        return [_placed("", each, p) for each in cast("list[Any]", value)]
-    return copy.deepcopy(value)
-
-
-def _counter(value: float = 0) -> Tensor:
-    """A count of steps: a float tensor on the CPU, as PyTorch keeps it."""
-    wide = get_default_dtype() == float64
-    return zeros((), dtype=float64 if wide else float32) + value
-
-
-def data_of(params: list[Tensor]) -> tuple[list[Array], list[Array]]:
-    """The arrays of parameters, and of their gradients."""
-    return [p.data for p in params], [p.grad.data for p in params if p.grad is not None]
-
-
-def slots(
-    states: Mapping[Tensor, dict[str, Any]],
-    name: str,
-    params: list[Tensor],
-    shape: tuple[int, ...] | None = None,
-) -> list[Array]:
-    """The arrays ``name`` of the parameters' states, of their ``shape`` or that of the parameters.
-
-    Zeros at first. Raises RuntimeError if one has another shape or device than it should have now.
-    """
-    arrays: list[Array] = []
-    for p in params:
-        state = states[p]
-        if name not in state:
-            backend = type2backend[type(p.data)]
-            if backend.capturing():  # each replay would begin with zeros
-                raise RuntimeError(
-                    f"the optimizer's {name} is made in its first step, which cannot be captured "
-                    "in a CUDA graph: call step() once before the capture"
-                )
-            if shape is None:
-                state[name] = wrap(backend.zeros_like(p.data))
-            else:
-                state[name] = p.new_zeros(shape)
-        array = state[name].data
-        if array.shape != (p.data.shape if shape is None else shape) or type(array) is not type(
-            p.data
-        ):
-            kept = state[name]
-            raise RuntimeError(
-                f"the optimizer's {name} is {list(kept.shape)} on {kept.device}, but its parameter "
-                f"is {list(p.shape)} on {p.device}: load the state_dict of the same model, and "
-                "after moving a model load optimizer.state_dict() back, which moves the state along"
-            )
-        arrays.append(array)
-    return arrays
-
-
-def count_step(state: dict[str, Any]) -> float:
-    """One more step in a parameter's state; how many there are now."""
-    if "step" not in state:
-        state["step"] = _counter()
-    step = state["step"].data
-    step += 1
-    return step.item()
-
-
-def alike(params: list[Tensor], keys: list[Any]) -> Iterable[tuple[Any, list[Tensor]]]:
-    """The parameters of each key."""
-    together: dict[Any, list[Tensor]] = {}
-    for p, key in zip(params, keys, strict=True):
-        together.setdefault(key, []).append(p)
-    return together.items()
-
-
-def check_options(options: Mapping[str, Any]) -> None:
-    """Refuse options outside their range, in PyTorch's words (ValueError, RuntimeError)."""
-    check_rate(options["lr"], "Invalid learning rate")
-    for key, title in _NOT_NEGATIVE.items():
-        if key in options and not options[key] >= 0:
-            raise ValueError(f"Invalid {title}: {options[key]}")
-    if options.get("foreach") and options.get("fused"):
-        raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
-    if options.get("differentiable"):
-        raise ValueError(
-            "differentiable=True is not supported: the optimizers change parameters in place and "
-            "record nothing; write the update as tensor operations instead"
-        )
-    for i, beta in enumerate(options.get("betas", ())):
-        if not 0 <= beta < 1:
-            raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
-
-
-def check_rate(lr: float | Tensor, text: str) -> None:
-    """Refuse a learning rate below 0 with ``text``, and one of several elements (ValueError)."""
-    if isinstance(lr, Tensor) and lr.numel() != 1:
-        raise ValueError("Tensor lr must be 1-element")
-    if not lr >= 0:
-        raise ValueError(f"{text}: {lr}")
-
-
-_NOT_NEGATIVE = {
-    "eps": "epsilon value",
-    "momentum": "momentum value",
-    "weight_decay": "weight_decay value",
-    "alpha": "alpha value",
-}

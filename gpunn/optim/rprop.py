@@ -6,7 +6,9 @@ from typing import Any
 
 from gpunn.autograd.variable import Array, wrap
 from gpunn.optim.adaptive import PerParameter
-from gpunn.optim.optimizer import Group, Params, _counter, check_options, count_step
+from gpunn.optim.optimizer import Group, Params
+from gpunn.optim.options import check_options
+from gpunn.optim.state import count_step, counter
 from gpunn.tensor import Tensor
 
 
@@ -89,7 +91,7 @@ class ASGD(PerParameter):
         state, lambd = self.state[p], group["lambd"]
         step = count_step(state)
         if "eta" not in state:
-            state["eta"], state["mu"] = _counter(lr), _counter(1)
+            state["eta"], state["mu"] = counter(lr), counter(1)
         mean = self._slot(p, "ax")
         eta, mu = state["eta"].item(), state["mu"].item()
         w *= 1 - lambd * eta
@@ -99,5 +101,5 @@ class ASGD(PerParameter):
         else:
             mean += (w - mean) * mu
         # As _counter keeps them, also where a state_dict has made them wider.
-        state["eta"].data.fill(_counter(lr / (1 + lambd * lr * step) ** group["alpha"]).item())
-        state["mu"].data.fill(_counter(1 / max(1, step - group["t0"])).item())
+        state["eta"].data.fill(counter(lr / (1 + lambd * lr * step) ** group["alpha"]).item())
+        state["mu"].data.fill(counter(1 / max(1, step - group["t0"])).item())

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from gpunn.backends import Backend
-from gpunn.optim.optimizer import (
-    Group,
-    Optimizer,
-    Params,
-    alike,
-    check_options,
-    data_of,
-    slots,
-)
+from gpunn.optim.optimizer import Group, Optimizer, Params
+from gpunn.optim.options import check_options
+from gpunn.optim.state import alike, data_of, slots
 from gpunn.tensor import Tensor
 
 

@@ -263,9 +263,9 @@ def test_assigning_grad():
     x = leaf(1.0, 2.0)
     with pytest.raises(TypeError, match="assigned grad expected to be a Tensor or None but got"):
         x.grad = 3  # type: ignore[assignment]
-    with pytest.raises(RuntimeError, match="assigned grad has data of a different size"):
+    with pytest.raises(RuntimeError, match="attempting to assign a gradient of size"):
         x.grad = gpunn.ones(3, dtype=gpunn.float64)
-    with pytest.raises(RuntimeError, match="assigned grad has data of a different type"):
+    with pytest.raises(RuntimeError, match="attempting to assign a gradient with dtype"):
         x.grad = gpunn.ones(2)
     x.grad = gpunn.ones(2, dtype=gpunn.float64)
     (x * 2).sum().backward()

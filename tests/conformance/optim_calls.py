@@ -72,6 +72,7 @@ def _weights(*shapes: tuple[int, ...], dtype: str = "float64") -> list[Any]:
 
 
 NAN = float("nan")
+RATE = array(dtype=F32, low=0.1, high=0.2)
 TWO = _weights((4, 3), (3,))
 ODD = [
     call(*_weights((4, 3), (), (5,))),
@@ -86,6 +87,8 @@ SHARED = [
     call(*TWO, lr=0.25),
     call(*TWO, lr=0),
     call(*TWO, lr=-1),
+    call(*TWO, lr=RATE),
+    call(*TWO, lr=array(2, dtype=F32, low=0.1, high=0.2)),
     call(*TWO, groups=[{"lr": 0.5}, {}]),
     call(*TWO, groups=[{"lr": 0.5}, {"lr": -0.125}]),
     call(*TWO, resume=True),
@@ -112,6 +115,7 @@ BETAS = [
     call(*TWO, betas=(0.3, 0.6), weight_decay=0.1, maximize=True, resume=True, steps=7),
 ]
 FUSED = [
+    call(*TWO, lr=RATE, foreach=True),
     call(*TWO, fused=True),
     call(*TWO, fused=False),
     call(*TWO, fused=True, foreach=True),

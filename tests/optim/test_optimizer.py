@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import inspect
 import pickle
 from typing import Any
 
 import pytest
+from parity import same
 
 import gpunn
 from gpunn import nn
@@ -438,3 +440,57 @@ def test_copies_carry_parameters_and_state(clone: Any):
     stepped(other)
     assert p.tolist() == q.tolist()
     assert list(other.state) == [q]
+
+
+# Hooks on the state, and on every optimizer --------------------------------------------------
+
+
+def test_hooks_see_the_state_and_may_change_it():
+    def scenario(t: Any) -> Any:
+        log: list[Any] = []
+        optimizer = t.optim.SGD([t.ones(2, requires_grad=True)], lr=0.5, momentum=0.5)
+        optimizer.register_state_dict_pre_hook(lambda o: log.append(o is optimizer))
+        optimizer.register_state_dict_post_hook(lambda o, state: {**state, "more": 1})
+        optimizer.register_state_dict_post_hook(lambda o, state: log.append(sorted(state)))
+        optimizer.register_state_dict_post_hook(
+            lambda o, state: log.append(sorted(state)), prepend=True
+        )
+        state = optimizer.state_dict()
+        optimizer.register_load_state_dict_pre_hook(lambda o, state: {**state, "read": log})
+        optimizer.register_load_state_dict_pre_hook(lambda o, state: log.append(sorted(state)))
+        optimizer.register_load_state_dict_post_hook(lambda o: log.append("loaded"))
+        optimizer.register_load_state_dict_post_hook(lambda o: log.append("removed")).remove()
+        optimizer.load_state_dict(state)
+        return log, sorted(state)
+
+    same(scenario)
+
+
+def test_hooks_on_the_steps_of_all():
+    def scenario(t: Any) -> Any:
+        log: list[Any] = []
+        at = importlib.import_module(f"{t.__name__}.optim.optimizer")
+        before = at.register_optimizer_step_pre_hook(lambda o, args, kw: log.append("before any"))
+        after = at.register_optimizer_step_post_hook(lambda o, args, kw: log.append("after any"))
+        optimizer = t.optim.SGD([t.ones(2, requires_grad=True)], lr=0.5)
+        optimizer.register_step_pre_hook(lambda o, args, kw: log.append("before"))
+        optimizer.register_step_post_hook(lambda o, args, kw: log.append("after"))
+        optimizer.step()
+        before.remove()
+        after.remove()
+        optimizer.step()
+        return log
+
+    same(scenario)
+
+
+def test_gradients_are_zeroed_where_they_lie():
+    def scenario(t: Any) -> Any:
+        p = t.ones(2, requires_grad=True)
+        optimizer = t.optim.SGD([p], lr=0.5)
+        (p * p).sum().backward()
+        dp = p.grad
+        optimizer.zero_grad(set_to_none=False)
+        return p.grad is dp, dp
+
+    same(scenario)
