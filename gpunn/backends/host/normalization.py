@@ -11,6 +11,8 @@ from gpunn.backends.host.reduction import dots
 from gpunn.backends.host.threads import scratch, share, tiled
 from gpunn.backends.reference.normalization import NormalizationPrimitives
 
+_FEW = 2**17  # elements, with fewer of which gathering the channels is not worth it
+
 
 class HostNormalization(NormalizationPrimitives):
     """The reference, applied to some channels or some rows at a time."""
@@ -25,7 +27,7 @@ class HostNormalization(NormalizationPrimitives):
         running_var: Any = None,
         momentum: float = 0.0,
     ) -> tuple[Any, Any, Any]:
-        if not _large(x) or x.dtype.char not in "fd":
+        if x.size <= _FEW or x.dtype.char not in "fd":
             return super().batch_norm(x, weight, bias, eps, running_mean, running_var, momentum)
         count = x.size // x.shape[1]
         y = numpy.empty(x.shape, x.dtype)
@@ -52,7 +54,7 @@ class HostNormalization(NormalizationPrimitives):
     def batch_norm_input(
         self, dy: Any, x: Any, weight: Any, mean: Any, var: Any, eps: float
     ) -> tuple[Any, Any, Any]:
-        if not _large(x) or x.dtype.char not in "fd":
+        if x.size <= _FEW or x.dtype.char not in "fd":
             return super().batch_norm_input(dy, x, weight, mean, var, eps)
         count = x.size // x.shape[1]
         dx = numpy.empty(x.shape, x.dtype)
