@@ -180,7 +180,7 @@ class _Walk:
         waited_for = node.waiting is not None or self.wanted is not None
         if (waited_for or len(dys) > 1) and not self._attend(node, dys):
             return
-        dxs = _backward(node, dys)
+        dxs = _backward(node, dys, self.create_graph)
         if waited_for and node.waiting is not None:
             for hook in list(node.waiting.after.values()):
                 dxs = _changed(hook(dxs, tuple(dys)), dxs)
@@ -285,13 +285,13 @@ class _Walk:
         return useful
 
 
-def _backward(node: Function, dys: Sequence[Tensor | None]) -> tuple[Any, ...]:
+def _backward(node: Function, dys: Sequence[Tensor | None], recording: bool) -> tuple[Any, ...]:
     """What ``node`` makes of its gradients, on their device: at least one for each argument."""
     if len(type2backend) == 1:
-        given: Any = node.backward(node, *dys)
+        given: Any = node.run_backward(dys, recording)
     else:
         with _beside(dys):
-            given = node.backward(node, *dys)
+            given = node.run_backward(dys, recording)
     dxs: tuple[Any, ...] = (given,)
     if not isinstance(given, Variable) and is_sequence(given):
         dxs = tuple(given)

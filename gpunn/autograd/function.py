@@ -109,6 +109,8 @@ class Function:
     name: ClassVar[str] = "FunctionBackward"
     # Gradients that backward makes are new arrays, seen by nobody else: true of gpunn's own.
     _fresh: ClassVar[bool] = False
+    # Backward is made of Python's operators alone: where it is not recorded, arrays do as well.
+    _arithmetic: ClassVar[bool] = False
     # bfloat16 arguments reach forward as float32: true of gpunn's own but for those that take both.
     _widens: ClassVar[bool] = False
 
@@ -120,6 +122,7 @@ class Function:
     trace: traceback.StackSummary | None = None  # of the forward call, where asked for
     _saved: Sequence[Any] | None = ()
     waiting: Waiting | None = None
+    _bare = False  # does backward get arrays, at this time?
     _inert: tuple[Any, ...] = ()
     _dirty: tuple[Any, ...] = ()
     _materialize = True
@@ -174,7 +177,9 @@ class Function:
                 value, version = value
                 if value._version_box[0] != version:
                     raise _modified(self, value, version)
-                if isinstance(value, _Output):
+                if self._bare:
+                    value = value._data
+                elif isinstance(value, _Output):
                     value = value.linked(self)
             elif value.__class__ is Packed:
                 value = value.unpacked(self)
@@ -270,6 +275,32 @@ class Function:
 
     # What the engine reads ----------------------------------------------------------------
 
+    def run_backward(self, dys: Sequence[Tensor | None], recording: bool) -> Any:
+        """``backward``, of arrays in place of tensors where that comes to the same."""
+        dy: Any = dys[0]
+        if recording or not self._arithmetic or not self._computes_in(dy):
+            return self.backward(self, *dys)
+        self._bare, array = True, dy._data
+        try:
+            found: Any = self.backward(self, array)
+        finally:
+            self._bare = False
+        dxs: tuple[Any, ...] = found if found.__class__ is tuple else (found,)
+        return tuple([dx if dx is None else dy if dx is array else wrap(dx) for dx in dxs])
+
+    def _computes_in(self, dy: Any) -> bool:
+        """Whether all that was saved has the dtype of ``dy``, in which NumPy then computes too."""
+        if dy is None or dy._data.dtype.kind != "f":
+            return False
+        dtype = dy._data.dtype
+        for value in self._saved or ():
+            if value.__class__ is not tuple:
+                if value.__class__ not in _PLAIN:
+                    return False
+            elif value[0]._data.dtype is not dtype:
+                return False
+        return True
+
     def wait(self) -> Waiting:
         """What waits for the gradients of this node, to be added to."""
         if self.waiting is None:
@@ -357,20 +388,20 @@ def _in_two_steps(cls: type[Function]) -> None:
 class _Output:
     """An output that was saved, without its history, which would be a cycle."""
 
-    __slots__ = ("_version_box", "array", "nr")
+    __slots__ = ("_data", "_version_box", "nr")
 
     def __init__(self, output: Variable, nr: int) -> None:
-        self.array, self.nr, self._version_box = output._data, nr, output._version_box
+        self._data, self.nr, self._version_box = output._data, nr, output._version_box
 
     def linked(self, node: Function) -> Variable:
         """The output again, as one of ``node``."""
-        variable = wrap(self.array)
+        variable = wrap(self._data)
         variable._version_box = self._version_box
         return _placed(variable, node, self.nr)
 
 
 def _modified(node: Function, kept: Variable | _Output, expected: int) -> RuntimeError:
-    array = kept._data if isinstance(kept, Variable) else kept.array
+    array = kept._data
     return RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace "
         f"operation: [{array.dtype} {list(array.shape)}], saved by {node.name}, "

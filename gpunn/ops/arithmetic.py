@@ -45,6 +45,8 @@ class Add(Pointwise):
 
 
 class Sub(Pointwise):
+    _arithmetic = True
+
     @staticmethod
     def forward(ctx: Any, x: Any, y: Any) -> Array:
         a, b, _ = pair(x, y)
@@ -72,6 +74,8 @@ def _is_bool(x: Any) -> bool:
 
 
 class Mul(Pointwise):
+    _arithmetic = True
+
     @staticmethod
     def forward(ctx: Any, x: Any, y: Any) -> Array:
         need_x, need_y = ctx.needs_input_grad
@@ -87,6 +91,8 @@ class Mul(Pointwise):
 
 
 class Div(Pointwise):
+    _arithmetic = True
+
     @staticmethod
     def forward(ctx: Any, x: Any, y: Any) -> Array:
         need_x, need_y = ctx.needs_input_grad

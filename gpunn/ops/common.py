@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 Number: TypeAlias = bool | int | float
+_NUMBERS = {int, float}  # which a float array takes as they are (NEP 50)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -291,14 +292,17 @@ def result_type(*operands: Variable | Number) -> dtype:
 def pair(x: Any, y: Any, to_float: bool = False) -> tuple[Any, Any, Any]:
     """The ``operands`` x and y, and the array module: at once in the common cases."""
     if isinstance(x, Variable):
-        a, b = x._data, y
+        a = array = x._data
         if isinstance(y, Variable):
             b = y._data
             alike = a.dtype is b.dtype and type(a) is type(b)
         else:
-            alike = type(y) is float
-        if alike and a.dtype.kind in FLOATING:
-            return a, b, numpy if type(a) is numpy.ndarray else type2backend[type(a)].xp
+            b, alike = y, type(y) in _NUMBERS
+    else:
+        a, b = x, y._data
+        array, alike = b, type(x) in _NUMBERS
+    if alike and array.dtype.kind in FLOATING:
+        return a, b, numpy if type(array) is numpy.ndarray else type2backend[type(array)].xp
     (a, b), xp = operands(x, y, to_float=to_float)
     return a, b, xp
 

@@ -76,6 +76,7 @@ def _unary(
     body: dict[str, Any] = {
         "compute": staticmethod(compute),
         "derivative": staticmethod(slope),
+        "_arithmetic": not slope.__code__.co_names,
         "saves": "".join(code.co_varnames[1 : code.co_argcount]) if code else "",
         "takes": "".join(k for k in FLOATING + "iub" * integers if k not in refuses),
         "integers": integers,

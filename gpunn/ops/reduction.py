@@ -31,15 +31,17 @@ class Sum(Op, widens=False):
     def forward(
         ctx: Any, x: Tensor, dims: tuple[int, ...], keepdim: bool, wide: Any = None
     ) -> Array:
-        ctx.shape, ctx.kept = x.data.shape, _kept(x.data.shape, dims)
-        data = x.data
+        data = x._data
+        ctx.shape, ctx.dims = data.shape, dims
         if accumulator(data.dtype) is not data.dtype:  # as PyTorch: rounded once
             return data.astype("f4").sum(dims, keepdims=keepdim).astype(data.dtype)
         return data.sum(dims, dtype=wide or _wide(data), keepdims=keepdim)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return Expand.apply(Reshape.apply(dy, ctx.kept), ctx.shape), None, None, None
+        if dy._data.ndim:  # a number broadcasts as it is
+            dy = Reshape.apply(dy, _kept(ctx.shape, ctx.dims))
+        return Expand.apply(dy, ctx.shape), None, None, None
 
 
 class Prod(Op):

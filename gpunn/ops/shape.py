@@ -112,11 +112,16 @@ class DiagonalPut(Op, widens=False):
         return Diagonal.apply(dy, *ctx.args), None, None, None, None
 
 
+_INT = {int}
+
+
 def sizes_of(given: tuple[Any, ...], name: str, argument: str) -> tuple[int, ...]:
     """What ``name(2, 3)`` or ``name((2, 3))`` is given as its ``argument``, as plain ints."""
     sizes: tuple[Any, ...] = given
     if len(given) == 1 and is_sequence(given[0]):
         sizes = tuple(given[0])
+    if set(map(type, sizes)) == _INT:
+        return sizes
     for i, n in enumerate(sizes):
         if isinstance(n, bool) or not hasattr(n, "__index__"):
             raise TypeError(_no_size(name, argument, type(n).__name__, i, sizes is given))
@@ -135,6 +140,8 @@ def _no_size(name: str, argument: str, kind: str, place: int, apart: bool) -> st
 
 def infer_size(shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
     """``shape`` with its one -1 worked out. Raises RuntimeError if ``numel`` does not fit."""
+    if math.prod(shape) == numel and min(shape, default=0) >= 0:
+        return shape
     unknown = shape.count(-1)
     if unknown > 1:
         raise RuntimeError("only one dimension can be inferred")
@@ -151,8 +158,6 @@ def infer_size(shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
                 )
         elif numel % known == 0:
             return tuple(numel // known if n == -1 else n for n in shape)
-    elif known == numel:
-        return shape
     raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {numel}")
 
 
