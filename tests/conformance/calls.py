@@ -187,8 +187,8 @@ def compared(what: str, ours: Outcome, theirs: Outcome, given: Call) -> str | No
 
 
 def _first(error: Exception) -> str:
-    """Its first sentence, up to a remark or a value, without the name of a function before it."""
-    text = re.sub(r"^[\w.]+(\([\w.]*\):?|:) ", "", str(error).replace("torch.", "gpunn."))
+    """Its first sentence, up to a remark or a value, without the name of a function or kernel."""
+    text = re.sub(r'^([\w.]+(\([\w.]*\):?|:)|"\w+") ', "", str(error).replace("torch.", "gpunn."))
     text = text.replace(".nn.modules.", ".nn.")
     return re.split(r"\n| [({]|: |(?<=[.!?]) ", text)[0]
 
@@ -207,8 +207,6 @@ def _refusals(what: str, ours: Exception | None, theirs: Exception | None) -> st
         kinds = _OWN.get(type(theirs).__name__, type(theirs))
     if not isinstance(ours, kinds):
         return f"{what}{ours!r}, PyTorch: {theirs!r}"
-    if isinstance(theirs, NotImplementedError):  # it names a kernel of PyTorch's own
-        return None
     # What PyTorch's parser of arguments says of them all is its own; Python says what is missing.
     parser = "received an invalid combination" in str(theirs) or "() missing " in str(theirs)
     if not parser and not _first(ours).startswith(_first(theirs)):
