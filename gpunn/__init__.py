@@ -164,6 +164,7 @@ from gpunn.matrices import (
     cholesky_inverse,
     cholesky_solve,
     frobenius_norm,
+    lu_solve,
     norm_except_dim,
     nuclear_norm,
     qr,
@@ -287,6 +288,7 @@ from gpunn.ops.joining import (
     unsafe_split,
     unsafe_split_with_sizes,
 )
+from gpunn.ops.lu import lu_unpack
 from gpunn.ops.matmul import bmm, dot, matmul, mm, mv, outer
 from gpunn.ops.order import argmax, argmin, argsort, max, median, min, sort, topk
 from gpunn.ops.parts import (
@@ -1011,6 +1013,8 @@ __all__ = [
     "long",
     "lstm_cell",
     "lt",
+    "lu_solve",
+    "lu_unpack",
     "manual_seed",
     "margin_ranking_loss",
     "masked_fill",

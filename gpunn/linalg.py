@@ -8,34 +8,41 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from gpunn.autograd.variable import wrap
-from gpunn.dtype import FLOATING, float32, float64
+from gpunn.dtype import FLOATING, float32, float64, int64
 from gpunn.missing import refuse_others as _refuse_others
 from gpunn.ops import contraction, reduction
 from gpunn.ops import shape as shapes
 from gpunn.ops.arithmetic import where
 from gpunn.ops.calling import check_arguments as _check_arguments
 from gpunn.ops.calling import extended
-from gpunn.ops.common import broadcast_shapes, c_name, dtype_of, not_implemented, xp_of
+from gpunn.ops.common import c_name, dtype_of, not_implemented, xp_of
 from gpunn.ops.decompositions import (
     QR,
     SVD,
-    Cholesky,
     Determinant,
     Eigh,
-    Inverse,
     LinAlgError,
     SlogDeterminant,
-    Solve,
-    SolveTriangular,
     check,
     check_shape,
 )
-from gpunn.ops.joining import tril, triu
-from gpunn.ops.matmul import dot, matmul, transposed
+from gpunn.ops.joining import stack
+from gpunn.ops.lu import lu, lu_factor, lu_factor_ex, lu_solve
+from gpunn.ops.matmul import dot, matmul
 from gpunn.ops.matrix_exp import matrix_exp
 from gpunn.ops.norms import matrix_norm, norm, vector_norm
 from gpunn.ops.pseudoinverse import lstsq, matrix_rank, pinv
-from gpunn.ops.shape import expand
+from gpunn.ops.solving import (
+    cholesky,
+    cholesky_ex,
+    inv,
+    inv_ex,
+    solve,
+    solve_ex,
+    solve_triangular,
+    tensorinv,
+    tensorsolve,
+)
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -43,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LinAlgError",
     "cholesky",
+    "cholesky_ex",
     "cond",
     "cross",
     "det",
@@ -50,7 +58,12 @@ __all__ = [
     "eigh",
     "eigvalsh",
     "inv",
+    "inv_ex",
     "lstsq",
+    "lu",
+    "lu_factor",
+    "lu_factor_ex",
+    "lu_solve",
     "matmul",
     "matrix_exp",
     "matrix_norm",
@@ -62,9 +75,13 @@ __all__ = [
     "qr",
     "slogdet",
     "solve",
+    "solve_ex",
     "solve_triangular",
     "svd",
     "svdvals",
+    "tensorinv",
+    "tensorsolve",
+    "vander",
     "vecdot",
     "vector_norm",
 ]
@@ -119,74 +136,6 @@ def logdet(input: Tensor) -> Tensor:
     check("logdet", input)
     sign, size = SlogDeterminant.apply(input)
     return where(sign < 0, math.nan, size)
-
-
-@extended
-def inv(A: Tensor) -> Tensor:
-    """The inverse of each matrix of (..., n, n). Raises LinAlgError for a singular one."""
-    check("linalg.inv", A)
-    return Inverse.apply(A)
-
-
-@extended
-def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
-    """X of ``A X = B`` (``X A = B`` with ``left=False``); B holds vectors or matrices."""
-    check("linalg.solve", A, kernel="lu")
-    if A.data.dtype != B.data.dtype:
-        raise RuntimeError(
-            f"linalg.solve: Expected A and B to have the same dtype, but found A of type "
-            f"{dtype_of(A).title} and B of type {dtype_of(B).title} instead"
-        )
-    vectors = B.data.ndim == 1 or (
-        A.data.ndim - 1 == B.data.ndim and B.data.shape == A.data.shape[:-1]
-    )
-    a, b = _of_one_batch("linalg.solve", A, B.unsqueeze(-1) if vectors else B, left)
-    if not left:
-        return transposed(Solve.apply(transposed(a), transposed(b)))
-    x = Solve.apply(a, b)
-    return x.squeeze(-1) if vectors else x
-
-
-def _of_one_batch(name: str, A: Tensor, B: Tensor, left: bool) -> tuple[Tensor, Tensor]:
-    """Both sides of equations, broadcast; refused where their matrices do not fit."""
-    if B.data.ndim < 2:
-        raise RuntimeError(f"{name}: The input tensor B must have at least 2 dimensions.")
-    (n, _), (k, m) = A.data.shape[-2:], B.data.shape[-2:]
-    if n != (k if left else m):
-        raise RuntimeError(
-            f"{name}: Incompatible shapes of A and B for the equation {'AX' if left else 'XA'} = B "
-            f"({n}x{n} and {k}x{m})"
-        )
-    batch = broadcast_shapes(A.data.shape[:-2], B.data.shape[:-2])
-    return expand(A, *batch, n, n), expand(B, *batch, k, m)
-
-
-@extended
-def solve_triangular(
-    A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False
-) -> Tensor:
-    """``solve`` of which only one triangle of A is read (and not its diagonal, of ones)."""
-    name = "linalg.solve_triangular"
-    check_shape(name, A)
-    if dtype_of(A) not in (float32, float64):
-        raise not_implemented("triangular_solve", A.data)
-    a, b = _of_one_batch(name, A, B, left)
-    if unitriangular:
-        ones = A.new_ones(A.data.shape[-1]).diag()
-        a = (triu(a, 1) if upper else tril(a, -1)) + ones
-    else:
-        a = triu(a) if upper else tril(a)
-    if left:
-        return SolveTriangular.apply(a, b, upper)
-    return transposed(SolveTriangular.apply(transposed(a), transposed(b), not upper))
-
-
-@extended
-def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
-    """The lower triangular L of ``A = L Lᵀ`` (or its transpose) of positive-definite matrices."""
-    check("linalg.cholesky", A, kernel="cholesky")
-    factor = Cholesky.apply(A, "linalg.cholesky")
-    return transposed(factor) if upper else factor
 
 
 @extended
@@ -271,7 +220,7 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
         return matrix_power(inv(A), -n)
     if n == 0:
         eye = A.new_ones(A.data.shape[-1]).diag()
-        return expand(eye, *A.data.shape).clone()
+        return shapes.expand(eye, *A.data.shape).clone()
     result, square = None, A
     while n:
         if n % 2:
@@ -354,6 +303,25 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
 def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     """The vector product along ``dim``, of size 3; the other dimensions broadcast."""
     return contraction.cross(input, other, dim)
+
+
+@extended
+def vander(x: Tensor, *, N: int | None = None) -> Tensor:
+    """The powers 0 to N - 1 (the last size of ``x``) of each vector of (..., n), (..., n, N)."""
+    if x.data.ndim == 0 or (x.data.shape[-1] if N is None else N) <= 1:
+        raise RuntimeError("N must be greater than 1.")
+    kind = dtype_of(x)
+    if not kind.kind or (kind.is_floating_point and kind.itemsize == 2):
+        raise RuntimeError(
+            "linalg.vander supports floating point, complex, and integer tensors, but got "
+            f"{kind.title}"
+        )
+    if kind.kind == 1:
+        x = x.to(int64)
+    powers = [x * 0 + 1]
+    for _ in range(1, x.data.shape[-1] if N is None else N):
+        powers.append(powers[-1] * x)
+    return stack(powers, -1)
 
 
 def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:

@@ -92,6 +92,12 @@ def cholesky_solve(input: Tensor, input2: Tensor, upper: bool = False) -> Tensor
 
 
 @extended
+def lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
+    """``linalg.lu_solve``."""
+    return linalg.lu_solve(LU_data, LU_pivots, b)
+
+
+@extended
 def cholesky_inverse(input: Tensor, upper: bool = False) -> Tensor:
     """A⁻¹, where ``input`` is the factor L of ``A = L Lᵀ`` (Lᵀ if ``upper``)."""
     check("cholesky_inverse", input)

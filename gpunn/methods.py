@@ -217,6 +217,7 @@ class Methods(InPlace):
     logit = arithmetic.logit
     logsumexp = reduction.logsumexp
     lt = comparison.lt
+    lu_solve = matrices.lu_solve
     masked_fill = gathering.masked_fill
     masked_scatter = scattering.masked_scatter
     masked_select = gathering.masked_select

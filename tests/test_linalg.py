@@ -36,3 +36,18 @@ def test_least_squares():
     np.testing.assert_allclose(found.residuals.numpy(), residuals, 1e-9)
     np.testing.assert_allclose(found.singular_values.numpy(), sizes, 1e-9)
     assert found.rank.item() == rank
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (2, 4, 3), (3, 4)])
+def test_lu_on_every_device(device: str, shape: tuple[int, ...]):
+    a = draw(shape)
+    x = gpunn.tensor(a, device=device)
+    p, low, up = gpunn.linalg.lu(x)
+    np.testing.assert_allclose((p @ low @ up).cpu().numpy(), a, 1e-12)
+    if shape == (3, 3):
+        factors, pivots = gpunn.linalg.lu_factor(x)
+        b = gpunn.tensor(draw((3, 2), seed=1), device=device)
+        solved = gpunn.lu_unpack(factors, pivots).P.mT @ b
+        half = gpunn.linalg.solve(low.cpu(), solved.cpu())
+        found = gpunn.linalg.lu_solve(factors.cpu(), pivots.cpu(), b.cpu())
+        np.testing.assert_allclose(gpunn.linalg.solve(up.cpu(), half).numpy(), found.numpy(), 1e-9)

@@ -30,7 +30,6 @@ from gpunn import missing
         (gpunn.optim, "AdaGrad", r"did you mean Adagrad\?"),
         (gpunn.linalg, "slogdett", r"did you mean slogdet\?"),
         (gpunn.linalg, "eigvals", r"use gpunn\.linalg\.eigvalsh, for symmetric matrices"),
-        (gpunn.linalg, "lu_factor", r"use gpunn\.linalg\.solve"),
         (gpunn, "stft", "gpunn has no complex numbers"),
         (gpunn, "hspmm", "gpunn has no sparse tensors"),
         (gpunn, "q_scale", "gpunn has no quantized tensors"),

@@ -66,15 +66,19 @@ def _computed(text: str, routine: str, function: Any, x: Array, *args: Any) -> A
     try:
         return function(x, *args)
     except numpy.linalg.LinAlgError:
-        lapack: Any = importlib.import_module("scipy.linalg.lapack")
-        again = getattr(lapack, f"d{routine}")
-        host = type2backend[type(x)].to_numpy(x).astype("float64")
-        for i, matrix in enumerate(host.reshape(-1, *x.shape[-2:])):
-            place = again(matrix, lower=True)[-1] if routine == "potrf" else again(matrix)[-1]
-            if place > 0:
-                batch = f"(Batch element {i}): " if x.ndim > 2 else ""
-                raise LinAlgError(text.format(batch=batch, place=place)) from None
-        raise LinAlgError(text.format(batch="", place=x.shape[-1])) from None
+        found = places(routine, x).reshape(-1)
+        first = int((found > 0).argmax())
+        batch = f"(Batch element {first}): " if x.ndim > 2 else ""
+        raise LinAlgError(text.format(batch=batch, place=found[first])) from None
+
+
+def places(routine: str, x: Array) -> numpy.ndarray[Any, Any]:
+    """Where LAPACK's ``routine`` stops in each matrix of ``x``, counted from 1; 0: it does not."""
+    lapack: Any = importlib.import_module("scipy.linalg.lapack")
+    once, options = getattr(lapack, f"d{routine}"), {"lower": True} if routine == "potrf" else {}
+    host = type2backend[type(x)].to_numpy(x).astype("float64")
+    stops = [once(matrix, **options)[-1] for matrix in host.reshape(-1, *x.shape[-2:])]
+    return numpy.asarray(stops, "int32").reshape(x.shape[:-2])
 
 
 class Inverse(Op):

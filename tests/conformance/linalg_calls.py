@@ -239,3 +239,102 @@ linalg(
     "norm",
     [call(STACK), call(STACK, 2), call(STACK, 1, (0, 1, 2)), call(STACK, None, (0, 1), True)],
 )
+RATHER = [A, STACK, TALL, WIDE, strided(3, 3), array(2, 1, 3, 3), single(A), *EMPTY]
+linalg("lu lu_factor lu_factor_ex", [call(x) for x in [*RATHER, *ODD]])
+linalg("lu lu_factor", [call(A, pivot=False), call(single(RANKS)), call(single(STACK * 0))])
+linalg("lu_factor_ex", [call(single(RANKS)), call(single(RANKS), check_errors=True)])
+LU = np.array([[4.0, 1, 0], [0.25, 3, 1], [0.5, -0.3, 2]])
+ORDER = np.array([2, 3, 3], "int32")
+linalg(
+    "lu_solve",
+    [
+        *(call(LU, ORDER, b) for b in (B, strided(3, 2), array(2, 3, 4), B[:, 0], single(B))),
+        *(call(LU, ORDER, array(2, 3), left=False, adjoint=t) for t in (True, False)),
+        call(LU, ORDER, B, adjoint=True),
+        call(np.stack([LU, LU]), np.stack([ORDER, ORDER]), B),
+        call(single(LU), ORDER, single(B)),
+        call(LU, ORDER.astype(I64), B),
+        call(LU, ORDER[:2], B),
+        call(LU, ORDER, array(4, 2)),
+        call(LU[:2], ORDER, B),
+        call(np.zeros((0, 0)), np.zeros(0, "int32"), np.zeros((0, 2))),
+    ],
+)
+CALLS.add(
+    "lu_unpack",
+    [
+        call(LU, ORDER),
+        call(np.stack([LU, LU]), np.stack([ORDER, ORDER])),
+        call(single(LU), ORDER, unpack_data=False),
+        call(LU, ORDER, unpack_pivots=False),
+        call(single(LU), ORDER, False, False),
+        call(LU[:2], ORDER[:2]),
+        call(LU[:, :2].copy(), ORDER[:2]),
+        call(LU, ORDER.astype(I64)),
+        call(single(LU), ORDER),
+        call(np.zeros((0, 0)), np.zeros(0, "int32")),
+    ],
+)
+CALLS.add(
+    "lu_solve",
+    [
+        *(call(b, LU, ORDER) for b in (B, strided(3, 2), array(2, 3, 4), B[:, 0], single(B))),
+        call(B, np.stack([LU, LU]), np.stack([ORDER, ORDER])),
+        call(single(B), single(LU), ORDER),
+        call(B, LU, ORDER.astype(I64)),
+        call(B, LU, ORDER[:2]),
+        call(array(4, 2), LU, ORDER),
+    ],
+)
+POSITIVES = [POSITIVE, POSITIVE[0], single(POSITIVE), EMPTY[2], WIDE, *ODD]
+linalg("inv_ex", [*(call(x) for x in (A, *POSITIVES)), call(RANKS, check_errors=True)])
+linalg("cholesky_ex", [call(x) for x in POSITIVES] + [call(POSITIVE, upper=True)])
+linalg("cholesky_ex", [call(-A @ A.T, check_errors=True), call(POSITIVE, check_errors=True)])
+linalg(
+    "solve_ex",
+    [
+        *(call(x, B) for x in (A, STACK, strided(3, 3) + A, STACK[:0], WIDE, A[0])),
+        *(call(A, b) for b in (B[:, 0], array(2, 3, 4), single(B), array(4, 2), array())),
+        call(A, array(2, 3), left=False),
+        call(RANKS, B[:2], check_errors=True),
+        call(single(A), single(B), check_errors=True),
+    ],
+)
+SQUARE = array(6, 6) + 4 * np.eye(6)
+linalg(
+    "tensorinv",
+    [
+        call(SQUARE.reshape(2, 3, 6)),
+        call(SQUARE.reshape(2, 3, 2, 3)),
+        *(call(SQUARE.reshape(6, 2, 3), i) for i in (1, 2, 0, -1, 5)),
+        call(SQUARE.reshape(2, 3, 3, 2), ind=2),
+        call(single(SQUARE).reshape(3, 2, 6)),
+        call(SQUARE, ind=1),
+        call(np.zeros((0, 0)), ind=1),
+    ],
+)
+linalg(
+    "tensorsolve",
+    [
+        call(SQUARE.reshape(2, 3, 6), array(2, 3)),
+        call(SQUARE.reshape(2, 3, 3, 2), array(2, 3)),
+        call(SQUARE.reshape(6, 2, 3), array(6)),
+        call(SQUARE.reshape(2, 6, 3), array(2, 3), dims=(1,)),
+        call(SQUARE.reshape(2, 6, 3), array(2, 3), (-2,)),
+        call(SQUARE.reshape(2, 3, 6), array(3)),
+        call(SQUARE.reshape(2, 3, 6), array(2, 3, dtype=F32)),
+        call(single(SQUARE), array(6, dtype=F32)),
+        call(SQUARE, strided(1, 6)[0]),
+        call(np.zeros((2, 2)), array(2)),
+    ],
+)
+linalg(
+    "vander",
+    [
+        *(call(x) for x in (array(4), array(2, 3), strided(2, 3), array(3, dtype=I64), array(0))),
+        *(call(array(3), N=n) for n in (2, 5, 1, 0, -1)),
+        *(call(array(3, dtype=d)) for d in (F32, F16, "bool", "uint8")),
+        call(array()),
+        call(array(0, 3)),
+    ],
+)
