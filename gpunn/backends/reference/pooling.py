@@ -104,8 +104,11 @@ class PoolingPrimitives(ArrayPrimitives):
         Padding counts with ``count_include_pad``, but what ceil_mode adds beyond it never does.
         """
         y = x.astype(accumulator(x.dtype), copy=False)
-        for d, (m, k, s, p) in enumerate(zip(out, kernel, stride, padding, strict=True)):
-            y = self._window_sum(y, d - len(out), m, k, s, p)
+        if kernel == x.shape[-len(out) :] and not any(padding):
+            y = self.sum_over(y, tuple(range(x.ndim - len(out), x.ndim)))
+        else:
+            for d, (m, k, s, p) in enumerate(zip(out, kernel, stride, padding, strict=True)):
+                y = self._window_sum(y, d - len(out), m, k, s, p)
         counts = self._counts(
             x.shape[-len(out) :], out, kernel, stride, padding, count_include_pad, divisor
         )
@@ -125,6 +128,9 @@ class PoolingPrimitives(ArrayPrimitives):
         out = dy.shape[-len(size) :]
         counts = self._counts(size, out, kernel, stride, padding, count_include_pad, divisor)
         dx = self._divided(dy.astype(accumulator(dy.dtype), copy=False), counts, None)
+        if kernel == size and not any(padding):
+            spread = self.xp.broadcast_to(dx, (*dx.shape[: -len(size)], *size))
+            return self.xp.array(spread, dy.dtype, order="C")
         for d, (n, k, s, p) in enumerate(zip(size, kernel, stride, padding, strict=True)):
             dx = self._window_spread(dx, d - len(size), n, k, s, p)
         return dx.astype(dy.dtype, copy=False)
