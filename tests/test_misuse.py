@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -75,3 +77,10 @@ def test_an_attribute_error_of_gpunn_or_of_a_users_own_stays_one():
 
 def test_a_number_may_be_copied():
     assert gpunn.zeros(2).copy_(3).tolist() == [3, 3]
+
+
+def test_functions_are_pickled_by_where_they_are_found():
+    for space in (gpunn, gpunn.nn.functional, gpunn.linalg, gpunn.special):
+        functions = [getattr(space, name) for name in space.__all__]
+        for function in filter(inspect.isfunction, functions):
+            assert pickle.loads(pickle.dumps(function)) is function

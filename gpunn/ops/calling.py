@@ -72,7 +72,10 @@ def check_arguments(module: dict[str, Any]) -> None:
     for name in module["__all__"]:
         value = module[name]
         if isinstance(value, FunctionType) and value not in _checked and _takes_tensors(value):
-            module[name] = checked(value)
+            function: Any = checked(value)
+            # Where it is found, so that a model that holds it can be pickled.
+            function.__module__, function.__qualname__ = module["__name__"], name
+            module[name] = function
 
 
 def _takes_tensors(function: FunctionType) -> bool:

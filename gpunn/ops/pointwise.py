@@ -99,6 +99,7 @@ def _unary(
     if name in LISTED:
         plain, function = function, in_float32
     function.__name__ = function.__qualname__ = name
+    function.__module__ = (derivative or compute).__module__  # the table's that it stands in
     function.__doc__ = f"{doc}, elementwise."
     return function
 
