@@ -142,7 +142,7 @@ class Draws(Methods):
             raise not_implemented("check_uniform_bounds", self._data)
         if low > to:
             raise RuntimeError(
-                f"uniform_ expects to return a [from, to) range, but found from={low} > to={to}"
+                f"uniform_ expects to return a [from, to) range, but found from={low:g} > to={to:g}"
             )
         backend, (size, kind) = type2backend[type(self._data)], (self._data.shape, self._data.dtype)
 

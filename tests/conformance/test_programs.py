@@ -11,11 +11,13 @@ from conformance import (
     container_calls,
     core_calls,
     derivative_calls,
+    init_calls,
     optim_calls,
     schedule_calls,
     scripts,
     sequence_calls,
     swa_calls,
+    utility_calls,
 )
 from conformance.calls import Call, disagreement
 
@@ -25,6 +27,8 @@ import gpunn
 TABLES: dict[str, tuple[dict[str, list[Call]], Any]] = {
     "autograd.functional": (derivative_calls.CALLS, derivative_calls.runner),
     "nn": ({**container_calls.CALLS, **core_calls.CALLS}, scripts.runner),
+    "nn.init": (init_calls.CALLS, scripts.runner),
+    "nn.utils": (utility_calls.CALLS, scripts.runner),
     "nn.utils.rnn": (sequence_calls.CALLS, scripts.runner),
     "optim": (optim_calls.CALLS, optim_calls.trainer),
     "optim.lr_scheduler": (schedule_calls.CALLS, schedule_calls.runner),

@@ -25,12 +25,16 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         raise TypeError(f"expected gpunn.Tensor, but got: {type(vec).__name__}")
     held = list(parameters)
     _check_devices(held)
-    needed = sum(p.numel() for p in held)
-    if vec.numel() < needed:
-        raise RuntimeError(
-            f"vector_to_parameters: the parameters have {needed} elements, the vector only "
-            f"{vec.numel()}"
-        )
+    room = vec.numel()
+    for p in held:
+        if p.numel() > room:
+            needed = sum(p.numel() for p in held)
+            raise RuntimeError(
+                f"shape '{list(p.shape)}' is invalid for input of size {room} "
+                f"(vector_to_parameters: the parameters have {needed} elements, the vector only "
+                f"{vec.numel()})"
+            )
+        room -= p.numel()
     position = 0
     for p in held:
         part = vec.data[position : position + p.numel()]

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from gpunn.creation import arange, empty_like, tensor
+from gpunn.creation import arange, tensor, zeros_like
 from gpunn.dtype import float16, float32, float64, int8, int16, int32, int64, uint8
 from gpunn.ops.joining import cat, stack
 from gpunn.tensor import Tensor
@@ -127,7 +127,7 @@ def invert_permutation(permutation: Tensor | None) -> Tensor | None:
     if permutation is None:
         return None
     places = arange(0, permutation.numel(), dtype=int64, device=permutation.device)
-    return empty_like(places).scatter_(0, permutation, places)
+    return zeros_like(places).scatter_(0, permutation, places)
 
 
 def pack_padded_sequence(
