@@ -21,6 +21,8 @@ def pairwise_distance(
     x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-06, keepdim: bool = False
 ) -> Tensor:
     """``|x1 - x2 + eps|_p`` over the last dimension, the others broadcasting."""
+    for name, x, position in (("x1", x1, 1), ("x2", x2, 2)):
+        need_tensor("pairwise_distance", x, name, position)
     return norm(x1 - x2 + eps, p, -1, keepdim)
 
 

@@ -108,6 +108,8 @@ def lp_pool3d(
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x1ᵀ A_o x2 + b_o: (..., I1), (..., I2) and A (O, I1, I2) -> (..., O)."""
+    if bias is not None:
+        need_tensor("bilinear", bias, "bias", 4)
     lead, other = input1.data.shape[:-1], input2.data.shape[:-1]
     if len(lead) != len(other):
         raise RuntimeError(

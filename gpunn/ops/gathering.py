@@ -19,6 +19,7 @@ from gpunn.ops.common import (
     canonical_dim,
     dtype_of,
     local,
+    need_tensor,
     xp_of,
 )
 from gpunn.ops.filling import element, factor
@@ -57,6 +58,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
 @local
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """``input`` with ``src`` added at ``index`` along ``dim``; duplicates add up, in order."""
+    need_tensor("scatter_add", src, "src", 4)
     return _scatter(input, dim, index, src, True)
 
 

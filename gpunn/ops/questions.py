@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpunn.ops.common import dtype_of
+from gpunn.ops.common import dtype_of, need_tensor
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -27,11 +27,13 @@ def is_neg(input: Tensor) -> bool:
 
 def is_inference(input: Tensor) -> bool:
     """Whether autograd may not use the tensor: never, also of those made in ``inference_mode``."""
+    need_tensor("is_inference", input)
     return False
 
 
 def is_distributed(input: Tensor) -> bool:
     """Whether the tensor is spread over processes: never."""
+    need_tensor("is_distributed", input)
     return False
 
 
