@@ -18,6 +18,7 @@ NAMESPACES = [
     "gpunn.optim",
     "gpunn.optim.lr_scheduler",
     "gpunn.serialization",
+    "gpunn.special",
 ]
 
 
