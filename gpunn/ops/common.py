@@ -166,6 +166,11 @@ def need_tensor(name: str, value: object, argument: str = "input", position: int
         )
 
 
+# What else than tensors an argument may be, and which numbers count as which.
+_PLAIN = {"Tensor", "None", "bool", "int", "float"}
+_COUNTS_AS = {"bool": {"bool", "int", "float"}, "int": {"int", "float"}, "float": {"float"}}
+
+
 def check_tensors(
     function: Callable[..., Any], args: Sequence[Any], keywords: dict[str, Any]
 ) -> None:
@@ -185,7 +190,7 @@ def check_tensors(
         if value is None and "None" in kinds:
             continue
         if kinds[0] == "Tensor" and _PLAIN.issuperset(kinds):
-            if type(value).__name__ not in kinds:
+            if not _COUNTS_AS.get(type(value).__name__, set()).intersection(kinds):
                 need_tensor(name, value, argument, position)
         elif kinds == ["Sequence[Tensor]"]:
             if not is_sequence(value):
@@ -202,9 +207,6 @@ def check_tensors(
             values = values[0]
         if "Tensor" in str(plain.__annotations__.get(every)):
             _check_elements(values, code.co_argcount)
-
-
-_PLAIN = {"Tensor", "None", "bool", "int", "float"}
 
 
 def _check_elements(values: Sequence[Any], argument: int) -> None:
