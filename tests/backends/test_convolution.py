@@ -42,6 +42,35 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     gpunn.set_num_threads(before)
 
 
+@pytest.fixture(params=["by rows", "by columns"])
+def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products by the kernel's rows wherever they can be, or nowhere."""
+
+    def by_rows(self: Any, groups: int, o: int) -> bool:
+        return request.param == "by rows" and self.sh == 1 < self.kh and not self.join
+
+    monkeypatch.setattr(convolution._Lowering, "by_rows", by_rows)
+
+
+def test_by_rows_where_copies_are_more_than_sums():
+    def chosen(n: int, c: int, o: int, groups: int = 1, stride: int = 1, size: int = 32) -> bool:
+        pair, out = (stride, stride), (size // stride,) * 2
+        lowering = convolution._Lowering(
+            (n, c, size, size), (3, 3), out, pair, (1, 1), (1, 1), np.dtype("f4"), size < 8
+        )
+        return lowering.by_rows(groups, o)
+
+    assert chosen(16, 16, 16)
+    assert chosen(1, 64, 64)
+    assert not chosen(16, 3, 16)
+    assert not chosen(16, 16, 64)
+    assert not chosen(16, 64, 64, groups=64)
+    assert not chosen(16, 16, 16, stride=2)
+    assert not chosen(1, 16, 16, size=8)
+    assert not chosen(64, 64, 64, size=4)
+
+
+@pytest.mark.usefixtures("form")
 @pytest.mark.parametrize("tile", [1, 300, 2**20], ids=["rows", "some", "whole"])
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int64"])
 @pytest.mark.parametrize(("x", "w", "stride", "padding", "dilation", "groups"), CASES)

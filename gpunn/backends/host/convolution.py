@@ -20,7 +20,8 @@ from gpunn.backends.reference.convolution import ConvolutionPrimitives
 from gpunn.backends.reference.window import Ints, output_size, reach
 from gpunn.dtype import accumulator
 
-_TILE = 2**20  # elements of a tile's columns: they should still be in the cache for the product
+_TILE = 5 * 2**18  # elements of a tile's columns: they should still be in the cache for the product
+_DEEP = 32  # with fewer channels and taps, products by rows are not worth their calls
 _SUMS = 16  # sums over tiles that are made side by side
 _FEW = 64  # with fewer outputs per image, one product for many images is faster than one for each
 
@@ -46,21 +47,25 @@ class HostConvolution(ConvolutionPrimitives):
         out = tuple(map(output_size, x.shape[2:], kernel, stride, padding, dilation))
         join = math.prod(out) < _FEW
         lowering = _Lowering(x.shape, kernel, out, stride, padding, dilation, x.dtype, join)
-        w = _matrices(weight, groups, lowering.dtype)
+        by_rows = lowering.by_rows(groups, o)
+        kernels = numpy.split(_planes(weight), lowering.kh, 2) if by_rows else [weight]
+        ws = [_matrices(kernel, groups, lowering.dtype) for kernel in kernels]
         if bias is not None:  # as the weights of ones
-            w = numpy.concatenate([w, bias.reshape(groups, -1, 1).astype(w.dtype)], 2)
+            ones = bias.reshape(groups, -1, 1).astype(lowering.dtype)
+            ws[0] = numpy.concatenate([ws[0], ones], 2)
         y = numpy.empty((n, o, *out), x.dtype)
         tiles = lowering.tiles()
+        direct = not join and y.dtype == lowering.dtype
 
         def work(start: int, stop: int) -> None:
             for tile in tiles[start:stop]:
                 place = _planes(y)[tile]
-                columns = lowering.columns(_planes(x), tile, groups, bias is not None)
-                if join or y.dtype != w.dtype:
-                    product = lowering.product(w, columns)
-                else:
-                    product = numpy.matmul(w, columns, out=lowering.matrix(place, groups))
-                if product.base is not y:
+                inputs = lowering.inputs(_planes(x), tile, groups, by_rows, bias is not None)
+                out = lowering.matrix(place, groups) if direct else None
+                product = lowering.product(ws[0], inputs[0], out, "sum")
+                for w, rows in zip(ws[1:], inputs[1:], strict=True):
+                    product += lowering.product(w, rows)
+                if not direct:
                     place[...] = lowering.images(product, place.shape)
 
         with single:
@@ -125,7 +130,7 @@ class HostConvolution(ConvolutionPrimitives):
 
         def work(start: int, stop: int) -> None:
             for tile in tiles[start:stop]:
-                columns = lowering.columns(_planes(x), tile, groups)
+                (columns,) = lowering.inputs(_planes(x), tile, groups)
                 rows = lowering.matrix(_planes(dy)[tile], groups).swapaxes(2, 3)
                 part = (columns @ rows).sum(0)  # the long side in front: faster than the transpose
                 sums[start] = sums[start] + part if start in sums else part
@@ -164,10 +169,20 @@ class _Lowering:
         (self.sh, self.sw), (self.ph, self.pw) = (*stride, 1)[:2], (*padding, 0)[:2]
         self.dh, self.dw = (*dilation, 1)[:2]
 
-    def product(self, w: Any, matrix: Any) -> Any:
-        """``w @ matrix``. The next tile overwrites it."""
-        shape = (len(matrix), *w.shape[:2], matrix.shape[3])
-        return numpy.matmul(w, matrix, out=scratch("product", shape, self.dtype))
+    def product(self, w: Any, matrix: Any, out: Any = None, name: str = "product") -> Any:
+        """``w @ matrix``, in ``out``, or where the next product of that name overwrites it."""
+        if out is None:
+            shape = (len(matrix), *w.shape[:2], matrix.shape[3])
+            out = scratch(name, shape, self.dtype)
+        return numpy.matmul(w, matrix, out=out)
+
+    def by_rows(self, groups: int, o: int) -> bool:
+        """Whether to multiply by the kernel's rows one after the other: what they see are parts of
+        one strip, that of a kernel of one row. Fewer copies, but more products, and their sums."""
+        deep = self.c // groups * self.kw
+        copies, sums = self.kh * self.c * self.kw, (self.kh - 1) * o
+        enough = deep >= _DEEP and self.n * self.ho * self.wo * self.c * self.kw >= _TILE // 20
+        return self.sh == 1 < self.kh and not self.join and enough and copies >= 4 * sums
 
     def tiles(self) -> list[Tile]:
         """Parts of the output whose columns have about ``_TILE`` elements."""
@@ -175,7 +190,9 @@ class _Lowering:
         lines = -(-plane // _TILE)
         rows = max(1, -(-self.ho // lines))
         total = self.n * plane
-        images = self.n if total <= _TILE // 8 else -(-self.n // (2 * -(-total // (2 * _TILE))))
+        images = self.n
+        if total > _TILE // 10:  # an even number of tiles, alike in size
+            images = -(-self.n // (2 * -(-total // (2 * _TILE))))
         return [
             (slice(i, min(i + images, self.n)), slice(None), slice(r, min(r + rows, self.ho)))
             for i in range(0, self.n, images)
@@ -195,12 +212,22 @@ class _Lowering:
             return numpy.moveaxis(matrix.reshape(*shape[1:-2], shape[0], *shape[-2:]), -3, 0)
         return matrix.reshape(shape)
 
-    def columns(self, x: Any, tile: Tile, groups: int, ones: bool = False) -> Any:
+    def inputs(
+        self, x: Any, tile: Tile, groups: int, by_rows: bool = False, ones: bool = False
+    ) -> list[Any]:
         """(N or 1, groups, C / groups * kh * kw, rows * Wo): for each tap what it sees, and below
-        them, if wanted, a row of ones. The next tile overwrites it."""
-        seen = self._seen(x, tile)
-        n, taps = len(seen), self.c * self.kh * self.kw // groups
-        rows = tile[2].stop - tile[2].start
+        them, if wanted, a row of ones; or such a matrix for each row of the kernel, of which only
+        the first has ones. The next tile overwrites them."""
+        seen, rows = self._seen(x, tile), tile[2].stop - tile[2].start
+        if not by_rows:
+            return [self._columns(seen, self.kh, rows, groups, ones)]
+        strip = self._columns(seen, 1, seen.shape[2], groups, ones)
+        step, length = self.dh * self.wo, rows * self.wo
+        parts = [strip[..., i * step : i * step + length] for i in range(self.kh)]
+        return [parts[0], *(part[:, :, : part.shape[2] - ones] for part in parts[1:])]
+
+    def _columns(self, seen: Any, kh: int, rows: int, groups: int, ones: bool) -> Any:
+        n, taps = len(seen), self.c * kh * self.kw // groups
         # The rows of the matrix are an odd number of cache lines apart: a power of two would put
         # them all into a few of the cache's sets, and BLAS would take up to twice as long.
         length = (n if self.join else 1) * rows * self.wo
@@ -210,8 +237,7 @@ class _Lowering:
         matrix = scratch("columns", (*lead, apart), self.dtype)[..., :length]
         matrix[:, :, taps:] = 1
         inner = (n, rows, self.wo) if self.join else (rows, self.wo)
-        shape = *lead[:2], self.c // groups, self.kh, self.kw, *inner
-        columns = matrix[:, :, :taps].reshape(shape)
+        columns = matrix[:, :, :taps].reshape(*lead[:2], self.c // groups, kh, self.kw, *inner)
         if self.join:
             columns = numpy.moveaxis(columns[0], 4, 0)
         columns[...] = self._windows(seen, columns.shape)
@@ -225,7 +251,7 @@ class _Lowering:
         """
         image, channel, row, column = seen.strides
         steps = row * self.dh, column * self.dw, row * self.sh, column * self.sw
-        if self.kh > 1 and self.kw > 1:
+        if min(shape[3:5]) > 1:
             strip = scratch("strip", (*seen.shape[:2], self.kw, seen.shape[2], self.wo), self.dtype)
             strip[...] = as_strided(seen, strip.shape, (image, channel, steps[1], row, steps[3]))
             image, channel, tap, row, column = strip.strides
