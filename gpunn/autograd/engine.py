@@ -56,7 +56,7 @@ def backward(
         if wanted is None:
             arrived = list(walk.leaves.values())
         else:
-            found = {_key(x): x for x in wanted}
+            found = {_key(x): x for x in wanted if not x.retains_grad}  # who does has it by now
             arrived = [(x, *walk.captured[key]) for key, x in found.items() if key in walk.captured]
         for leaf, gradient, owned in arrived:
             _accumulate(leaf, gradient, owned, create_graph)
@@ -90,6 +90,8 @@ def grad(
             "Expected allow_unused to be True or not passed when materialize_grads=True, "
             "but got: allow_unused=False."
         )
+    if not wanted:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     for x in wanted:
         if not x.requires_grad:
             raise RuntimeError("One of the differentiated Tensors does not require grad")
@@ -97,7 +99,7 @@ def grad(
     with walk:
         walk.run(_roots(outputs, grad_outputs), _keep(retain_graph, create_graph))
     gradients: list[Tensor | None] = []
-    for x in wanted:
+    for i, x in enumerate(wanted):
         found = walk.captured.get(_key(x))
         if found is not None:
             gradient, owned = found
@@ -109,8 +111,8 @@ def grad(
             gradients.append(None)
         else:
             raise RuntimeError(
-                "One of the differentiated Tensors appears to not have been used in the graph. "
-                "Set allow_unused=True if this is the desired behavior."
+                f"The differentiated Tensor at index {i} appears to not have been used in the "
+                "graph. Set allow_unused=True if this is the desired behavior."
             )
     return tuple(gradients)
 
@@ -202,13 +204,18 @@ class _Walk:
             self._deliver(edge, _conform(node, i, edge, dx), owned)
 
     def _attend(self, node: Function, dys: list[Tensor | None]) -> bool:
-        """See to what waits for the gradients of ``node``; whether to go on from there."""
+        """See to what waits for the gradients of ``node``; whether to go on from there.
+
+        As in PyTorch, ``grad`` gives what hooks made of a gradient only where it goes no further.
+        """
+        further = self.useful is None or node in self.useful
         for nr, dy in enumerate(dys):
             if dy is None:
                 like = node.outputs[nr]
                 if node._materialize and like is not None:
                     dys[nr] = _zeros(*like, dys)
                 continue
+            captured = dy
             if node.waiting is not None:
                 if nr in node.waiting.hooks:
                     dy = dys[nr] = _hooked(node.waiting.hooks[nr], dy)
@@ -217,13 +224,11 @@ class _Walk:
                 if variable is not None:
                     _accumulate(variable, dy, False, self.create_graph)
             if self.wanted is not None and (id(node), nr) in self.wanted:
-                self.captured[id(node), nr] = dy, False
-        if self.useful is not None and node not in self.useful:
-            return False
-        if node.waiting is not None:
+                self.captured[id(node), nr] = captured if further else dy, False
+        if further and node.waiting is not None:
             for hook in list(node.waiting.before.values()):
                 dys[:] = _changed(hook(tuple(dys)), tuple(dys))
-        return True
+        return further
 
     def _deliver(self, edge: Edge, gradient: Tensor, owned: bool) -> None:
         """Add ``gradient`` to what is pending for ``edge``."""
@@ -409,13 +414,16 @@ def _hooked(hooks: OrderedDict[int, Hook], gradient: Tensor) -> Tensor:
         if replaced is None:
             continue
         if not isinstance(replaced, Variable):
-            raise TypeError(
-                f"a tensor hook must return a Tensor or None, got {type(replaced).__name__}"
+            raise TypeError(f"expected Variable, but hook returned '{type(replaced).__name__}'")
+        title = f"hook '{getattr(hook, '__name__', repr(hook))}' has changed the"
+        if replaced._data.dtype != gradient._data.dtype:
+            raise RuntimeError(
+                f"{title} type of value (was {gradient.type()} got {replaced.type()})"
             )
         if replaced._data.shape != gradient._data.shape:
             raise RuntimeError(
-                f"hook '{getattr(hook, '__name__', repr(hook))}' has changed the size of value: "
-                f"expected {list(gradient._data.shape)}, got {list(replaced._data.shape)}"
+                f"{title} size of value: expected {list(gradient._data.shape)}, got "
+                f"{list(replaced._data.shape)}"
             )
         gradient = replaced
     return gradient

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -27,6 +28,12 @@ Way: TypeAlias = "tuple[Way | None, type[View], tuple[Any, ...]]"
 _LEAF_IN_PLACE = (
     "leaf Variable that requires grad is being used in an in-place operation. Change it inside "
     "gpunn.no_grad(), or compute a new tensor"
+)
+_NO_LEAF = (
+    "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
+    "attribute won't be populated during autograd.backward(). If you indeed want the .grad field "
+    "to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. If you "
+    "access the non-leaf Tensor by mistake, make sure you access the leaf Tensor instead."
 )
 # What is said of views that may not be changed, by how they were made.
 NO_GRAD_VIEW = "A view was created in no_grad mode"
@@ -103,7 +110,9 @@ class Variable:
 
     @property
     def grad(self) -> Tensor | None:
-        """The accumulated gradient, or None."""
+        """The accumulated gradient, or None; warns where there is never one."""
+        if self._grad is None and self._grad_fn is not None and not self.retains_grad:
+            warnings.warn(_NO_LEAF, UserWarning, stacklevel=2)
         return self._grad
 
     @grad.setter

@@ -1,4 +1,4 @@
-"""Hooks on leaves, called when their gradients have been added."""
+"""Hooks on tensors: before their gradients are used, and after they have been added."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import gc
 from typing import Any
 
 import pytest
+from parity import same
 
 import gpunn
 from gpunn.autograd.variable import after_accumulation
@@ -78,3 +79,81 @@ def test_refusals():
     x.register_post_accumulate_grad_hook(lambda leaf: leaf)
     with pytest.raises(RuntimeError, match="post accumulate grad hooks should return None"):
         x.sum().backward()
+
+
+def vector(t: Any) -> Any:
+    return t.arange(3.0, dtype=t.float64).requires_grad_()
+
+
+def add(tensor: Any, hook: Any) -> Any:
+    tensor.register_hook(hook)
+    return tensor
+
+
+SCENARIOS: dict[str, Any] = {
+    "of a leaf, once": lambda t, x, log: (
+        (add(x, log.append) * 2 + x * 3).sum().backward(),
+        x.grad,
+    ),
+    "changed on the way": lambda t, x, log: (
+        add(x * 2, lambda dy: dy * 5).sum().backward(),
+        x.grad,
+    ),
+    "changed in place": lambda t, x, log: (
+        add(x * 2, lambda dy: dy.mul_(5)).sum().backward(),
+        x.grad,
+    ),
+    "before a change in place": lambda t, x, log: (
+        add(x * 2, log.append).mul_(3).sum().backward(),
+        x.grad,
+    ),
+    "of a view": lambda t, x, log: (add((x * 2)[:2], log.append).sum().backward(), x.grad),
+    "asked for by grad": lambda t, x, log: t.autograd.grad(
+        (add(x, lambda dx: dx * 2) ** 2).sum(), x
+    ),
+    "asked for by grad, on the way": lambda t, x, log: (
+        (y := add(x * 2, lambda dy: dy * 2)),
+        t.autograd.grad((y * y).sum(), [x, y], retain_graph=True),
+        t.autograd.grad((y * y).sum(), [y]),
+    ),
+    "in second derivatives": lambda t, x, log: (
+        dx := t.autograd.grad((add(x, lambda dx: dx * x) ** 2).sum(), x, create_graph=True)[0],
+        t.autograd.grad(dx.sum(), x),
+    ),
+    "kept as the hook left it": lambda t, x, log: (
+        (y := x * 2),
+        y.retain_grad(),
+        add(y, lambda dy: dy * 5).sum().backward(),
+        y.grad,
+        x.grad,
+    ),
+    "wanted and kept": lambda t, x, log: (
+        (y := x * 2),
+        y.retain_grad(),
+        (y * y).sum().backward(inputs=[y]),
+        y.grad,
+        x.grad,
+    ),
+    "of no tensor": lambda t, x, log: add(x, lambda dx: 3).sum().backward(),
+    "of another dtype": lambda t, x, log: add(x, lambda dx: dx.float()).sum().backward(),
+    "of what has none": lambda t, x, log: add(x.detach(), print),
+    "grad of nothing": lambda t, x, log: t.autograd.grad(x.sum(), []),
+    "grad of what is not used": lambda t, x, log: t.autograd.grad(x.sum(), [x, vector(t)]),
+}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_hooks_on_gradients(name: str):
+    def scenario(t: Any) -> Any:
+        log: list[Any] = []
+        return SCENARIOS[name](t, vector(t), log), log
+
+    same(scenario)
+
+
+def test_who_reads_a_gradient_that_never_comes_is_told():
+    y = gpunn.ones(2, requires_grad=True) * 2
+    with pytest.warns(UserWarning, match=r"\.grad attribute of a Tensor that is not a leaf Tensor"):
+        assert y.grad is None
+    y.retain_grad()
+    assert y.grad is None
