@@ -26,7 +26,7 @@ class HostScatter(ArrayPrimitives):
 
 
 def _add_rows(target: Any, index: Any, source: Any) -> bool:
-    """Add whole rows of ``source`` in order, as the product with a matrix of one 1 in each column;
+    """Add the sums, in order, of whole rows, as the product with a matrix of one 1 in each column;
     False, and nothing done, where these are not such rows or hardly any."""
     parts = cast("tuple[Any, ...]", index) if isinstance(index, tuple) else (index,)
     places = parts[0]
@@ -35,7 +35,7 @@ def _add_rows(target: Any, index: Any, source: Any) -> bool:
         and type(places) is numpy.ndarray
         and places.dtype.kind == "i"
         and type(source) is numpy.ndarray
-        and source.size >= _WORTH
+        and source.size >= max(_WORTH, 2 * places.size)  # NumPy is fast with single elements
         and target.dtype.char in "fd"
         and source.dtype == target.dtype
         and source.shape == places.shape + target.shape[1:]
@@ -49,8 +49,8 @@ def _add_rows(target: Any, index: Any, source: Any) -> bool:
         return False  # NumPy says so
     if low < 0:
         places = numpy.where(places < 0, places + n, places)
-    sparse = importlib.import_module("scipy.sparse._sparsetools")
-    ones, columns = numpy.ones(m, target.dtype), numpy.arange(m + 1)
-    rows, width = numpy.ascontiguousarray(source), source.size // m
-    sparse.csc_matvecs(n, m, width, columns, places, ones, rows.reshape(-1), target.reshape(-1))
+    sparse = importlib.import_module("scipy.sparse")
+    entries = numpy.ones(m, target.dtype), places, numpy.arange(m + 1)
+    total = sparse.csc_array(entries, shape=(n, m)) @ source.reshape(m, -1)
+    target += total.reshape(target.shape)
     return True
