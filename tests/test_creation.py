@@ -130,7 +130,9 @@ def test_negative_sizes_and_wrong_dtypes():
     for make in (gpunn.rand, gpunn.randn):
         with pytest.raises(NotImplementedError, match="_cpu\" not implemented for 'Long'"):
             make(2, dtype=gpunn.int64)
-    with pytest.raises(TypeError, match=r"argument 'size' \(position 1\) must be tuple of ints, not float"):
+    with pytest.raises(
+        TypeError, match=r"argument 'size' \(position 1\) must be tuple of ints, not float"
+    ):
         gpunn.zeros(2.5)
 
 

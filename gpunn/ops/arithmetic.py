@@ -224,7 +224,10 @@ class Clamp(Pointwise):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, low: Any, high: Any) -> Array:
-        (a, *bounds), xp = operands(x, *[v for v in (low, high) if v is not None])
+        given = [v for v in (low, high) if v is not None]
+        (a, *bounds), xp = operands(x, *given)
+        if a.dtype.kind == "b" and not all(isinstance(v, Variable) for v in given):
+            raise not_implemented("clamp_scalar", a)
         under, over = None, None
         y = a
         if low is not None:
@@ -377,6 +380,7 @@ def remainder(input: Tensor | Number, other: Tensor | Number) -> Tensor:
 @extended
 def fmod(input: Tensor, other: Tensor | Number) -> Tensor:
     """``input - other * trunc(input / other)``: the sign is the dividend's, as in C."""
+    need_tensor("fmod", input)
     return Remainder.apply(input, other, "trunc")
 
 
@@ -393,6 +397,7 @@ def atan2(input: Tensor, other: Tensor) -> Tensor:
     """The angle of the point (``other``, ``input``), in (-π, π], elementwise, broadcasting."""
     if in_use:
         input, other = cast_for("atan2", input, other)
+    need_tensor("atan2", input)
     need_tensor("atan2", other, "other", 2)
     return Atan2.apply(input, other)
 
@@ -400,6 +405,7 @@ def atan2(input: Tensor, other: Tensor) -> Tensor:
 @extended
 def maximum(input: Tensor, other: Tensor) -> Tensor:
     """The larger of two, elementwise; NaN wins, and a tie shares the gradient equally."""
+    need_tensor("maximum", input)
     need_tensor("maximum", other, "other", 2)
     return Maximum.apply(input, other)
 
@@ -407,6 +413,7 @@ def maximum(input: Tensor, other: Tensor) -> Tensor:
 @extended
 def minimum(input: Tensor, other: Tensor) -> Tensor:
     """The smaller of two, elementwise; NaN wins, and a tie shares the gradient equally."""
+    need_tensor("minimum", input)
     need_tensor("minimum", other, "other", 2)
     return Minimum.apply(input, other)
 
@@ -445,6 +452,7 @@ def clamp(
     input: Tensor, min: Tensor | Number | None = None, max: Tensor | Number | None = None
 ) -> Tensor:
     """``min(max(input, min), max)``; the gradient is 1 inside and at the bounds."""
+    need_tensor("clamp", input)
     if min is None and max is None:
         raise RuntimeError("gpunn.clamp: At least one of 'min' or 'max' must not be None")
     check_numbers(input, min, max)
@@ -477,6 +485,7 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
 
 def rsub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
     """``other - alpha * input``, broadcasting."""
+    need_tensor("rsub", input)
     return Sub.apply(other, input if alpha == 1 else _scaled(other, input, alpha))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpunn.autograd.variable import Array, Variable
-from gpunn.dtype import FLOATING, accumulator, float64
+from gpunn.dtype import FLOATING, accumulator, float64, get_default_dtype
 from gpunn.ops.arithmetic import Masked, mul, pow
 from gpunn.ops.calling import extended, into
 from gpunn.ops.common import (
@@ -16,6 +16,7 @@ from gpunn.ops.common import (
     need_tensor,
     not_implemented,
     pair,
+    result_type,
     xp_of,
 )
 from gpunn.ops.pointwise import exp, exp2, log, sign
@@ -65,10 +66,10 @@ def _binary(
     *,
     to_float: bool = False,
     takes: str = FLOATING,
-    numbers: bool = False,
+    numbers: str = "",
 ) -> Callable[..., Tensor]:
-    """A function of two tensors whose common dtype is one of ``takes``; also of a tensor and a
-    number with ``numbers``; ``to_float`` takes integers as floats."""
+    """A function of two tensors whose common dtype is one of ``takes``; ``numbers`` says which of
+    them may be a number, "first" or "second"; ``to_float`` takes integers as floats."""
     body: dict[str, Any] = {
         "compute": staticmethod(compute),
         "derivatives": (dx, dy) if dx and dy else None,
@@ -80,18 +81,27 @@ def _binary(
     op = type(name.title().replace("_", ""), (_BinaryOp,), body)
 
     def function(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
-        if numbers and isinstance(other, Variable):
-            input = as_tensor_like(input, other)
-        elif numbers and isinstance(input, Variable):
-            other = as_tensor_like(other, input)
+        if "first" in numbers and isinstance(other, Variable):
+            input = _beside(input, other)
+        if "second" in numbers and isinstance(input, Variable):
+            other = _beside(other, input)
         need_tensor(name, input)
         need_tensor(name, other, "other", 2)
         y = op.apply(input, other)
         return y if out is None else into(out, y, name)
 
     function.__name__ = function.__qualname__ = name
+    function.__module__ = (dx or compute).__module__  # the table's that it stands in
     function.__doc__ = f"{doc}, elementwise, broadcasting."
     return function
+
+
+def _beside(value: Any, x: Variable) -> Tensor:
+    """``value``, if a number, as a 0-d float tensor that promotes ``x`` no further than it."""
+    if isinstance(value, Variable):
+        return value  # type: ignore[return-value]
+    kind = result_type(x, value)
+    return as_tensor_like(value, x).to(kind if kind.is_floating_point else get_default_dtype())
 
 
 def _wider(function: str) -> Callable[[Any, Array, Array], Array]:
@@ -130,7 +140,7 @@ hypot = _binary(
 copysign = _binary(
     "copysign", "|input| with the sign of other", lambda xp, a, b: xp.copysign(a, b),
     lambda dy, x, y, r: dy * sign(x) * sign(r), lambda dy, x, y, r: dy * 0,
-    to_float=True, numbers=True,
+    to_float=True, numbers="second",
 )  # fmt: skip
 fmax = _binary(
     "fmax", "The larger of two, or the one that is no NaN", lambda xp, a, b: xp.fmax(a, b),
@@ -151,7 +161,7 @@ logaddexp2 = _binary(
 xlogy = _binary(
     "xlogy", "input log(other), and 0 where input is 0", _xlogy,
     lambda dy, x, y, r: Masked.apply(dy * log(y.to(dy.dtype)), ~((x == 0) & (y <= 0))),
-    lambda dy, x, y, r: dy * x / y, to_float=True, numbers=True,
+    lambda dy, x, y, r: dy * x / y, to_float=True, numbers="first second",
 )  # fmt: skip
 nextafter = _binary(
     "nextafter", "The number next to input on the way to other",

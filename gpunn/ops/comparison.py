@@ -34,6 +34,8 @@ def _binary(
     Compare.__name__ = Compare.__qualname__ = name.title()
 
     def function(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
+        if not name.startswith("bitwise"):  # of which one may be a number
+            need_tensor(name, input)
         if not numbers:
             need_tensor(name, other, "other", 2)
         y = Compare.apply(input, other)
@@ -82,6 +84,8 @@ def isclose(
     need_tensor("isclose", other, "other", 2)
     if input.dtype != other.dtype:
         raise RuntimeError(f"{input.dtype.title} did not match {other.dtype.title}")
+    if input.data.dtype.kind == "b":
+        return input == other
     close = (input == other) | (isfinite(other) & (abs(input - other) <= atol + rtol * abs(other)))
     return close | (isnan(input) & isnan(other)) if equal_nan else close
 

@@ -16,6 +16,7 @@ from gpunn.ops.common import (
     dtype_of,
     local,
     need_tensor,
+    not_implemented,
     result_type,
     xp_of,
 )
@@ -240,6 +241,8 @@ def _search(name: str, sequence: Tensor, input: Any, right: bool, out_int32: boo
     if a.dtype != v.dtype:
         common = result_type(sequence, values).numpy
         a, v = a.astype(common), v.astype(common)
+    if a.dtype.kind == "b":
+        raise not_implemented("searchsorted_out", a)
     a, v, kind = _sortable(a), _sortable(v), "int32" if out_int32 else "int64"
     if a.ndim == 1:
         return wrap(xp.asarray(xp.searchsorted(a, v, side)).astype(kind))

@@ -118,12 +118,13 @@ igammac = _binary(
 )  # fmt: skip
 zeta: Callable[..., Tensor] = _binary(
     "zeta", "Hurwitz's Σ 1 / (k + other)^input over k >= 0", _wide("zeta"),
-    _lacking("zeta"), lambda dy, x, q, r: dy * -x * zeta(x + 1, q), to_float=True, numbers=True,
+    _lacking("zeta"), lambda dy, x, q, r: dy * -x * zeta(x + 1, q),
+    to_float=True, numbers="first second",
 )  # fmt: skip
 xlog1py = _binary(
     "xlog1py", "input ln(1 + other), and 0 where input is 0", _of_two("xlog1py"),
     lambda dy, x, y, r: Masked.apply(dy * log1p(y.to(dy.dtype)), ~((x == 0) & (y <= -1))),
-    lambda dy, x, y, r: dy * x / (y + 1), to_float=True, numbers=True,
+    lambda dy, x, y, r: dy * x / (y + 1), to_float=True, numbers="first second",
 )  # fmt: skip
 
 

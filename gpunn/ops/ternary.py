@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gpunn.autograd.variable import Variable
 from gpunn.dtype import FLOATING, in_use
 from gpunn.ops.calling import extended
-from gpunn.ops.common import Number, c_name, dtype_of, need_tensor
+from gpunn.ops.common import Number, c_name, dtype_of, need_tensor, not_implemented
 from gpunn.ops.conversion import in_wide
 from gpunn.ops.filling import factor
 from gpunn.ops.precision import cast_for
@@ -32,6 +32,8 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     _need_tensors("addcmul", input, tensor1, tensor2)
     if in_use:
         input, tensor1, tensor2 = cast_for("addcmul", input, tensor1, tensor2)
+    if all(x.data.dtype.kind == "b" for x in (input, tensor1, tensor2)):
+        raise not_implemented("addcmul_out", input.data)
     product = tensor1 * tensor2
     value = factor(product, value)
     return input + (product if value == 1 else product * value)
