@@ -297,9 +297,7 @@ def _backward(node: Function, dys: Sequence[Tensor | None], recording: bool) -> 
     else:
         with _beside(dys):
             given = node.run_backward(dys, recording)
-    dxs: tuple[Any, ...] = (given,)
-    if not isinstance(given, Variable) and is_sequence(given):
-        dxs = tuple(given)
+    dxs: tuple[Any, ...] = given if given.__class__ is tuple else _tuple(given)
     expected = len(node.edges)
     if len(dxs) != expected and (
         len(dxs) < expected or any(dx is not None for dx in dxs[expected:])
@@ -309,6 +307,10 @@ def _backward(node: Function, dys: Sequence[Tensor | None], recording: bool) -> 
             f"(expected {expected}, got {len(dxs)})"
         )
     return dxs
+
+
+def _tuple(given: Any) -> tuple[Any, ...]:
+    return tuple(given) if is_sequence(given) else (given,)
 
 
 def _beside(dys: Sequence[Tensor | None]) -> AbstractContextManager[Any]:
@@ -415,11 +417,14 @@ def _hooked(hooks: OrderedDict[int, Hook], gradient: Tensor) -> Tensor:
             continue
         if not isinstance(replaced, Variable):
             raise TypeError(f"expected Variable, but hook returned '{type(replaced).__name__}'")
+<<<<<<< ours
         title = f"hook '{getattr(hook, '__name__', repr(hook))}' has changed the"
         if replaced._data.dtype != gradient._data.dtype:
             raise RuntimeError(
                 f"{title} type of value (was {gradient.type()} got {replaced.type()})"
             )
+=======
+>>>>>>> theirs
         if replaced._data.shape != gradient._data.shape:
             raise RuntimeError(
                 f"{title} size of value: expected {list(gradient._data.shape)}, got "

@@ -438,30 +438,28 @@ def _record(
 ) -> None:
     """Make ``ctx`` the graph's node that leads to ``outputs``."""
     ctx.sequence = next(_sequence)
-    ctx.outputs = []
-    for d in ctx._dirty:
-        if not _one_of(d, results):
-            raise RuntimeError(
-                "Some elements marked as dirty during the forward method were not returned as "
-                "output. The inputs that are modified inplace must all be outputs of the Function."
-            )
+    described = ctx.outputs = []
+    dirty, inert = ctx._dirty, ctx._inert
+    if dirty and not all(_one_of(d, results) for d in dirty):
+        raise RuntimeError(
+            "Some elements marked as dirty during the forward method were not returned as "
+            "output. The inputs that are modified inplace must all be outputs of the Function."
+        )
     for nr, output in enumerate(outputs):
         if not isinstance(output, Variable):
-            ctx.outputs.append(None)
+            described.append(None)
             continue
         data = output._data
         dtype = data.dtype
-        ctx.outputs.append((data.shape, dtype, data.__class__))
-        if dtype.kind not in FLOATING or (ctx._inert and any(results[nr] is i for i in ctx._inert)):
+        described.append((data.shape, dtype, data.__class__))
+        if dtype.kind not in FLOATING or (inert and _one_of(results[nr], inert)):
             continue
-        target = output
-        if ctx._dirty and output is results[nr]:
+        if dirty and output is results[nr]:
             output._check_in_place(True)
-            target = wrap(data)
-        target._grad_fn, target._output_nr, target._requires_grad = ctx, nr, True
-        if target is not output:
-            output._rebase(target)
-    if ctx._dirty:
+            output._rebase(_placed(wrap(data), ctx, nr))
+        else:
+            output._grad_fn, output._output_nr, output._requires_grad = ctx, nr, True
+    if dirty:
         _touch(ctx)
     if ctx._saved:
         saved: list[Any] = []

@@ -14,6 +14,7 @@ R = TypeVar("R")
 Ints = tuple[int, ...]
 _INT = {int}
 _MANY = 4096  # answers that are kept
+_NEW: Any = object()
 
 
 def ntuple(value: Any, n: int) -> tuple[Any, ...]:
@@ -30,10 +31,8 @@ def plain_ints(value: Any, n: int) -> Ints | None:
     """
     if type(value) is int:
         return (value,) * n
-    if type(value) is tuple:
-        values = cast("tuple[Any, ...]", value)
-        if len(values) == n and set(map(type, values)) == _INT:
-            return values
+    if value.__class__ is tuple and len(value) == n and set(map(type, value)) == _INT:
+        return value
     return None
 
 
@@ -51,12 +50,12 @@ def by_shapes(function: Callable[P, R]) -> Callable[P, R]:
         )
         if keywords:
             key += tuple(keywords.items())
-        if key in known:
-            return known[key]
-        found = function(*args, **keywords)
-        if len(known) == _MANY:
-            known.clear()
-        known[key] = found
+        found: Any = known.get(key, _NEW)
+        if found is _NEW:
+            found = function(*args, **keywords)
+            if len(known) == _MANY:
+                known.clear()
+            known[key] = found
         return found
 
     return call
