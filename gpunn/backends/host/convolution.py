@@ -121,8 +121,8 @@ class HostConvolution(ConvolutionPrimitives):
         if len(kernel) > 2 or not x.size or not dy.size:
             return super().conv_weight(x, dy, kernel, stride, padding, dilation, groups)
         o, c, out = dy.shape[1] // groups, x.shape[1] // groups, dy.shape[2:]
-        # One product for many images, unless a sum over small ones is cheaper.
-        join = math.prod(out) < _FEW or dy.shape[1] * c * math.prod(kernel) > 2**12
+        # One product for many images, unless their products are smaller than they are: then a sum.
+        join = math.prod(out) < max(_FEW, c * math.prod(kernel))
         lowering = _Lowering(x.shape, kernel, out, stride, padding, dilation, x.dtype, join)
         tiles = lowering.tiles()
         length = -(-len(tiles) // _SUMS)
