@@ -417,14 +417,11 @@ def _hooked(hooks: OrderedDict[int, Hook], gradient: Tensor) -> Tensor:
             continue
         if not isinstance(replaced, Variable):
             raise TypeError(f"expected Variable, but hook returned '{type(replaced).__name__}'")
-<<<<<<< ours
         title = f"hook '{getattr(hook, '__name__', repr(hook))}' has changed the"
         if replaced._data.dtype != gradient._data.dtype:
             raise RuntimeError(
                 f"{title} type of value (was {gradient.type()} got {replaced.type()})"
             )
-=======
->>>>>>> theirs
         if replaced._data.shape != gradient._data.shape:
             raise RuntimeError(
                 f"{title} size of value: expected {list(gradient._data.shape)}, got "
