@@ -389,6 +389,11 @@ def group_norm(
         )
     if num_groups == 0:
         raise ZeroDivisionError("integer division or modulo by zero: group_norm got num_groups=0")
+    if shape[0] * shape[1] // num_groups * math.prod(shape[2:]) == 1:
+        size = [1, num_groups, *shape[2:]]
+        raise ValueError(
+            f"Expected more than 1 value per channel when training, got input size {size}"
+        )
     if num_groups < 0:
         raise RuntimeError(f"Expected num groups to be greater than 0, got {num_groups}")
     if shape[1] % num_groups:
@@ -404,12 +409,6 @@ def group_norm(
                 f"{list(shape)}"
             )
     _check("group_norm", input, shape[1], None, None, weight, bias)
-    inner = math.prod(shape[2:], start=shape[1] // num_groups)
-    if shape[0] * inner == 1:
-        size = [1, num_groups, *shape[2:]]
-        raise ValueError(
-            f"Expected more than 1 value per channel when training, got input size {size}"
-        )
     groups = input.reshape(shape[0], num_groups, shape[1] // num_groups, math.prod(shape[2:]))
     vectors = [None if v is None else v.reshape(num_groups, -1, 1) for v in (weight, bias)]
     return LayerNorm.apply(groups, *vectors, 2, eps).reshape(*shape)

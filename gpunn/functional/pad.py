@@ -117,9 +117,10 @@ def _pad_from_input(x: Tensor, widths: Widths, n: int, mode: str) -> Tensor:
     if cropped and mode == "circular":  # the others mirror and repeat what they then cut off
         x, cropped = Pad.apply(x, crop, 0), False
     shape = x.data.shape
+    for d in range(len(shape) - 1, len(shape) - n - 1, -1):  # the last first, as PyTorch
+        _check_provision(mode, shape, d, *(max(w, 0) for w in widths[d]))
     for d in range(len(shape) - n, len(shape)):
         before, after = (max(w, 0) for w in widths[d])
-        _check_provision(mode, shape, d, before, after)
         left, right = _PIECES[mode](x, d, before, after)
         pieces = [*([left] if before else []), x, *([right] if after else [])]
         x = cat(pieces, d) if len(pieces) > 1 else x

@@ -207,7 +207,7 @@ def _max_pool(
     ceil_mode: bool,
     return_indices: bool,
 ) -> Any:
-    name = f"max_pool{n}d"
+    name = f"max_pool{n}d" + "_with_indices" * (n == 1 and return_indices)
     window = window_of(n, name, kernel_size, stride, padding, dilation)
     out = window_count(n, name, x, *window, ceil_mode)
     if x.data.dtype.kind == "b":

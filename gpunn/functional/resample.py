@@ -93,7 +93,11 @@ def interpolate(
     y = input
     for d in range(n):
         step = old[d] / new[d] if factors is None else 1 / factors[d]
-        places, weights = _taps(mode, old[d], new[d], step, bool(align_corners))
+        if mode in ("nearest", "nearest-exact"):
+            wide = input.data.dtype == numpy.float64
+            places, weights = _nearest(mode, old[d], new[d], step, n, wide), None
+        else:
+            places, weights = _taps(mode, old[d], new[d], step, bool(align_corners))
         y = _sampled(y, d + 2, places, weights)
     return y
 
@@ -116,13 +120,23 @@ def _each(value: Any, size: list[int], name: str) -> list[Any]:
     return list(given)
 
 
+def _nearest(mode: str, old: int, new: int, step: float, n: int, wide: bool) -> Any:
+    """For each of ``new`` pixels the nearest of ``old``: (1, new); rounded as PyTorch's kernels.
+
+    Those of two dimensions compute in float32 also what is ``wide``, and take an equal or doubled
+    size for what it is, whatever the factor was.
+    """
+    if mode == "nearest" and n == 2 and new in (old, 2 * old):
+        return (numpy.arange(new) // (new // old))[None]
+    kind = numpy.float64 if wide and n != 2 else numpy.float32
+    centres = numpy.arange(new) + (0.5 if mode == "nearest-exact" else 0)
+    source = numpy.floor((centres.astype(kind) * kind(step)).astype(numpy.float32))
+    return numpy.minimum(source, old - 1)[None].astype(int)
+
+
 def _taps(mode: str, old: int, new: int, step: float, aligned: bool) -> tuple[Any, Any]:
     """For each of ``new`` pixels the ``old`` ones it is made of, and their weights: (taps, new)."""
     at = numpy.arange(new, dtype=numpy.float64)
-    if mode == "nearest":
-        return numpy.minimum(numpy.floor(at * step), old - 1)[None].astype(int), None
-    if mode == "nearest-exact":
-        return numpy.minimum(numpy.floor((at + 0.5) * step), old - 1)[None].astype(int), None
     source = at * ((old - 1) / (new - 1) if new > 1 else 0) if aligned else (at + 0.5) * step - 0.5
     if mode == "bicubic":
         first = numpy.floor(source)

@@ -130,6 +130,19 @@ CALLS.add(
         call(X, scale_factor=(1.0,)),
     ],
 )
+LINE = array(1, 2, 28)
+CALLS.add(
+    "interpolate",
+    [  # sizes that come out equal or doubled by other factors, and pixels that lie between two
+        call(array(1, 2, 3, 4, dtype=F32), scale_factor=1.3),
+        call(array(1, 2, 3, 4, dtype=F32), scale_factor=(1.2, 2.2)),
+        call(array(1, 2, 3, dtype=F32), scale_factor=1.3),
+        call(LINE.astype(F32), size=23, mode="nearest-exact"),
+        call(LINE.astype(F32), scale_factor=1.3, mode="nearest", recompute_scale_factor=True),
+        call(array(1, 1, 1, 60, dtype=F32), scale_factor=(1.0, 0.7)),
+        call(array(1, 1, 70), scale_factor=1 / 3),
+    ],
+)
 GRID = array(2, 4, 5, 2, low=-1.3, high=1.3, seed=1)
 for mode in ("bilinear", "nearest", "bicubic"):
     for padding in ("zeros", "border", "reflection"):

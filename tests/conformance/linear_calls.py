@@ -116,6 +116,7 @@ CALLS.add(
         call(P, (1, 1), "Constant"),
     ],
 )
+CALLS.add("pad", [call(array(1, 2, 3, 3), (3, 4, -1, 3), "reflect")])
 for n in (1, 2, 3):
     size, widths = (5, 4, 3)[:n], (1, 2, 0, 1, 2, 2)[: 2 * n]
     x = array(2, 3, *size)

@@ -124,6 +124,8 @@ CALLS.add(
         call(array(0, 6, 4), 2, array(6)),
         call(array(2, 6, 1), 6),
         call(array(1, 6), 6),
+        call(array(1, 3, 1), 2),
+        call(array(3, 1), 2),
         call(Y, 4),
         call(Y, 0),
         call(Y, -1),

@@ -151,3 +151,12 @@ CALLS.add("avg_pool1d avg_pool2d", [call(distinct(2, 3, 7, dtype=F16), 2)])
 CALLS.add(
     "avg_pool3d", [call(array(2, 0, 7, 6, 5), 2), call(array(2, 3, 4, 5, 6), (5, 2, 2), 1, 1)]
 )
+CALLS.add(
+    "max_pool1d",
+    [
+        call(array(2, 1, 3), 2, 3, 2, return_indices=True),
+        call(array(2, 1, 1), 3, return_indices=True),
+        call(array(2, 1, 7), 3, 1, 2, 2, return_indices=True),
+        call(array(2, 1, 7), 0, return_indices=True),
+    ],
+)
