@@ -24,6 +24,7 @@ from gpunn.ops.common import (
 )
 from gpunn.ops.filling import element, factor
 from gpunn.ops.indexing import Index, IndexPut, _check_mask, _is_mask, numpy_errors
+from gpunn.ops.shape import reshape
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -143,6 +144,8 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
         return input[None][index.reshape(-1)].reshape(())
     text = "index out of range in self: index_select got {value}, expected 0 <= index < {high}"
     places, n = index.data.reshape(-1), input.data.shape[dim]
+    if not n and input.data.ndim > 1 and places.size:
+        raise RuntimeError("index_select(): self indexing axis dim should be positive")
     type2backend[type(places)].check_indices("index_select", places, 0, n, text)
     return input[(slice(None),) * dim + (index.reshape(-1),)]
 
@@ -202,6 +205,8 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Tensor | Number) -
         raise RuntimeError("Index has to be a vector/scalar")
     place = (slice(None),) * canonical_dim(dim, input.data.ndim) + (index.data.reshape(-1),)
     _check_places("index_fill", input, place)
+    if not input.data.ndim:
+        return reshape(IndexPut.apply(reshape(input, 1), element(value, input), place, False), ())
     return IndexPut.apply(input, element(value, input), place, False)
 
 

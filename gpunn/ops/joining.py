@@ -232,9 +232,9 @@ unsafe_split, unsafe_split_with_sizes, unsafe_chunk = split, split_with_sizes, c
 @extended
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The elements of dimension ``dim``, each a view without it."""
+    dim = canonical_dim(dim, input.data.ndim)
     if not input.data.ndim:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
-    dim = canonical_dim(dim, input.data.ndim)
     return tuple(select(input, dim, i) for i in range(input.data.shape[dim]))
 
 
@@ -250,9 +250,11 @@ def roll(
 ) -> Tensor:
     """Elements shifted along ``dims``, those that leave at one end enter at the other."""
     steps = (shifts,) if isinstance(shifts, int) else tuple(shifts)
-    if dims is None:
+    if not steps:
+        raise RuntimeError("`shifts` required")
+    places = (dims,) if isinstance(dims, int) else tuple(dims or ())
+    if not places and len(steps) == 1:
         return Roll.apply(input, steps, None)
-    places = (dims,) if isinstance(dims, int) else tuple(dims)
     if len(places) != len(steps):
         raise RuntimeError(
             f"shifts and dimensions must align. shifts: {len(steps)}, dims:{len(places)}"

@@ -170,7 +170,8 @@ def prod(
     need_tensor("prod", input)
     input = _cast("prod", input, dtype)
     wide = None if dtype is None else input.data.dtype
-    return Prod.apply(input, canonical_dims(dim, input.data.ndim), keepdim, wide)
+    dims = canonical_dims(None if dim is None else (dim,), input.data.ndim)
+    return Prod.apply(input, dims, keepdim, wide)
 
 
 @extended

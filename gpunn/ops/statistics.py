@@ -89,7 +89,8 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
             "aminmax(): cannot compute aminmax over an empty dimension as the operation has no "
             "identity."
         )
-    return MinAndMax(amin(input, dim, keepdim), amax(input, dim, keepdim))
+    dims = None if dim is None else (dim,)
+    return MinAndMax(amin(input, dims, keepdim), amax(input, dims, keepdim))
 
 
 @in_wide

@@ -29,6 +29,8 @@ CALLS.add(
 CALLS.add("unravel_index", [call(np.array([0, 7, 11]), (3, 4)), call(np.array(5), (2, 3))])
 # Indices
 CALLS.add("index_select", indexed())
+CALLS.add("index_select", [call(array(2, 0), 1, ROWS), call(array(2, 0), 1, np.array([], I64))])
+CALLS.add("index_fill", [call(array(), 0, np.array([i]), 1) for i in (0, -1, 1)])
 CALLS.add("index_fill", indexed(1.5) + indexed(2)[:3])
 CALLS.add("gather", gathered())
 CALLS.add(

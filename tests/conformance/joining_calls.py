@@ -36,7 +36,7 @@ CALLS.add(
     "vsplit", [call(array(4, 6), 2), call(array(4, 6), (1, 3)), call(array(6), 3), call(X, 3)]
 )
 CALLS.add("dsplit", [call(array(2, 3, 4), 2), call(array(2, 3, 4), (1, 3)), call(X, 2)])
-CALLS.add("unbind", [*shaped((), (-1,)), call(X, 2)])
+CALLS.add("unbind", [*shaped((), (-1,)), call(X, 2), call(array(), 1)])
 _PARTS = [
     (X, X),
     (X, array(4, 5, dtype=F32)),

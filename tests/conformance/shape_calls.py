@@ -49,6 +49,7 @@ CALLS.add("fliplr flipud", shaped(()))
 CALLS.add(
     "rot90", [call(X), call(X, 2), call(X, -1), call(array(2, 3, 4), 1, (0, 2)), call(array(3))]
 )
+CALLS.add("roll", [call(X, ()), call(X, (), ()), call(X, 1, ()), call(X, (1, 2))])
 CALLS.add("roll", [*shaped((2,), (1, 0)), call(X, (1, 2), (0, 1)), call(X, -7, 1)])
 CALLS.add("tile", shaped(((2,),), ((2, 1, 3),)))
 CALLS.add(
