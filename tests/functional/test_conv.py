@@ -215,7 +215,7 @@ def test_refuses_other_mismatches():
         RuntimeError, match=r"list of 1 values .*conv2d: expected a weight .* of 4 dim"
     ):
         F.conv2d(x, gpunn.ones(4, 3, 3))
-    with pytest.raises(TypeError, match="argument 'stride' must be int"):
+    with pytest.raises(TypeError, match="argument 'stride' must be tuple of ints, not float"):
         F.conv2d(x, w, stride=1.5)
     with pytest.raises(RuntimeError, match="kernel size should be greater than zero"):
         F.conv2d(x, gpunn.ones(4, 3, 0, 3))
