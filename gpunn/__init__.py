@@ -432,13 +432,9 @@ from gpunn.ops.statistics import (
     corrcoef,
     cov,
     dist,
-    kthvalue,
-    mode,
     nanmean,
     nanmedian,
-    nanquantile,
     nansum,
-    quantile,
     renorm,
     std_mean,
     var_mean,
@@ -616,6 +612,7 @@ from gpunn.ops.pointwise import (
     signbit,
     sinc,
 )
+from gpunn.ops.ranks import kthvalue, mode, nanquantile, quantile
 from gpunn.ops.rearrange import (
     argwhere,
     block_diag,

@@ -20,6 +20,7 @@ from gpunn.ops import (
     parts,
     pointwise,
     questions,
+    ranks,
     rearrange,
     reduction,
     scans,
@@ -193,7 +194,7 @@ class Methods(InPlace):
     isposinf = pointwise.isposinf
     isreal = pointwise.isreal
     kron = contraction.kron
-    kthvalue = statistics.kthvalue
+    kthvalue = ranks.kthvalue
     lcm = binary.lcm
     ldexp = binary.ldexp
     le = comparison.le
@@ -231,7 +232,7 @@ class Methods(InPlace):
     min = order.min
     minimum = arithmetic.minimum
     mm = products.mm
-    mode = statistics.mode
+    mode = ranks.mode
     moveaxis = shapes.moveaxis
     movedim = shapes.movedim
     msort = searching.msort
@@ -242,7 +243,7 @@ class Methods(InPlace):
     nan_to_num = pointwise.nan_to_num
     nanmean = statistics.nanmean
     nanmedian = statistics.nanmedian
-    nanquantile = statistics.nanquantile
+    nanquantile = ranks.nanquantile
     nansum = statistics.nansum
     narrow = joining.narrow
     ndimension = Values.dim
@@ -263,7 +264,7 @@ class Methods(InPlace):
     prod = reduction.prod
     put = checked(rearrange.put)
     qr = matrices.qr
-    quantile = statistics.quantile
+    quantile = ranks.quantile
     rad2deg = pointwise.rad2deg
     ravel = shapes.ravel
     reciprocal = pointwise.reciprocal
