@@ -11,7 +11,8 @@ from gpunn.autograd.variable import Array, Variable
 from gpunn.backends import backend_of, type2backend
 from gpunn.device import device as _Device
 from gpunn.dtype import FLOATING, accumulator, as_dtype
-from gpunn.ops.common import Op, Pointwise, as_tensor_like, xp_of
+from gpunn.ops.common import Op, Pointwise, xp_of
+from gpunn.ops.filling import element
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -115,7 +116,7 @@ class Overwrite(Pointwise, widens=False):
 
 def fill(input: Tensor, value: Any) -> Tensor:
     """A tensor like ``input``, every element ``value``: a number or a 0-d tensor."""
-    filler = as_tensor_like(value, input)
+    filler = element(value, input)
     if filler.data.ndim:
         raise RuntimeError(
             "fill_ only supports 0-dimension value tensor but got tensor with "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ _C_TYPES = {
 }  # fmt: skip
 
 
+@functools.cache
 def bounds(kind: dtype) -> tuple[float, float]:
     """The least and the largest element."""
     if not kind.kind:

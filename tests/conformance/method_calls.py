@@ -171,3 +171,16 @@ CALLS.add(
 _CHANCES = array(3, 4, dtype=F32, low=0, high=1)
 CALLS.add("Tensor.bernoulli", [call(_CHANCES), call(_CHANCES, 0.5), call(_CHANCES + 1)])
 CALLS.add("Tensor.multinomial", [call(_CHANCES, 2), call(_CHANCES, 9), call(_CHANCES, 9, True)])
+CALLS.add(
+    "Tensor.fill_",
+    [
+        *(call(array(2, 3, dtype=d), v) for d in (F32, F16, I64, "uint8", "bool") for v in (2, -1)),
+        *(call(array(3, dtype="uint8"), v) for v in (300, -300, 2.5)),
+        call(array(3, dtype=F16), 1e6),
+        call(array(3, dtype=F32), array(dtype=I64)),
+        call(array(3, dtype=F32), array(1, dtype=F32)),
+        call(strided(2, 3, dtype=F32), 1),
+        call(array(0, dtype=F32), 1),
+        call(X, 1),
+    ],
+)
