@@ -290,3 +290,36 @@ nn.RNNCellBase(4, 3, True)
 nn.RNNCellBase(4, 0, True, 1)
 """),
 )
+CALLS.add(
+    "UninitializedParameter UninitializedBuffer",
+    programs("""
+[repr(x) for x in (nn.UninitializedParameter(), nn.UninitializedBuffer())]
+
+p = nn.UninitializedParameter(dtype=torch.float64)
+p.materialize((2, 3))
+[type(p).__name__, p.shape, p.dtype, p.requires_grad, p.is_leaf]
+
+p = nn.UninitializedParameter(requires_grad=False)
+p.materialize((2,), dtype=torch.float16)
+[p.dtype, p.requires_grad]
+
+b = nn.UninitializedBuffer()
+b.materialize((2, 3), device="cpu")
+[b.shape, b.dtype, b.requires_grad]
+
+[nn.parameter.is_lazy(x) for x in (nn.UninitializedParameter(), nn.UninitializedBuffer())]
+
+[nn.parameter.is_lazy(x) for x in (nn.Parameter(torch.ones(1)), torch.ones(1), None)]
+
+[isinstance(nn.UninitializedParameter(), nn.Parameter), nn.UninitializedParameter().dtype]
+
+nn.UninitializedParameter().shape
+
+nn.UninitializedBuffer().shape
+
+nn.UninitializedParameter().share_memory_()
+
+m = nn.LazyLinear(3)
+[m, list(m.state_dict()), m.has_uninitialized_params(), m.double().weight.dtype]
+"""),
+)
