@@ -82,6 +82,24 @@ def test_adafactor_by_hand():
     assert p.item() == pytest.approx(w, rel=1e-14)
 
 
+def test_adafactor_on_every_device(device: str):
+    found: list[list[Any]] = []
+    for place in ("cpu", device):
+        weights = [
+            gpunn.tensor(array, device=place, requires_grad=True)
+            for array in (np.ones((3, 4), "float32"), np.ones(5, "float32"))
+        ]
+        optimizer = Adafactor(weights, lr=0.1, weight_decay=0.1)
+        rng = np.random.default_rng(0)
+        for _ in range(3):
+            for w in weights:
+                w.grad = gpunn.tensor(rng.standard_normal(w.shape).astype("float32"), device=place)
+            optimizer.step()
+        found.append([to_numpy(w) for w in weights])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
 def test_adafactor_keeps_a_row_and_a_column():
     p = gpunn.zeros(2, 30, 40, requires_grad=True)
     p.grad = gpunn.ones(2, 30, 40)
