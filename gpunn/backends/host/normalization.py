@@ -12,6 +12,7 @@ from gpunn.backends.host.threads import scratch, share, tiled
 from gpunn.backends.reference.normalization import NormalizationPrimitives
 
 _FEW = 2**17  # elements, with fewer of which gathering the channels is not worth it
+_LITTLE = 2**13  # elements: below, one plain call is as fast
 
 
 class HostNormalization(NormalizationPrimitives):
@@ -81,20 +82,20 @@ class HostNormalization(NormalizationPrimitives):
     def batch_norm_eval(
         self, x: Any, weight: Any, bias: Any, mean: Any, var: Any, eps: float
     ) -> Any:
-        if not _large(x) or x.dtype.char not in "fd":
+        if x.size <= _LITTLE or x.dtype.char not in "fd" or not x.flags.c_contiguous:
             return super().batch_norm_eval(x, weight, bias, mean, var, eps)
-        shape = 1, -1, *(1,) * (x.ndim - 2)
-        scale, shift = (
-            numpy.reshape(v, shape) for v in self._scale_and_shift(weight, bias, mean, var, eps)
-        )
+        # One number for each element of an image: NumPy is fast along long rows.
+        each = x.size // (len(x) * x.shape[1])
+        affine = self._scale_and_shift(weight, bias, mean, var, eps)
+        scale, shift = (numpy.repeat(v, each) for v in affine)
         y = numpy.empty(x.shape, x.dtype)
+        xs, ys = x.reshape(len(x), -1), y.reshape(len(x), -1)
 
         def work(start: int, stop: int) -> None:
-            part = y[start:stop]
-            numpy.multiply(x[start:stop], scale, out=part)
-            part += shift
+            numpy.multiply(xs[start:stop], scale, out=ys[start:stop])
+            ys[start:stop] += shift
 
-        tiled(work, len(x), share(len(x), x.size // len(x), 2))
+        tiled(work, len(x), share(len(x), xs.shape[1], 2))
         return y
 
     def layer_norm(
