@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ def test_in_place_of_a_leaf(name: str) -> None:
 
 def _into(lib: Any, name: str) -> Callable[..., Any]:
     """The function, with ``out`` of the results' dtypes and without elements."""
-    function = getattr(lib, name)
+    function = attrgetter(name)(lib)
 
     def call(*args: Any, **kwargs: Any) -> Any:
         with lib.no_grad():
@@ -103,7 +104,7 @@ def _into(lib: Any, name: str) -> Callable[..., Any]:
 
 
 def _takes_out(name: str) -> bool:
-    if not hasattr(torch, name):
+    if not hasattr(torch, name) and not name.startswith("linalg."):
         return False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -111,7 +112,12 @@ def _takes_out(name: str) -> bool:
         return any(outcome(torch, into, c).error is None for c in CALLS[name][:5])
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in COMPARED and _takes_out(n)])
+LINALG = [n for n in CALLS if n.startswith("linalg.")]
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in [*NAMES, *LINALG] if n not in COMPARED and _takes_out(n)]
+)
 def test_into_out(name: str) -> None:
     ours, theirs = _into(gpunn, name), _into(torch, name)
     for given in CALLS[name]:
