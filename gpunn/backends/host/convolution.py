@@ -124,23 +124,26 @@ class HostConvolution(ConvolutionPrimitives):
         # One product for many images, unless their products are smaller than they are: then a sum.
         join = math.prod(out) < max(_FEW, c * math.prod(kernel))
         lowering = _Lowering(x.shape, kernel, out, stride, padding, dilation, x.dtype, join)
+        by_rows = lowering.by_rows(groups, o * groups)
         tiles = lowering.tiles()
         length = -(-len(tiles) // _SUMS)
         sums: dict[int, Any] = {}
 
         def work(start: int, stop: int) -> None:
             for tile in tiles[start:stop]:
-                (columns,) = lowering.inputs(_planes(x), tile, groups)
+                inputs = lowering.inputs(_planes(x), tile, groups, by_rows)
                 rows = lowering.matrix(_planes(dy)[tile], groups).swapaxes(2, 3)
-                part = (columns @ rows).sum(0)  # the long side in front: faster than the transpose
+                # The long side in front: faster than the transpose.
+                parts = [(columns @ rows).sum(0) for columns in inputs]
+                part = numpy.stack(parts) if by_rows else parts[0][None]
                 sums[start] = sums[start] + part if start in sums else part
 
         with single:
             tiled(work, len(tiles), length)
         # In the order of the tiles, whoever was first.
         dw: Any = functools.reduce(numpy.add, (sums[i] for i in range(0, len(tiles), length)))
-        dw = dw.swapaxes(1, 2).reshape(groups * o, c, *kernel)
-        return numpy.ascontiguousarray(dw, x.dtype)
+        dw = dw.reshape(len(dw), groups, c, -1, lowering.kw, o).transpose(1, 5, 2, 0, 3, 4)
+        return numpy.ascontiguousarray(dw, x.dtype).reshape(groups * o, c, *kernel)
 
 
 class _Lowering:
