@@ -19,13 +19,11 @@ from gpunn.autograd.packing import Packed, in_force, pairs
 from gpunn.autograd.quiet import IGNORED, errors, reset_errors, set_errors
 from gpunn.autograd.variable import (
     IN_FUNCTION,
-    NO_GRAD_VIEW,
     Array,
     Hook,
     RemovableHandle,
     Variable,
     Way,
-    steps,
     wrap,
 )
 from gpunn.backends import type2backend
@@ -423,7 +421,7 @@ def _output(ctx: Function, result: Any, args: tuple[Any, ...]) -> Any:
     view = output._data.base is not None
     for a in args:  # memory handed through: an in-place change of either must be noticed
         if isinstance(a, Variable) and (
-            a._data is result or (view and _owner(a._data) is _owner(result))
+            a._data is result or (view and owner_of(a._data) is owner_of(result))
         ):
             output._version_box = a._version_box
             leaf = a._requires_grad and a._grad_fn is None
@@ -534,7 +532,7 @@ def _save(
         kept = wrap(value)
         if kept._data.base is not None:  # a view of something that may change in place
             for other in (*args, *outputs):
-                if isinstance(other, Variable) and _owner(other._data) is _owner(kept._data):
+                if isinstance(other, Variable) and owner_of(other._data) is owner_of(kept._data):
                     kept._version_box = other._version_box
     return kept, kept._version_box[0]
 
@@ -565,72 +563,7 @@ def _place(cls: type[Function], args: tuple[Any, ...]) -> AbstractContextManager
     )
 
 
-class View(Function):
-    """A Function of one tensor whose output may share the input's memory."""
-
-    def _way(self, base: Variable, args: tuple[Any, ...]) -> Way | str:
-        x = args[0]
-        if base is not x and isinstance(x._view, str):
-            return x._view
-        if not thread.mode.enabled:
-            return NO_GRAD_VIEW
-        return (None if base is x else x._view), type(self), args[1:]
-
-
-def _owner(array: Array) -> Array:
+def owner_of(array: Array) -> Array:
+    """The array whose memory ``array`` is, if that is another."""
     base = array.base
     return base if type(base) is type(array) else array
-
-
-class _Scatter(Function):
-    """``base`` with ``piece`` written where ``way`` leads.
-
-    The memory has already been written when this is recorded: forward returns it as it is.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, base: Tensor, piece: Tensor, way: Way) -> Array:
-        ctx.way = way
-        return base.data
-
-    @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        need_base, need_piece, _ = ctx.needs_input_grad
-        dpiece = dy
-        for view, args in steps(ctx.way) if need_piece else ():
-            dpiece = view.apply(dpiece, *args)
-        return (
-            _Hole.apply(dy, ctx.way) if need_base else None,
-            dpiece if need_piece else None,
-            None,
-        )
-
-
-class _Hole(Function):
-    """A copy of ``x`` with zeros where ``way`` leads."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, way: Way) -> Array:
-        ctx.way = way
-        backend = type2backend[type(x.data)]
-        y = wrap(backend.copy(x.data))
-        place = _at(y, way)
-        if _owner(place.data) is _owner(y.data):
-            place.data[...] = 0
-        else:  # the way is a view of the base's memory layout, not of this one
-            numbers = backend.xp.arange(y.data.size).reshape(y.data.shape)
-            y.data.reshape(-1)[_at(wrap(numbers), way).data] = 0
-        return y.data
-
-    @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return _Hole.apply(dy, ctx.way), None
-
-
-def _at(x: Variable, way: Way) -> Variable:
-    for view, args in steps(way):
-        x = wrap(view.forward(Function(), x, *args))
-    return x
-
-
-Variable._scatter = _Scatter

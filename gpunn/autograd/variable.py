@@ -16,7 +16,8 @@ from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING
 
 if TYPE_CHECKING:
-    from gpunn.autograd.function import Function, View
+    from gpunn.autograd.function import Function
+    from gpunn.autograd.views import View
     from gpunn.tensor import Tensor
 
 T = TypeVar("T")
@@ -241,7 +242,7 @@ class Variable:
             self._base._set_history(Variable._scatter.apply(self._base._alias(), new, self._view))
             self._seen = -1
 
-    _scatter: ClassVar[type[Function]]  # set by function.py
+    _scatter: ClassVar[type[Function]]  # set by views.py
 
     # Hooks --------------------------------------------------------------------------------
 

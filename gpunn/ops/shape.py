@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from gpunn.autograd.function import View
 from gpunn.autograd.variable import Array, is_sequence, wrap
+from gpunn.autograd.views import View
 from gpunn.backends import type2backend
 from gpunn.dtype import dtype as DType
 from gpunn.ops.calling import extended
