@@ -83,13 +83,6 @@ def _unusual_linear(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tenso
     if w.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {w.ndim}D")
     outputs = w.shape[0] if w.ndim == 2 else 1
-    if x.shape[-1] != w.shape[-1]:
-        raise RuntimeError(
-            "mat1 and mat2 shapes cannot be multiplied "
-            f"({math.prod(x.shape[:-1])}x{x.shape[-1]} and {w.shape[-1]}x{outputs}): "
-            f"linear expected input[..., {w.shape[-1]}] for weight {list(w.shape)}, "
-            f"got input of shape {list(x.shape)}"
-        )
     mine, its = dtype_of(input).title, dtype_of(weight).title
     if mine != its and bias is not None:
         raise RuntimeError(
@@ -100,6 +93,13 @@ def _unusual_linear(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tenso
         raise RuntimeError(
             f"expected m1 and m2 to have the same dtype, but got: {c_name(input)} != "
             f"{c_name(weight)} (linear: the dtypes of input and weight)"
+        )
+    if x.shape[-1] != w.shape[-1]:
+        raise RuntimeError(
+            "mat1 and mat2 shapes cannot be multiplied "
+            f"({math.prod(x.shape[:-1])}x{x.shape[-1]} and {w.shape[-1]}x{outputs}): "
+            f"linear expected input[..., {w.shape[-1]}] for weight {list(w.shape)}, "
+            f"got input of shape {list(x.shape)}"
         )
     if bias is not None and dtype_of(bias).title != mine:
         raise RuntimeError(

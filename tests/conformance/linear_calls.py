@@ -30,6 +30,7 @@ CALLS.add(
         call(array(2, 3, 4), array(5, 3)),
         call(X, W.astype(F32)),
         call(X, W, B.astype(F32)),
+        call(X.astype(F32), array(5, 3), B),
         call(X, W, array(4)),
         call(X, W, array(2, 3, 5)),
         call(array(), W),

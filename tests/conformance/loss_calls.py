@@ -226,6 +226,7 @@ CALLS.add(
         call(X, SAID[:2]),
         call(array(0, 3), array(0, 3)),
         call(X, SAID, reduction="sum", weight=array(3, low=0.1)),
+        call(array(), array(seed=1)),
     ],
 )
 CALLS.add(
