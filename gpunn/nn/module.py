@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, ClassVar, Self, TypeAlias
 
 from gpunn.autograd.grad_mode import no_grad
-from gpunn.autograd.quiet import IGNORED, reset_errors, set_errors
+from gpunn.autograd.quiet import IGNORED, errors, reset_errors, set_errors
 from gpunn.autograd.variable import RemovableHandle
 from gpunn.creation import empty_like
 from gpunn.device import device as Device
@@ -82,7 +82,8 @@ class Module(Tree):
     forward: Callable[..., Any] = _unimplemented
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        token = set_errors(IGNORED)  # also for what forward asks of NumPy itself
+        # Also what forward asks of NumPy itself gets no warnings.
+        token = None if errors() is IGNORED else set_errors(IGNORED)
         try:
             if (
                 self._forward_hooks
@@ -96,7 +97,8 @@ class Module(Tree):
             locate(error, self)
             raise
         finally:
-            reset_errors(token)
+            if token is not None:
+                reset_errors(token)
 
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
