@@ -114,6 +114,8 @@ class Pow(Pointwise):
         kind: str = (b if isinstance(a, (int, float)) else a).dtype.kind
         if kind == "b" and isinstance(y, Variable):
             raise NotImplementedError("\"pow\" not implemented for 'Bool'")
+        if kind in "iu" and not isinstance(y, Variable):
+            check_numbers(x, y)
         if kind in "iu" and _any_negative(y.data if isinstance(y, Variable) else y):
             if not isinstance(y, Variable):
                 raise RuntimeError("Integers to negative integer powers are not allowed.")

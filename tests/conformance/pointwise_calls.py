@@ -67,6 +67,7 @@ CALLS.add("clamp", [call(_HALVES, max=v) for v in (1e6, float("inf"), 7)])
 CALLS.add("clamp_min clamp_max", [call(_BYTES, 300), call(_BYTES, -1), call(_HALVES, 1e6)])
 CALLS.add("where", [call(_BYTES > 1, _BYTES, v) for v in (300, -1, 2.5)])
 CALLS.add("add sub", [call(_BYTES, _BYTES, alpha=a) for a in (300, -1)])
+CALLS.add("pow", [call(_BYTES, 300), call(_BYTES, 3), call(array(3, dtype="int8"), 130)])
 CALLS.add("mul add sub", [call(_BYTES, 300), call(300, _BYTES), call(_HALVES, 1e10)])
 CALLS.add("clamp_min clamp_max", [Call((*c.args, 0.5), {}) for c in unary()])
 CALLS.add(
