@@ -50,10 +50,15 @@ def check_held(value: float, kind: dtype) -> None:
 
 def check_numbers(*operands: Any) -> None:
     """Refuse a number among ``operands`` that would overflow in the dtype they are combined in."""
-    numbers = [v for v in operands if v is not None and not isinstance(v, Variable)]
-    tensors = [v for v in operands if isinstance(v, Variable)]
-    if numbers and any(v._data.dtype.kind != "f" or v._data.dtype.itemsize == 2 for v in tensors):
-        kind = result_type(*numbers, *tensors)
+    for v in operands:  # float32 and float64 hold all numbers that come, and come most
+        if isinstance(v, Variable) and (v._data.dtype.kind != "f" or v._data.dtype.itemsize == 2):
+            break
+    else:
+        return
+    given = [v for v in operands if v is not None]
+    numbers = [v for v in given if not isinstance(v, Variable)]
+    if numbers:
+        kind = result_type(*given)
         for value in numbers:
             check_held(value, kind)
 
