@@ -21,6 +21,7 @@ from gpunn.ops.common import (
 )
 from gpunn.ops.pointwise import abs, exp, log, log1p, square
 from gpunn.ops.precision import cast_for
+from gpunn.ops.rearrange import broadcast_tensors
 from gpunn.ranges import broadcast_shapes
 
 if TYPE_CHECKING:
@@ -84,15 +85,19 @@ def total_of(y: Array) -> Array:
 # Numbers --------------------------------------------------------------------------------------
 
 
-def _warn_of_broadcasting(input: Tensor, target: Tensor) -> None:
-    if input.data.shape != target.data.shape:
-        warnings.warn(
-            f"Using a target size ({target.shape}) that is different to the input size "
-            f"({input.shape}). This will likely lead to incorrect results due to broadcasting. "
-            "Please ensure they have the same size.",
-            UserWarning,
-            stacklevel=3,
-        )
+def _of_one_size(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Both broadcast, with a warning where their shapes differ; then each counts for the dtype."""
+    if input.data.shape == target.data.shape:
+        return input, target
+    warnings.warn(
+        f"Using a target size ({target.shape}) that is different to the input size "
+        f"({input.shape}). This will likely lead to incorrect results due to broadcasting. "
+        "Please ensure they have the same size.",
+        UserWarning,
+        stacklevel=3,
+    )
+    one, other = broadcast_tensors(input, target)
+    return one, other
 
 
 def _averaged(loss: Tensor, weight: Tensor | None, reduction: str, over_weights: bool) -> Tensor:
@@ -148,7 +153,7 @@ def mse_loss(
     if in_use:
         input, target, weight = cast_for("mse_loss", input, target, weight)
     reduction = reduction_of(size_average, reduce, reduction)
-    _warn_of_broadcasting(input, target)
+    input, target = _of_one_size(input, target)
     if weight is None:
         return MseLoss.apply(input, target, reduction)
     return _averaged(square(input - target), weight, reduction, over_weights=True)
@@ -170,7 +175,7 @@ def l1_loss(
     if in_use:
         input, target, weight = cast_for("l1_loss", input, target, weight)
     reduction = reduction_of(size_average, reduce, reduction)
-    _warn_of_broadcasting(input, target)
+    input, target = _of_one_size(input, target)
     return _averaged(abs(input - target), weight, reduction, over_weights=True)
 
 
@@ -191,7 +196,7 @@ def smooth_l1_loss(
     if in_use:
         input, target = cast_for("smooth_l1_loss", input, target)
     reduction = reduction_of(size_average, reduce, reduction)
-    _warn_of_broadcasting(input, target)
+    input, target = _of_one_size(input, target)
     if beta < 0:
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
     error = input - target
@@ -217,7 +222,7 @@ def huber_loss(
     if in_use:
         input, target, weight = cast_for("huber_loss", input, target, weight)
     reduction = reduction_of(None, None, reduction)
-    _warn_of_broadcasting(input, target)
+    input, target = _of_one_size(input, target)
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     error = input - target

@@ -204,6 +204,10 @@ CALLS.add(
         call(array(2, dtype=F32), array(2, dtype=I64)),
     ],
 )
+CALLS.add(
+    "mse_loss l1_loss smooth_l1_loss",
+    [call(X.astype(F32), array()), call(X.astype(F16), array(dtype=F32)), call(array(), X)],
+)
 CALLS.add("mse_loss", [call(X, Y, weight=abs(Y)), call(X, Y, weight=abs(Y), reduction="sum")])
 LABELS = np.array([[1, 2, -1], [-1, 0, 0], [0, 1, 2], [2, -1, 1]])
 CALLS.add(
