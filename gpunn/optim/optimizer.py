@@ -255,7 +255,7 @@ def _batches(params: list[Tensor]) -> Iterable[tuple[device, list[Tensor]]]:
     """The parameters that have a gradient, in lists: of one device each, and none twice."""
     ready = [p for p in params if p.grad is not None]
     where = [p.device for p in ready]
-    if len(set(ready)) < len(ready):  # duplicates are updated one after another
+    if len({id(p) for p in ready}) < len(ready):  # duplicates are updated one after another
         return [(d, [p]) for d, p in zip(where, ready, strict=True)]
     return alike(ready, where)
 

@@ -86,6 +86,8 @@ def count_step(state: dict[str, Any]) -> float:
 
 def alike(params: list[Tensor], keys: list[Any]) -> Iterable[tuple[Any, list[Tensor]]]:
     """The parameters of each key."""
+    if keys and keys.count(keys[0]) == len(keys):  # as a rule
+        return [(keys[0], params)]
     together: dict[Any, list[Tensor]] = {}
     for p, key in zip(params, keys, strict=True):
         together.setdefault(key, []).append(p)
