@@ -30,13 +30,13 @@ class LeakyReLU(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, slope: float, keep: Tensor | None) -> Array:
-        data, backend = x.data, type2backend[type(x.data)]
+        data, ctx.slope = x.data, slope
+        other = data * data.dtype.type(slope)
+        if keep is None and not ctx.needs_input_grad[0] and 0 < slope <= 1:
+            return xp_of(x).maximum(data, other)
         mask = data > 0 if keep is None else keep.data
-        ctx.slope = slope
         ctx.save_for_backward(mask)
-        y = backend.masked(data * data.dtype.type(slope), ~mask)
-        y += backend.masked(data, mask)
-        return y
+        return type2backend[type(data)].where(mask, data, other)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:

@@ -22,7 +22,6 @@ from gpunn.ops.common import (
     not_implemented,
     operands,
     pair,
-    xp_of,
 )
 from gpunn.ops.comparison import ge
 from gpunn.ops.filling import check_numbers
@@ -203,12 +202,11 @@ class Where(Pointwise):
     def forward(ctx: Any, condition: Tensor, x: Any, y: Any) -> Array:
         ctx.save_for_backward(condition)
         if isinstance(x, Variable) or isinstance(y, Variable):
-            a, b, xp = pair(x, y)
+            a, b, _ = pair(x, y)
         else:
-            xp = xp_of(condition)
             from_numbers = operands(condition, x, y)[0]
             a, b = from_numbers[1], from_numbers[2]
-        return xp.where(condition.data, a, b)
+        return type2backend[type(condition.data)].where(condition.data, a, b)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
@@ -230,18 +228,16 @@ class Clamp(Pointwise):
         (a, *bounds), xp = operands(x, *given)
         if a.dtype.kind == "b" and not all(isinstance(v, Variable) for v in given):
             raise not_implemented("clamp_scalar", a)
-        under, over = None, None
-        y = a
-        if low is not None:
-            bound = bounds.pop(0)
-            y, under = xp.maximum(y, bound), a < bound
-        if high is not None:
-            bound = bounds.pop(0)
-            over = y > bound
-            under = under if under is None else under & ~over
-            y, over = xp.minimum(y, bound), over
-        ctx.save_for_backward(under, over)
-        return y
+        lowest = None if low is None else bounds[0]
+        highest = None if high is None else bounds[-1]
+        if any(ctx.needs_input_grad):
+            under = None if lowest is None else a < lowest
+            raised = a if lowest is None else xp.maximum(a, lowest)
+            over = None if highest is None else raised > highest
+            if under is not None and over is not None:
+                under &= ~over
+            ctx.save_for_backward(under, over)
+        return type2backend[type(a)].clamp(a, lowest, highest)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:

@@ -114,9 +114,10 @@ def _special(name: str) -> Callable[[Any, Array], Array]:
 
 def _sigmoid(xp: Any, x: Array) -> Array:
     # Where e⁻ˣ overflows, 1 / inf is the 0 that it should be; in float16 it would do so too soon.
-    y = xp.exp(-x.astype(accumulator(x.dtype), copy=False))
+    y = xp.asarray(xp.negative(x.astype(accumulator(x.dtype), copy=False)))
+    xp.exp(y, out=y)
     y += 1
-    return (1 / y).astype(x.dtype, copy=False)
+    return xp.divide(1, y, out=y).astype(x.dtype, copy=False)
 
 
 def _negative(xp: Any, x: Array) -> Array:

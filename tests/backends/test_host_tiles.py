@@ -96,6 +96,28 @@ def test_relu_and_masked(
         assert counts == ([parts(a.size, 1, 2)] if tiled else [])
 
 
+@pytest.mark.parametrize("dtype", [*DTYPES, "int64"])
+@pytest.mark.parametrize("shape", [(), (0, 3), (7,), (5, 13), (4, 3, 11, 5)])
+def test_where_and_clamp(shape: tuple[int, ...], dtype: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(activation, "_FEW", 3)
+    x, y = (np.asarray(normal(dtype, *shape)) for _ in range(2))
+    mask = np.asarray(RNG.random(shape) < 0.5)
+    if x.dtype.kind == "f" and x.size:
+        x.reshape(-1)[::7] = np.nan
+        y.reshape(-1)[::5] = -np.inf
+    one = x.dtype.type(1)
+    for a, b, m in [(x, y, mask), (x.T, y.T, mask.T), (x, one, mask), (one, y, mask), (2, y, mask)]:
+        got, expected = HOST.where(m, a, b), REFERENCE.where(m, a, b)
+        compare(np.asarray(got), np.asarray(expected), "where", 0, 0)
+    compare(HOST.where(mask, x, 0.5), REFERENCE.where(mask, x, 0.5), "where", 0, 0)
+    if shape:  # broadcast, and promoted
+        for a, b in [(x[:1], y), (x, y.astype("f8"))]:
+            compare(HOST.where(mask, a, b), REFERENCE.where(mask, a, b), "where", 0, 0)
+    for low, high in [(-one, one), (None, one), (-one, None), (one, -one), (y, None), (None, y)]:
+        got, expected = HOST.clamp(x, low, high), REFERENCE.clamp(x, low, high)
+        compare(np.asarray(got), np.asarray(expected), "clamp", 0, 0)
+
+
 def test_gelu_is_as_exact_as_with_erf():
     x = np.linspace(-12, 12, 100_001)
     exact, exact_slope = REFERENCE.gelu(x, True)

@@ -61,6 +61,29 @@ class HostActivation(ActivationPrimitives):
         elementwise(numpy.multiply, 2, x.view(bits), mask, y.view(bits))
         return y
 
+    def where(self, mask: Any, x: Any, y: Any) -> Any:
+        """The bits of y, turned into those of x where the mask is: again without a branch."""
+        if mask.size <= _FEW:
+            return super().where(mask, x, y)
+        dtype, shape = numpy.result_type(x, y), mask.shape
+        x, y = numpy.asarray(x, dtype), numpy.asarray(y, dtype)
+        if dtype.kind not in FLOATING or any(v.shape not in ((), shape) for v in (x, y)):
+            return super().where(mask, x, y)
+        chosen, bits = numpy.empty(shape, dtype), f"u{dtype.itemsize}"
+        x, y, turned = x.view(bits), y.view(bits), chosen.view(bits)
+        numpy.bitwise_xor(x, y, out=turned)
+        turned *= mask
+        turned ^= y
+        return chosen
+
+    def clamp(self, x: Any, low: Any, high: Any) -> Any:
+        """By NumPy's loop for two bounds, as ``relu``."""
+        single = all(numpy.ndim(bound) == 0 for bound in (low, high))
+        if x.size <= _FEW or x.dtype.kind not in FLOATING or not single:
+            return super().clamp(x, low, high)
+        low = -numpy.inf if low is None else low
+        return numpy.clip(x, low, numpy.inf if high is None else high)
+
     def gelu(self, x: Any, slope: bool) -> tuple[Any, Any]:
         """float32 without SciPy's erf, which takes ten times as long; float64 with it."""
         y = numpy.empty(x.shape, x.dtype)

@@ -22,6 +22,11 @@ class ActivationPrimitives(ArrayPrimitives):
         """dx = dy where ``y``, the result of ``relu``, is not 0: NaN hands its gradient on."""
         return self.masked(dy, y != 0)
 
+    def clamp(self, x: Any, low: Any, high: Any) -> Any:
+        """min(max(x, low), high); either bound may be None. NaN stays."""
+        y = x if low is None else self.xp.maximum(x, low)
+        return y if high is None else self.xp.minimum(y, high)
+
     def gelu(self, x: Any, slope: bool) -> tuple[Any, Any]:
         """x Φ(x), Φ = (1 + erf(x / √2)) / 2; and with ``slope`` Φ(x) + x exp(-x² / 2) / √(2π)."""
         cdf = self.special("erf")(x * ROOT_HALF)

@@ -111,6 +111,10 @@ class ArrayPrimitives:
         """``x`` where ``mask``, else exactly 0, also for NaN and infinity."""
         return self.xp.where(mask, x, x.dtype.type(0)).astype(x.dtype, copy=False)
 
+    def where(self, mask: Any, x: Any, y: Any) -> Any:
+        """``x`` where ``mask``, else ``y``; the three broadcast."""
+        return self.xp.where(mask, x, y)
+
     def view_of(self, array: Any, view: Any) -> Any:
         """``view``, which shows ``array``, as writable as ``array`` is."""
         return view
