@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from gpunn.autograd.variable import Array, wrap
+from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING, accumulator, as_dtype, dtype, get_default_dtype, in_use
 from gpunn.ops.arithmetic import where
 from gpunn.ops.calling import extended
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 Dims = int | Sequence[int] | None
+_FEW = 2**15  # elements, of which a plain call is the fastest sum
 
 
 class Sum(Op, widens=False):
@@ -35,6 +37,10 @@ class Sum(Op, widens=False):
         ctx.shape, ctx.dims = data.shape, dims
         if accumulator(data.dtype) is not data.dtype:  # as PyTorch: rounded once
             return data.astype("f4").sum(dims, keepdims=keepdim).astype(data.dtype)
+        narrow = data.dtype.kind in FLOATING and (wide is None or wide == data.dtype)
+        if narrow and data.size > _FEW:
+            y = type2backend[type(data)].sum_over(data, dims)
+            return y if keepdim else y.reshape([n for d, n in enumerate(y.shape) if d not in dims])
         return data.sum(dims, dtype=wide or _wide(data), keepdims=keepdim)
 
     @staticmethod

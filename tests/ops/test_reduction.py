@@ -192,3 +192,20 @@ def test_ties_share_as_in_pytorch():
 def test_float16_sums_in_float32():
     assert gpunn.ones(5000, dtype=gpunn.float16).sum().item() == 5000
     assert gpunn.full((4096,), 8.0, dtype=gpunn.float16).mean().item() == 8
+
+
+@pytest.mark.parametrize("dim", [None, 0, 1, 2, (0, 2), (1, 2), (0, 1)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_large_sums(dim: Any, dtype: str, device: str):
+    """By products with ones on the CPU; exact for small whole numbers."""
+    x = np.random.default_rng(0).integers(-4, 5, (40, 30, 70)).astype(dtype)
+    for keepdim in (False, True):
+        y = gpunn.tensor(x, device=device).sum(dim, keepdim)
+        np.testing.assert_array_equal(y.cpu().numpy(), x.sum(dim, keepdims=keepdim))
+    strided = gpunn.tensor(x, device=device).permute(2, 0, 1)
+    np.testing.assert_array_equal(strided.sum(0).cpu().numpy(), x.sum(2))
+    x[3, 4, 5], x[6, 7, 8] = np.inf, np.nan
+    y = gpunn.tensor(x, device=device).sum((1, 2)).cpu().numpy()
+    assert np.isinf(y[3])
+    assert np.isnan(y[6])
+    assert np.isfinite(np.delete(y, [3, 6])).all()

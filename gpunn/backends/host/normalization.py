@@ -33,12 +33,11 @@ class HostNormalization(NormalizationPrimitives):
         count = x.size // x.shape[1]
         y = numpy.empty(x.shape, x.dtype)
         mean, var = numpy.empty((2, x.shape[1], 1), x.dtype)
-        ones = numpy.ones((1, count), x.dtype)
 
         def work(start: int, stop: int) -> None:
             here = slice(start, stop)
             rows = _rows("x", x, here)
-            numpy.divide(dots(rows, ones), count, out=mean[here, 0])
+            numpy.divide(dots(rows), count, out=mean[here, 0])
             rows -= mean[here]
             numpy.divide(dots(rows, rows), count, out=var[here, 0])
             scale = 1 / numpy.sqrt(var[here] + eps)
@@ -60,7 +59,6 @@ class HostNormalization(NormalizationPrimitives):
         count = x.size // x.shape[1]
         dx = numpy.empty(x.shape, x.dtype)
         dw, db = numpy.empty((2, x.shape[1], 1), x.dtype)
-        ones = numpy.ones((1, count), x.dtype)
         rstd = 1 / numpy.sqrt(var + eps)[:, None]
         scale = rstd if weight is None else rstd * weight[:, None]
 
@@ -69,7 +67,7 @@ class HostNormalization(NormalizationPrimitives):
             apart, v = _rows("x", x, here), _rows("dy", dy, here)
             apart -= mean[here, None]  # x̂ rstd⁻¹: the factors rstd go to the small arrays
             numpy.multiply(dots(v, apart), rstd[here, 0], out=dw[here, 0])
-            db[here, 0] = dots(v, ones)
+            db[here, 0] = dots(v)
             apart *= dw[here] * rstd[here] / count
             v -= apart
             v -= db[here] / count

@@ -36,13 +36,13 @@ class HostReduction(ArrayPrimitives):
             return super().sum_over(x, axes)
         lead, kept, inner = parts
         if inner >= _LONG:
-            rows = dots(x.reshape(-1, inner), numpy.ones((1, inner), x.dtype))
+            rows = dots(x.reshape(-1, inner))
         elif inner > 1:
             rows = x.reshape(-1, inner) @ numpy.ones(inner, x.dtype)
         else:
             rows = x
         if lead > 1:
-            rows = numpy.ones(lead, x.dtype) @ rows.reshape(lead, kept)
+            rows = self.matmul(numpy.ones((1, lead), x.dtype), rows.reshape(lead, kept))
         return (rows.copy() if rows is x else rows).reshape(_shape(x, axes))
 
     def dot_over(self, x: Any, y: Any, axes: tuple[int, ...]) -> Any:
@@ -57,8 +57,8 @@ class HostReduction(ArrayPrimitives):
         return rows.reshape(_shape(x, axes))
 
 
-def dots(x: Any, y: Any) -> Any:
-    """The product of each row of ``x`` with that of ``y``, or with the only one.
+def dots(x: Any, y: Any = None) -> Any:
+    """The product of each row of ``x`` with that of ``y``, or with ones: its sum.
 
     In pieces too short for BLAS's threads, which would be in the way of our own; their sums of sums
     are also the more exact.
@@ -66,12 +66,13 @@ def dots(x: Any, y: Any) -> Any:
     n, piece = x.shape[-1], x.shape[-1]
     while piece > _PIECE and piece % 2 == 0:
         piece //= 2
+    if y is None:
+        y = numpy.ones(piece, x.dtype)
     if piece == n:
         return numpy.vecdot(x, y)
-    pieces = n // piece, piece
-    return numpy.vecdot(x.reshape(*x.shape[:-1], *pieces), y.reshape(*y.shape[:-1], *pieces)).sum(
-        -1
-    )
+    if y.shape[-1] > piece:
+        y = y.reshape(*y.shape[:-1], n // piece, piece)
+    return numpy.vecdot(x.reshape(*x.shape[:-1], n // piece, piece), y).sum(-1)
 
 
 def _product(x: Any, y: Any) -> Any:
