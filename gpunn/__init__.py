@@ -209,19 +209,21 @@ from gpunn.native import (
 from gpunn.ops.arithmetic import (
     add,
     atan2,
-    clamp,
     div,
     floor_divide,
     fmod,
-    maximum,
-    minimum,
     mul,
     pow,
     remainder,
     sub,
-    where,
 )
 from gpunn.ops.calling import check_arguments as _check_arguments
+from gpunn.ops.choice import (
+    clamp,
+    maximum,
+    minimum,
+    where,
+)
 from gpunn.ops.common import is_floating_point, is_tensor, numel, result_type
 from gpunn.ops.comparison import (
     allclose,
@@ -406,7 +408,7 @@ from gpunn.ops.shape import (
     unsqueeze,
 )
 from gpunn.ops.softmax import log_softmax, softmax
-from gpunn.ops.special import i0, igamma, igammac
+from gpunn.ops.special import i0, igamma, igammac, logit
 from gpunn.ops.special import multigammaln as mvlgamma
 from gpunn.ops.stacking import (
     atleast_1d,
@@ -556,11 +558,7 @@ __version__ = "0.1.0"
 
 from gpunn.ops.arithmetic import (
     arctan2,
-    clamp_max,
-    clamp_min,
-    clip,
     divide,
-    logit,
     multiply,
     rsub,
     subtract,
@@ -580,6 +578,11 @@ from gpunn.ops.binary import (
     logaddexp2,
     nextafter,
     xlogy,
+)
+from gpunn.ops.choice import (
+    clamp_max,
+    clamp_min,
+    clip,
 )
 from gpunn.ops.comparison import greater, greater_equal, less, less_equal, not_equal
 from gpunn.ops.pointwise import (

@@ -9,6 +9,7 @@ from gpunn.operators import Operators, operator_of
 from gpunn.ops import (
     arithmetic,
     binary,
+    choice,
     comparison,
     gathering,
     joining,
@@ -78,10 +79,10 @@ class InPlace(Operators):
     bitwise_right_shift_ = in_place(comparison.bitwise_right_shift)
     bitwise_xor_ = in_place(comparison.bitwise_xor)
     ceil_ = in_place(pointwise.ceil)
-    clamp_ = in_place(arithmetic.clamp)
-    clamp_max_ = in_place(arithmetic.clamp_max)
-    clamp_min_ = in_place(arithmetic.clamp_min)
-    clip_ = in_place(arithmetic.clip)
+    clamp_ = in_place(choice.clamp)
+    clamp_max_ = in_place(choice.clamp_max)
+    clamp_min_ = in_place(choice.clamp_min)
+    clip_ = in_place(choice.clip)
     conj_physical_ = in_place(questions.conj_physical)
     copysign_ = in_place(binary.copysign)
     cos_ = in_place(pointwise.cos)
@@ -134,7 +135,7 @@ class InPlace(Operators):
     logical_not_ = in_place(pointwise.logical_not)
     logical_or_ = in_place(comparison.logical_or)
     logical_xor_ = in_place(comparison.logical_xor)
-    logit_ = in_place(arithmetic.logit)
+    logit_ = in_place(special.logit)
     lt_ = in_place(comparison.lt)
     masked_fill_ = in_place(gathering.masked_fill)
     masked_scatter_ = in_place(scattering.masked_scatter)

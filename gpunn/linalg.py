@@ -12,9 +12,9 @@ from gpunn.dtype import FLOATING, float32, float64, int64
 from gpunn.missing import refuse_others as _refuse_others
 from gpunn.ops import contraction, reduction
 from gpunn.ops import shape as shapes
-from gpunn.ops.arithmetic import where
 from gpunn.ops.calling import check_arguments as _check_arguments
 from gpunn.ops.calling import extended
+from gpunn.ops.choice import where
 from gpunn.ops.common import c_name, dtype_of, not_implemented, xp_of
 from gpunn.ops.decompositions import (
     QR,

@@ -10,6 +10,7 @@ from gpunn.in_place import InPlace, in_place
 from gpunn.ops import (
     arithmetic,
     binary,
+    choice,
     comparison,
     contraction,
     conversion,
@@ -97,10 +98,10 @@ class Methods(InPlace):
     cholesky_inverse = matrices.cholesky_inverse
     cholesky_solve = checked(matrices.cholesky_solve)
     chunk = joining.chunk
-    clamp = arithmetic.clamp
-    clamp_max = arithmetic.clamp_max
-    clamp_min = arithmetic.clamp_min
-    clip = arithmetic.clamp
+    clamp = choice.clamp
+    clamp_max = choice.clamp_max
+    clamp_min = choice.clamp_min
+    clip = choice.clamp
     clone = conversion.clone
     conj = questions.conj
     conj_physical = questions.conj_physical
@@ -215,7 +216,7 @@ class Methods(InPlace):
     logical_not = pointwise.logical_not
     logical_or = comparison.logical_or
     logical_xor = comparison.logical_xor
-    logit = arithmetic.logit
+    logit = special.logit
     logsumexp = reduction.logsumexp
     lt = comparison.lt
     lu_solve = matrices.lu_solve
@@ -226,11 +227,11 @@ class Methods(InPlace):
     matrix_exp = linalg.matrix_exp
     matrix_power = linalg.matrix_power
     max = order.max
-    maximum = arithmetic.maximum
+    maximum = choice.maximum
     mean = reduction.mean
     median = order.median
     min = order.min
-    minimum = arithmetic.minimum
+    minimum = choice.minimum
     mm = products.mm
     mode = ranks.mode
     moveaxis = shapes.moveaxis

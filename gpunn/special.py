@@ -1,7 +1,6 @@
 """``gpunn.special``: special functions under ``torch.special``'s names."""
 
 from gpunn.missing import refuse_others as _refuse_others
-from gpunn.ops.arithmetic import logit
 from gpunn.ops.binary import xlogy
 from gpunn.ops.pointwise import (
     digamma,
@@ -46,6 +45,7 @@ from gpunn.ops.special import (
     i1,
     i1e,
     log_ndtr,
+    logit,
     modified_bessel_i0,
     modified_bessel_i1,
     modified_bessel_k0,

@@ -35,8 +35,8 @@ from gpunn.dtype import (
 from gpunn.missing import of_instance
 from gpunn.operators import Operand
 from gpunn.ops import (
-    arithmetic,
     binary,
+    choice,
     comparison,
     conversion,
     gathering,
@@ -496,7 +496,7 @@ class Tensor(Draws):
 
     def where(self, condition: Tensor, other: Operand) -> Tensor:
         """This tensor where ``condition``, else ``other``."""
-        return arithmetic.where(condition, self, other)
+        return choice.where(condition, self, other)
 
     @checked
     def view_as(self, other: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from gpunn.autograd.variable import wrap
 from gpunn.backends import cuda_problem
 from gpunn.creation import full
 from gpunn.dtype import float16, float32, int32
-from gpunn.ops.arithmetic import where
+from gpunn.ops.choice import where
 from gpunn.tensor import Tensor
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from gpunn.backends.reference.activation import ONE_OVER_ROOT_TWO_PI, ROOT_HALF
 from gpunn.dtype import FLOATING, dtype, in_use
 from gpunn.ops import pointwise
 from gpunn.ops import softmax as along
-from gpunn.ops.arithmetic import where
 from gpunn.ops.calling import extended
+from gpunn.ops.choice import where
 from gpunn.ops.common import Op, need_tensor, not_implemented, xp_of
 from gpunn.ops.conversion import to
 from gpunn.ops.pointwise import Masked, exp, expm1, log1p, sigmoid, tanh

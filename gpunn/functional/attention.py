@@ -14,7 +14,7 @@ from gpunn.dtype import FLOATING, in_use
 from gpunn.functional.dropout import dropout
 from gpunn.functional.linear import linear
 from gpunn.functional.pad import pad
-from gpunn.ops.arithmetic import where
+from gpunn.ops.choice import where
 from gpunn.ops.common import c_name, dtype_of, need_tensor, xp_of
 from gpunn.ops.gathering import masked_fill
 from gpunn.ops.joining import cat, chunk

@@ -16,8 +16,8 @@ from gpunn.functional.activation import (
     softplus,
 )
 from gpunn.ops import softmax as along
-from gpunn.ops.arithmetic import clamp, where
 from gpunn.ops.calling import extended
+from gpunn.ops.choice import clamp, where
 from gpunn.ops.common import canonical_dim, dtype_of, need_tensor
 from gpunn.ops.gathering import scatter
 from gpunn.ops.joining import chunk

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy
 
 from gpunn.dtype import FLOATING, in_use
-from gpunn.ops.arithmetic import clamp_min
+from gpunn.ops.choice import clamp_min
 from gpunn.ops.common import canonical_dim, need_tensor, result_type
 from gpunn.ops.precision import cast_for
 from gpunn.ops.reduction import norm

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpunn.dtype import in_use
 from gpunn.functional.loss import need_tensors, reduced, reduction_of
-from gpunn.ops.arithmetic import clamp_min, where
+from gpunn.ops.choice import clamp_min, where
 from gpunn.ops.common import check_all
 from gpunn.ops.pointwise import exp, log, square
 from gpunn.ops.precision import cast_for

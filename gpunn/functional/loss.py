@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gpunn.autograd.variable import Array, recording
 from gpunn.dtype import FLOATING, accumulator, in_use
 from gpunn.functional.activation import logsigmoid
-from gpunn.ops.arithmetic import clamp, where
+from gpunn.ops.choice import clamp, where
 from gpunn.ops.common import (
     Op,
     Pointwise,

@@ -12,7 +12,7 @@ from gpunn.functional.activation import logsigmoid
 from gpunn.functional.distance import pairwise_distance
 from gpunn.functional.linear import one_hot
 from gpunn.functional.loss import need_tensors, reduced, reduction_of, refuse_gradient
-from gpunn.ops.arithmetic import clamp_min, minimum, where
+from gpunn.ops.choice import clamp_min, minimum, where
 from gpunn.ops.common import check_all, dtype_of
 from gpunn.ops.gathering import gather
 from gpunn.ops.pointwise import Masked, exp, log1p, sqrt

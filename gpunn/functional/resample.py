@@ -12,7 +12,7 @@ import numpy
 from gpunn.autograd.variable import wrap
 from gpunn.functional.arguments import ntuple
 from gpunn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
-from gpunn.ops.arithmetic import clamp, where
+from gpunn.ops.choice import clamp, where
 from gpunn.ops.common import constant, local, need_tensor, xp_of
 from gpunn.ops.indexing import Index
 from gpunn.ops.matmul import matmul

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpunn.autograd.variable import Array, Variable
 from gpunn.dtype import FLOATING, accumulator, float64, get_default_dtype
-from gpunn.ops.arithmetic import Masked, mul, pow
+from gpunn.ops.arithmetic import mul, pow
 from gpunn.ops.calling import extended, into
 from gpunn.ops.common import (
     Number,
@@ -19,7 +19,7 @@ from gpunn.ops.common import (
     result_type,
     xp_of,
 )
-from gpunn.ops.pointwise import exp, exp2, log, sign
+from gpunn.ops.pointwise import Masked, exp, exp2, log, sign
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor

@@ -14,7 +14,7 @@ import numpy
 from gpunn.autograd.variable import Array, wrap
 from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING, float32, float64
-from gpunn.ops.arithmetic import where
+from gpunn.ops.choice import where
 from gpunn.ops.common import Op, dtype_of, not_implemented, xp_of
 from gpunn.ops.joining import cat, tril
 from gpunn.ops.matmul import MatMul, transposed

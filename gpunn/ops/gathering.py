@@ -10,8 +10,8 @@ import numpy
 from gpunn.autograd.variable import Array, Variable, wrap
 from gpunn.backends import type2backend
 from gpunn.dtype import int32, int64
-from gpunn.ops.arithmetic import Where
 from gpunn.ops.calling import extended
+from gpunn.ops.choice import Where
 from gpunn.ops.common import (
     Number,
     broadcast_shapes,

@@ -9,8 +9,8 @@ import numpy
 
 from gpunn.autograd.variable import Array, wrap
 from gpunn.dtype import FLOATING, as_dtype
-from gpunn.ops.arithmetic import maximum, minimum, where
 from gpunn.ops.calling import extended
+from gpunn.ops.choice import maximum, minimum, where
 from gpunn.ops.common import (
     canonical_dim,
     canonical_dims,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpunn.dtype import finfo, float32, float64, int64
 from gpunn.ops import reduction
-from gpunn.ops.arithmetic import where
 from gpunn.ops.calling import extended
+from gpunn.ops.choice import where
 from gpunn.ops.common import broadcast_shapes, dtype_of, is_tensor
 from gpunn.ops.decompositions import SVD, Eigh, LinAlgError, check
 from gpunn.ops.matmul import matmul, transposed

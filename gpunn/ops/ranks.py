@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import Array, wrap
 from gpunn.dtype import float32, float64, in_use
-from gpunn.ops.arithmetic import clamp, where
 from gpunn.ops.calling import extended
+from gpunn.ops.choice import clamp, where
 from gpunn.ops.common import (
     canonical_dim,
     dtype_of,

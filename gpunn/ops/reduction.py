@@ -13,8 +13,8 @@ import numpy
 from gpunn.autograd.variable import Array, wrap
 from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING, accumulator, as_dtype, dtype, get_default_dtype, in_use
-from gpunn.ops.arithmetic import where
 from gpunn.ops.calling import extended
+from gpunn.ops.choice import where
 from gpunn.ops.common import Op, canonical_dim, canonical_dims, dtype_of, local, need_tensor, xp_of
 from gpunn.ops.joining import flip, stack
 from gpunn.ops.pointwise import exp, log, sqrt

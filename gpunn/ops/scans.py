@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import Array, Variable, wrap
 from gpunn.dtype import FLOATING
-from gpunn.ops.arithmetic import where
 from gpunn.ops.calling import extended
+from gpunn.ops.choice import where
 from gpunn.ops.common import (
     Op,
     canonical_dim,

@@ -10,8 +10,9 @@ import numpy
 from gpunn.autograd.variable import Array, Variable, recording, wrap
 from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING
-from gpunn.ops.arithmetic import div, where
+from gpunn.ops.arithmetic import div
 from gpunn.ops.calling import extended
+from gpunn.ops.choice import where
 from gpunn.ops.common import Number, Op, as_tensor_like, canonical_dim, dtype_of, local, xp_of
 from gpunn.ops.gathering import _along, _check_gather, _check_slices, scatter_add
 from gpunn.ops.gathering import scatter as _write

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gpunn.autograd.variable import wrap
 from gpunn.dtype import float32, float64
-from gpunn.ops.arithmetic import where
 from gpunn.ops.calling import extended
+from gpunn.ops.choice import where
 from gpunn.ops.common import broadcast_shapes, constant, dtype_of, not_implemented
 from gpunn.ops.decompositions import (
     Cholesky,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.variable import Array, wrap
 from gpunn.backends import type2backend
-from gpunn.dtype import accumulator
-from gpunn.ops.arithmetic import where
+from gpunn.dtype import FLOATING, accumulator
 from gpunn.ops.binary import _binary
 from gpunn.ops.calling import extended
+from gpunn.ops.choice import clamp, where
 from gpunn.ops.common import float_array, local, need_tensor, not_implemented, xp_of
 from gpunn.ops.pointwise import (
     Masked,
@@ -126,6 +126,16 @@ xlog1py = _binary(
     lambda dy, x, y, r: Masked.apply(dy * log1p(y.to(dy.dtype)), ~((x == 0) & (y <= -1))),
     lambda dy, x, y, r: dy * x / (y + 1), to_float=True, numbers="first second",
 )  # fmt: skip
+
+
+@extended
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
+    """log(x / (1 - x)), elementwise; with ``eps``, of ``input`` clamped to [eps, 1 - eps]."""
+    need_tensor("logit", input)
+    if input._data.dtype.kind not in FLOATING:
+        input = wrap(float_array(input))
+    x = input if eps is None else clamp(input, eps, 1 - eps)
+    return log(x / (1 - x))
 
 
 @extended

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpunn.autograd.variable import Array
 from gpunn.dtype import FLOATING, dtype, in_use
-from gpunn.ops.arithmetic import clamp, where
 from gpunn.ops.calling import extended
+from gpunn.ops.choice import clamp, where
 from gpunn.ops.common import (
     canonical_dim,
     check_all,
