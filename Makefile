@@ -43,6 +43,7 @@ docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going -q docs docs/_build/html
 	@echo "The documentation is in docs/_build/html/index.html"
 
+# Beside gpunn, what .venv has of them: .venv/bin/pip install torch "jax[cpu]" "mlx[cpu]"
 bench: $(VENV)/.bench
 	$(BIN)/python -m pytest bench --benchmark-group-by=func,param:case \
 	    --benchmark-columns=min,median,ops $(ARGS)

@@ -1,48 +1,40 @@
-"""What the benchmarks run on: each framework and device at hand; the API is one, so is the code."""
+"""What the benchmarks run on: each framework at hand, on each device that it finds."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from types import ModuleType
 
 import pytest
+
+from bench.frameworks import Framework, at_hand
+from bench.rows import Work
 
 
 @dataclass(frozen=True)
 class Target:
     """A framework on a device."""
 
-    lib: ModuleType
+    name: str
+    framework: Framework
     device: str
 
     def __str__(self) -> str:
-        return f"{self.lib.__name__}-{self.device}"
+        return f"{self.name}-{self.device}"
 
-    def finished(self, work: Callable[[], object]) -> Callable[[], None]:
-        """`work`, then the wait for what it launched: a GPU's time counts, not its queue's."""
-
-        def run() -> None:
-            work()
-            if self.device == "cuda":
-                self.lib.cuda.synchronize()
-
-        return run
+    def work(self, row: str) -> Work:
+        makes = self.framework.works(self.device)
+        if row not in makes:
+            pytest.skip(f"{self.name} cannot express it")
+        return makes[row]()
 
 
 def _targets() -> Iterator[Target]:
-    for name in ("gpunn", "torch"):
-        try:
-            lib = importlib.import_module(name)
-        except ImportError:
-            continue
-        yield Target(lib, "cpu")
-        if lib.cuda.is_available():
-            yield Target(lib, "cuda")
+    for name, framework in at_hand().items():
+        for device in framework.devices():
+            yield Target(name, framework, device)
 
 
 @pytest.fixture(params=list(_targets()), ids=str)
 def target(request: pytest.FixtureRequest) -> Target:
-    request.param.lib.manual_seed(0)
     return request.param

@@ -1,7 +1,8 @@
 """Times and memory of the rows, framework against framework: ``python -m bench.measure -o FILE``.
 
 Each framework lives in a process of its own. They take turns, row by row, so that whatever else the
-machine does meets both; a row's figure is the median of all its turns' times.
+machine does meets all; a row's figure is the median of all its turns' times. A row that a
+framework cannot express is left out of its results.
 """
 
 from __future__ import annotations
@@ -18,18 +19,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.rows import ROWS, SWEEPS, Work
+from bench.frameworks import load
+from bench.rows import ROWS, Work, makes
 
 # OpenBLAS and PyTorch choose their code by the processor unless such a variable says otherwise.
 _FORCED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-
-
-def works() -> dict[str, Any]:
-    """Every row and every point of a sweep, by name."""
-    found = {name: row.make for name, row in ROWS.items()}
-    for sweep, points in SWEEPS.items():
-        found |= {f"{sweep} {size}": make for size, make in points.items()}
-    return found
 
 
 # In the worker ------------------------------------------------------------------------------
@@ -58,41 +52,32 @@ def _peak() -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
-def work(framework: str, device: str) -> None:
+def work(name: str, device: str) -> None:
     """Answer requests, one JSON line each: times of a row, or the memory that it takes."""
     began = time.perf_counter()
-    lib = importlib.import_module(framework)
-    if framework == "torch":
-        lib.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+    framework = load(name)
     imported = time.perf_counter() - began
+    rows = framework.works(device)
     made: dict[str, Work] = {}
     for line in sys.stdin:
         request = json.loads(line)
-        name, answer = request["row"], None
-        if request["what"] == "start":
-            step = works()[name](lib, device)
-            step()
+        row, answer = request["row"], None
+        if row not in rows:
+            pass
+        elif request["what"] == "start":
+            rows[row]()()
             answer = [imported, time.perf_counter() - began]
         elif request["what"] == "memory":
             before = _peak()
-            step = works()[name](lib, device)
+            step = rows[row]()
             for _ in range(3):
                 step()
             answer = _peak() - before
         else:
-            if name not in made:
+            if row not in made:
                 made.clear()  # one row at a time, or memory and caches are those of all
-                lib.manual_seed(0)
-                step = works()[name](lib, device)
-                wait = lib.cuda.synchronize if device == "cuda" else None
-
-                def run(step: Work = step, wait: Any = wait) -> None:
-                    step()
-                    if wait is not None:
-                        wait()
-
-                made[name] = run
-            answer = _times(made[name], request["seconds"])
+                made[row] = rows[row]()
+            answer = _times(made[row], request["seconds"])
         print(json.dumps(answer), flush=True)
 
 
@@ -132,9 +117,8 @@ def machine(frameworks: list[str]) -> dict[str, Any]:
     if info.exists():
         lines = info.read_text().splitlines()
         model = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), model)
-    packages = dict.fromkeys([*frameworks, "numpy", "scipy"])
-    for name in packages:
-        packages[name] = importlib.import_module(name).__version__
+    packages = {name: load(name).PACKAGES[0] for name in frameworks}
+    packages |= {name: importlib.import_module(name) for name in ("numpy", "scipy")}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "cpu": model,
@@ -142,7 +126,7 @@ def machine(frameworks: list[str]) -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.system(),
         "date": time.strftime("%Y-%m-%d"),
-        **packages,
+        **{name: module.__version__ for name, module in packages.items()},
     }
 
 
@@ -157,8 +141,8 @@ def measure(
             times: dict[str, list[float]] = {f: [] for f in frameworks}
             for _ in range(rounds):
                 for f, worker in workers.items():
-                    times[f] += worker.ask(what="time", row=name, seconds=seconds)
-            results[name] = {f: [statistics.median(t), min(t)] for f, t in times.items()}
+                    times[f] += worker.ask(what="time", row=name, seconds=seconds) or []
+            results[name] = {f: [statistics.median(t), min(t)] for f, t in times.items() if t}
             print(_line(name, results[name]), flush=True)
     finally:
         for worker in workers.values():
@@ -168,10 +152,11 @@ def measure(
 
 def _line(name: str, row: dict[str, list[float]]) -> str:
     text = f"{name:44}" + "".join(f"{f} {1e3 * t[0]:8.3f} ms   " for f, t in row.items())
-    if "gpunn" in row and "torch" in row:
-        ratio, best = (t / g for t, g in zip(row["torch"], row["gpunn"], strict=True))
-        text += f"ratio {ratio:5.2f} (of the least times {best:.2f})"
-    return text
+    for peer in row if "gpunn" in row else ():
+        if peer != "gpunn":
+            ratio, best = (t / g for t, g in zip(row[peer], row["gpunn"], strict=True))
+            text += f"{peer}'s ratio {ratio:5.2f} (of the least times {best:.2f})   "
+    return text.rstrip()
 
 
 def once(what: str, names: list[str], frameworks: list[str], device: str) -> dict[str, Any]:
@@ -181,15 +166,17 @@ def once(what: str, names: list[str], frameworks: list[str], device: str) -> dic
         results[name] = {}
         for f in frameworks:
             worker = Worker(f, device)
-            results[name][f] = worker.ask(what=what, row=name)
+            answer = worker.ask(what=what, row=name)
             worker.close()
+            if answer is not None:
+                results[name][f] = answer
     return results
 
 
-def installed_size(package: str) -> int:
-    """Bytes of a package's own folder, without what it needs and without compiled Python."""
-    folder = Path(importlib.import_module(package).__file__ or "").parent
-    files = (p for p in folder.rglob("*") if "__pycache__" not in p.parts)
+def installed_size(framework: str) -> int:
+    """Bytes of its own packages' folders, without what they need and without compiled Python."""
+    folders = [Path(package.__file__ or "").parent for package in load(framework).PACKAGES]
+    files = (p for f in folders for p in f.rglob("*") if "__pycache__" not in p.parts)
     return sum(p.stat().st_size for p in files if p.is_file())
 
 
@@ -208,7 +195,7 @@ def main() -> None:
         work(options.worker, options.device)
         return
     frameworks, device = options.frameworks, options.device
-    chosen = [n for n in works() if options.keyword.lower() in n.lower()]
+    chosen = [n for n in makes() if options.keyword.lower() in n.lower()]
     if options.rows_only:
         chosen = [n for n in chosen if n in ROWS]
     result: dict[str, Any] = {"machine": machine(frameworks), "device": device}

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from bench.frameworks import FRAMEWORKS
 from bench.rows import ROWS, SWEEPS
 
 _DOCS = Path(__file__).parents[1] / "docs"
@@ -33,6 +34,13 @@ Each framework ran in a process of its own, with all {cores} cores, and they too
 times are the medians of all turns. The ratio is {peer}'s time divided by gpunn's: above 1, gpunn is
 the faster. Over all {rows} rows its geometric mean is **{mean:.2f}**.
 """
+_OTHERS = """
+Beside them: {names}. Their way is to compile a whole step, and their images have the channels last;
+gpunn and {peer} run one operation after another. What compiling takes counts in the memory and in
+the first step, not in the times. Ratios are again times divided by gpunn's; their geometric means:
+{means}.
+"""
+_MISSING = "-"  # what a framework cannot express
 
 
 def ratio(row: dict[str, list[float]], peer: str) -> float:
@@ -51,32 +59,59 @@ def table(head: list[str], rows: Iterable[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def page(result: dict[str, Any], peer: str) -> str:
-    """The whole page."""
+def _others(result: dict[str, Any], peer: str) -> list[str]:
+    """The frameworks beside gpunn and its peer."""
+    return [f for f in result["machine"] if f in FRAMEWORKS and f not in ("gpunn", peer)]
+
+
+def _ms(row: dict[str, list[float]], framework: str) -> str:
+    return f"{1e3 * row[framework][0]:.3f}" if framework in row else _MISSING
+
+
+def _introduction(result: dict[str, Any], peer: str) -> str:
     times = {name: row for name, row in result["time"].items() if name in ROWS}
     info = result["machine"]
     versions = ", ".join(f"{k} {v}" for k, v in info.items() if k not in ("cpu", "cores", "date"))
+    ratios = {
+        f: [ratio(row, f) for row in times.values() if f in row]
+        for f in (peer, *_others(result, peer))
+    }
     text = _INTRODUCTION.format(
         machine=f"Machine: {info['cpu']}, {info['cores']} cores; {versions}; {info['date']}.",
         cores=info["cores"],
         peer=peer,
         rows=len(times),
-        mean=geometric_mean(ratio(row, peer) for row in times.values()),
+        mean=geometric_mean(ratios.pop(peer)),
     )
+    if ratios:
+        means = (f"{f} {geometric_mean(r):.2f} over {len(r)} rows" for f, r in ratios.items())
+        text += _OTHERS.format(names=", ".join(ratios), peer=peer, means=", ".join(means))
+    return text
+
+
+def page(result: dict[str, Any], peer: str) -> str:
+    """The whole page."""
+    times = {name: row for name, row in result["time"].items() if name in ROWS}
+    others = _others(result, peer)
+    text = _introduction(result, peer)
     text += "\n![Ratio per row](images/bench-ratios.svg)\n"
     for kind, title in _TITLES.items():
         lines = [
             [
                 name,
-                f"{1e3 * row['gpunn'][0]:.3f}",
-                f"{1e3 * row[peer][0]:.3f}",
-                f"{ratio(row, peer):.2f}",
+                _ms(row, "gpunn"),
+                *(
+                    cell
+                    for f in (peer, *others)
+                    for cell in (_ms(row, f), f"{ratio(row, f):.2f}" if f in row else _MISSING)
+                ),
             ]
             for name, row in times.items()
             if ROWS[name].kind == kind
         ]
         if lines:
             head = [title, "gpunn, ms", f"{peer}, ms", "ratio"]
+            head += [cell for f in others for cell in (f"{f}, ms", "ratio")]
             text += f"\n{table(head, lines)}"
     if result.get("memory"):
         lines = [
@@ -84,6 +119,7 @@ def page(result: dict[str, Any], peer: str) -> str:
                 name,
                 *(f"{row[f] / 2**20:.1f}" for f in ("gpunn", peer)),
                 f"{row['gpunn'] / row[peer]:.2f}",
+                *(f"{row[f] / 2**20:.1f}" if f in row else _MISSING for f in others),
             ]
             for name, row in result["memory"].items()
         ]
@@ -92,19 +128,18 @@ def page(result: dict[str, Any], peer: str) -> str:
             "gpunn, MiB",
             f"{peer}, MiB",
             "share",
+            *(f"{f}, MiB" for f in others),
         ]
         text += f"\n{table(head, lines)}"
     if result.get("start"):
         (start,) = result["start"].values()
+        shown = ["gpunn", peer, *(f for f in others if f in start)]
         lines = [
-            ["import, s", *(f"{start[f][0]:.2f}" for f in ("gpunn", peer))],
-            ["import and first trained step, s", *(f"{start[f][1]:.2f}" for f in ("gpunn", peer))],
-            [
-                "size of the package alone, MB",
-                *(f"{result['size'][f] / 1e6:.1f}" for f in ("gpunn", peer)),
-            ],
+            ["import, s", *(f"{start[f][0]:.2f}" for f in shown)],
+            ["import and first trained step, s", *(f"{start[f][1]:.2f}" for f in shown)],
+            ["size of the package alone, MB", *(f"{result['size'][f] / 1e6:.1f}" for f in shown)],
         ]
-        text += f"\n{table(['Start', 'gpunn', peer], lines)}"
+        text += f"\n{table(['Start', *shown], lines)}"
     if any(f"{sweep} {size}" in result["time"] for sweep in SWEEPS for size in SWEEPS[sweep]):
         text += "\n![Cost against size](images/bench-sweeps.svg)\n"
     return text
@@ -138,10 +173,11 @@ def plots(result: dict[str, Any], peer: str, folder: Path) -> None:
         return
     figure, panels = pyplot.subplots(1, len(points), figsize=(5 * len(points), 4))
     for axes, (sweep, sizes) in zip(panels, points.items(), strict=True):
-        for f in ("gpunn", peer):
-            axes.loglog(
-                sizes, [1e3 * result["time"][f"{sweep} {n}"][f][0] for n in sizes], "o-", label=f
-            )
+        for f in ("gpunn", peer, *_others(result, peer)):
+            rows = {n: result["time"][f"{sweep} {n}"] for n in sizes}
+            curve = {n: 1e3 * row[f][0] for n, row in rows.items() if f in row}
+            if curve:
+                axes.loglog(list(curve), list(curve.values()), "o-", label=f)
         axes.set_title(sweep, fontsize=9)
         axes.set_xlabel(sweep.rpartition(": ")[2])
         axes.set_ylabel("ms")

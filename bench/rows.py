@@ -1,7 +1,8 @@
-"""The rows of the benchmark: what is measured, in the one API that all frameworks here share.
+"""The rows of the benchmark: what is measured, in the API that gpunn and PyTorch share.
 
 A row is made for a framework and a device and gives the work to time, already warm of nothing. It
 knows neither how often it will run nor who asks: pytest (``test_rows.py``) or ``measure.py``.
+The same rows for frameworks with an API of their own are in ``jax_rows.py`` and ``mlx_rows.py``.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 Work = Callable[[], Any]
+Make = Callable[[Any, str], Work]
 
 
 class Row(NamedTuple):
     """``make(lib, device)`` gives the work; ``kind`` says in which table it stands."""
 
     kind: str
-    make: Callable[[Any, str], Work]
+    make: Make
 
 
 # Models -------------------------------------------------------------------------------------
@@ -90,7 +92,7 @@ def sgd(lib: Any, model: Any) -> Any:
     return lib.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
 
 
-def training(network: Any, optimizer: Any, batch: int) -> Callable[[Any, str], Work]:
+def training(network: Any, optimizer: Any, batch: int) -> Make:
     """One step: forward, loss, backward, update."""
 
     def make(lib: Any, device: str) -> Work:
@@ -109,7 +111,7 @@ def training(network: Any, optimizer: Any, batch: int) -> Callable[[Any, str], W
     return make
 
 
-def inference(network: Any, batch: int) -> Callable[[Any, str], Work]:
+def inference(network: Any, batch: int) -> Make:
     def make(lib: Any, device: str) -> Work:
         model = network(lib, device).eval()
         x = lib.rand(batch, *SHAPES[network], device=device)
@@ -128,7 +130,7 @@ def inference(network: Any, batch: int) -> Callable[[Any, str], Work]:
 PLANES = (16, 64, 32, 32)
 
 
-def layer(build: Callable[[Any], Any], *shape: int) -> Callable[[Any, str], Work]:
+def layer(build: Callable[[Any], Any], *shape: int) -> Make:
     """Forward and backward of one module, gradients of input and parameters included."""
 
     def make(lib: Any, device: str) -> Work:
@@ -205,17 +207,26 @@ ROWS: dict[str, Row] = {
     "20 tiny operations": Row("operation", tiny_chain),
 }
 
-# Cost against size: name -> {size: row}. One curve a framework in the report's plots.
-SWEEPS: dict[str, dict[int, Callable[[Any, str], Work]]] = {
-    "CNN training step: batch": {
-        n: training(cnn, sgd, n) for n in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
-    },
-    "conv2d 3x3, 16 to 16, batch 4: image": {
-        n: layer(lambda nn: nn.Conv2d(16, 16, 3, padding=1), 4, 16, n, n)
-        for n in (8, 16, 32, 64, 128, 224)
-    },
-    "conv2d 3x3, batch 4, 16x16: channels": {
-        n: layer(lambda nn, n=n: nn.Conv2d(n, n, 3, padding=1), 4, n, 16, 16)
-        for n in (1, 4, 16, 64, 256, 512)
-    },
+# Cost against size: name -> sizes. One curve a framework in the report's plots.
+SWEEPS = {
+    "CNN training step: batch": (1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
+    "conv2d 3x3, 16 to 16, batch 4: image": (8, 16, 32, 64, 128, 224),
+    "conv2d 3x3, batch 4, 16x16: channels": (1, 4, 16, 64, 256, 512),
 }
+
+
+def points(sweep: str, make: Callable[[int], Any]) -> dict[str, Any]:
+    """``make(size)`` for each of its sizes, by the name of that point."""
+    return {f"{sweep} {n}": make(n) for n in SWEEPS[sweep]}
+
+
+def makes() -> dict[str, Make]:
+    """Every row and every point of a sweep, by name."""
+    image = "conv2d 3x3, 16 to 16, batch 4: image"
+    channels = "conv2d 3x3, batch 4, 16x16: channels"
+    return {
+        **{name: row.make for name, row in ROWS.items()},
+        **points("CNN training step: batch", lambda n: training(cnn, sgd, n)),
+        **points(image, lambda n: layer(lambda nn: nn.Conv2d(16, 16, 3, padding=1), 4, 16, n, n)),
+        **points(channels, lambda n: layer(lambda nn: nn.Conv2d(n, n, 3, padding=1), 4, n, 16, 16)),
+    }

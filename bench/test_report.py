@@ -27,6 +27,25 @@ def test_page_and_plots(tmp_path: Path):
     assert kinds == {f"bench-{n}.{k}" for n in ("ratios", "sweeps") for k in ("png", "svg")}
 
 
+def test_page_with_other_frameworks(tmp_path: Path):
+    found = result(1.0)
+    found["machine"]["jax"] = "0.7"
+    for name, row in found["time"].items():
+        if name != "relu":
+            row["jax"] = [0.5, 0.5]
+    found["memory"] = {"MLP, Adam, batch 32": {"gpunn": 2**20, "torch": 2**21, "jax": 2**22}}
+    found["start"] = {"MLP, Adam, batch 32": {f: [0.1, 0.2] for f in ("gpunn", "torch", "jax")}}
+    found["size"] = {"gpunn": 1e6, "torch": 1e8, "jax": 1e7}
+    text = report.page(found, "torch")
+    assert "jax 0.50 over 22 rows." in text
+    assert "| gelu | 1000.000 | 2000.000 | 2.00 | 500.000 | 0.50 |" in text
+    assert "| relu | 1000.000 | 2000.000 | 2.00 | - | - |" in text
+    assert "| MLP, Adam, batch 32 | 1.0 | 2.0 | 0.50 | 4.0 |" in text
+    assert "| size of the package alone, MB | 1.0 | 100.0 | 10.0 |" in text
+    report.plots(found, "torch", tmp_path)
+    assert "jax" in (tmp_path / "bench-sweeps.svg").read_text()
+
+
 @pytest.mark.parametrize(("ours", "theirs", "slow"), [(1.0, 2.0, 0), (1.5, 2.0, 1), (1.5, 3.0, 0)])
 def test_comparison(tmp_path: Path, monkeypatch, capsys, ours: float, theirs: float, slow: int):
     files = [tmp_path / "old.json", tmp_path / "new.json"]

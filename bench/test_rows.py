@@ -2,13 +2,9 @@
 
 import pytest
 
-from bench.measure import works
+from bench.rows import makes
 
 
-@pytest.fixture(params=works().items(), ids=lambda item: item[0])
-def case(request):
-    return request.param[1]
-
-
+@pytest.mark.parametrize("case", makes())
 def test_row(benchmark, target, case):
-    benchmark(target.finished(case(target.lib, target.device)))
+    benchmark(target.work(case))
