@@ -29,12 +29,14 @@ from gpunn.tensor import Tensor
 Where = Device | str | int | None
 
 
-def _place(device: Where) -> tuple[Device, Backend]:
+def place_of(device: Where) -> tuple[Device, Backend]:
+    """The device that is meant, the default one by None, and its backend."""
     where = get_default_device() if device is None else Device(device)
     return where, backend_of(where)
 
 
-def _finish(array: Any, requires_grad: bool) -> Tensor:
+def finished(array: Any, requires_grad: bool) -> Tensor:
+    """``array``, which is new, as a leaf."""
     tensor = wrap(array)
     if requires_grad:
         tensor.requires_grad = True
@@ -56,7 +58,7 @@ def tensor(
     if issubclass(data.__class__, Variable):
         device = data.device if device is None else device
         data = data._data
-    where, target = _place(device)
+    where, target = place_of(device)
     if data.__class__.__module__.partition(".")[0] == "cupy":
         source = type2backend[type(data)]
         where = source.device(data) if device is None else where
@@ -65,7 +67,7 @@ def tensor(
     if requires_grad and array.dtype.kind not in FLOATING:
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
     with target.on(where):
-        return _finish(target.from_numpy(array), requires_grad)
+        return finished(target.from_numpy(array), requires_grad)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Where = None) -> Tensor:
@@ -112,10 +114,10 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
 def _filled(
     make: str, size: tuple[Any, ...], dtype: Any, device: Where, requires_grad: bool, *fill: Any
 ) -> Tensor:
-    where, backend = _place(device)
+    where, backend = place_of(device)
     kind = get_default_dtype() if dtype is None else as_dtype(dtype)
     with backend.on(where):
-        return _finish(filled(backend.xp, make, size, kind, *fill), requires_grad)
+        return finished(filled(backend.xp, make, size, kind, *fill), requires_grad)
 
 
 @filling
@@ -174,7 +176,7 @@ def eye(
     requires_grad: bool = False,
 ) -> Tensor:
     """The ``n`` by ``m`` (default ``n``) matrix with ones on the diagonal."""
-    where, backend = _place(device)
+    where, backend = place_of(device)
     kind = get_default_dtype() if dtype is None else as_dtype(dtype)
     for name, size in (("n", n), ("m", n if m is None else m)):
         if not hasattr(size, "__index__"):
@@ -184,7 +186,7 @@ def eye(
         if size < 0:
             raise RuntimeError(f"{name} must be greater or equal to 0, got {size}")
     with backend.on(where):
-        return _finish(backend.xp.eye(n, n if m is None else m, dtype=kind.numpy), requires_grad)
+        return finished(backend.xp.eye(n, n if m is None else m, dtype=kind.numpy), requires_grad)
 
 
 # Ranges -------------------------------------------------------------------------------------
@@ -216,13 +218,13 @@ def arange(
         raise RuntimeError(f"unsupported range: {first:g} -> {last:g}")
     if (by > 0 and first > last) or (by < 0 and first < last):
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
-    where, backend = _place(device)
+    where, backend = place_of(device)
     if not kind.kind:
         raise NotImplementedError(f"\"arange_{where.type}\" not implemented for 'Bool'")
     with backend.on(where):
         count = math.ceil((last - first) / by)
         base = backend.xp.arange(count, dtype="f8" if kind.is_floating_point else "i8")
-        return _finish((base * by + first).astype(kind.numpy), requires_grad)
+        return finished((base * by + first).astype(kind.numpy), requires_grad)
 
 
 def _range_dtype(given: Any, numbers: Sequence[Any]) -> dtype:
@@ -259,10 +261,10 @@ def linspace(
     start, end = need_number("linspace", "start", start), need_number("linspace", "end", end)
     if steps < 0:
         raise RuntimeError(f"number of steps must be non-negative, got {steps}")
-    where, backend = _place(device)
+    where, backend = place_of(device)
     kind = get_default_dtype() if dtype is None else as_dtype(dtype)
     with backend.on(where):
-        return _finish(backend.xp.linspace(start, end, steps).astype(kind.numpy), requires_grad)
+        return finished(backend.xp.linspace(start, end, steps).astype(kind.numpy), requires_grad)
 
 
 # Like another -------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias, cast
 
-from gpunn.autograd.functional import _gradients, _jacobian_of, _zeros_like
+from gpunn.autograd.functional import gradients_by, jacobian_of, zeros_like
 from gpunn.autograd.grad_mode import enable_grad, thread
 from gpunn.autograd.variable import Variable
 from gpunn.missing import refuse_others as _refuse_others
@@ -62,7 +62,7 @@ def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool
                     f"{y.data.ndim} dims. Maybe you wanted to use the vjp or jacrev APIs instead?"
                 )
             deeper = tracked and _linked(y, own)
-            found = _gradients((y,), own, (_zeros_like(y) + 1,), deeper)
+            found = gradients_by((y,), own, (zeros_like(y) + 1,), deeper)
         dxs = _rebuilt(chosen, iter(_filled(found, own)))
         dxs, y, aux = (_given_back(part, own, tracked) for part in (dxs, y, aux))
         return (dxs, (y, aux)) if has_aux else (dxs, y)
@@ -90,7 +90,7 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
                 f"outputs to the function. cotangents: {_form(cotangents)}, primal output: "
                 f"{_form(outputs)}"
             )
-        found = _gradients(ys, own, tuple(_leaves(cotangents)), deeper)
+        found = gradients_by(ys, own, tuple(_leaves(cotangents)), deeper)
         return _given_back(_rebuilt(primals, iter(_filled(found, own))), own, deeper)
 
     results = _given_back(outputs, own, tracked)
@@ -132,10 +132,10 @@ def jvp(
                 "strict=True."
             )
         vs = tuple(_leaves(tangents))
-        weights = tuple(_zeros_like(y).requires_grad_() for y in ys)
-        dxs = _filled(_gradients(ys, own, weights, True), own)
+        weights = tuple(zeros_like(y).requires_grad_() for y in ys)
+        dxs = _filled(gradients_by(ys, own, weights, True), own)
         deeper = tracked and any(_linked(t, (*own, *weights)) for t in (*ys, *vs))
-        moved = _filled(_gradients(dxs, weights, vs, deeper), ys)
+        moved = _filled(gradients_by(dxs, weights, vs, deeper), ys)
     alone = (*own, *weights)
     results = _rebuilt(outputs, iter(_given_back(ys, alone, tracked)))
     change = _rebuilt(outputs, iter(_given_back(moved, alone, tracked)))
@@ -163,7 +163,7 @@ def jacrev(
             outputs, aux = _output(func(*given, **kwargs), has_aux, title)
             ys = _tensors(outputs, title)
             deeper = tracked and any(_linked(y, own) for y in ys)
-            tables = [_jacobian_of(y, own, deeper, False, i) for i, y in enumerate(ys)]
+            tables = [jacobian_of(y, own, deeper, False, i) for i, y in enumerate(ys)]
         rows = [_rebuilt(chosen, iter(_given_back(t, own, tracked))) for t in tables]
         found = _rebuilt(outputs, iter(rows))
         return (found, _given_back(aux, own, tracked)) if has_aux else found
@@ -248,7 +248,7 @@ def _tensors(outputs: Any, title: str) -> tuple[Any, ...]:
 
 
 def _filled(found: tuple[Any, ...], like: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(_zeros_like(x) if dx is None else dx for dx, x in zip(found, like, strict=True))
+    return tuple(zeros_like(x) if dx is None else dx for dx, x in zip(found, like, strict=True))
 
 
 def _given_back(tree: Any, own: tuple[Any, ...], tracked: bool) -> Any:

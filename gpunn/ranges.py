@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from gpunn.autograd.variable import Variable
-from gpunn.creation import Where, _finish, _place, as_tensor, need_number
+from gpunn.creation import Where, as_tensor, finished, need_number, place_of
 from gpunn.dtype import as_dtype, dtype, get_default_dtype
 from gpunn.ops.common import broadcast_shapes as _broadcast
 from gpunn.ops.factory import factory, filling
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 def _from_host(
     values: Any, kind: Any, device: Where, requires_grad: bool, default: dtype | None = None
 ) -> Tensor:
-    where, backend = _place(device)
+    where, backend = place_of(device)
     chosen = (default or get_default_dtype()) if kind is None else as_dtype(kind)
     with backend.on(where):
         array = numpy.asarray(values).astype(chosen.numpy)
-        return _finish(backend.from_numpy(array), requires_grad)
+        return finished(backend.from_numpy(array), requires_grad)
 
 
 @filling

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gpunn.autograd.variable import Variable, is_sequence
-from gpunn.creation import Where, _finish, _place, empty
+from gpunn.creation import Where, empty, finished, place_of
 from gpunn.dtype import (
     as_dtype,
     get_default_dtype,
@@ -37,7 +37,7 @@ def _random(
     device: Where,
     requires_grad: bool,
 ) -> Tensor:
-    where, backend = _place(device)
+    where, backend = place_of(device)
     kind = get_default_dtype() if dtype is None else as_dtype(dtype)
     if not kind.is_floating_point:
         raise NotImplementedError(f"\"{draw}_{where.type}\" not implemented for '{kind.title}'")
@@ -47,7 +47,7 @@ def _random(
     blocks = backend.random_blocks(n + n % 2, kind.numpy)
     seed, offset = (generator or default_generator).reserve(blocks)
     with backend.on(where):
-        return _finish(getattr(backend, draw)(seed, offset, shape, kind.numpy), requires_grad)
+        return finished(getattr(backend, draw)(seed, offset, shape, kind.numpy), requires_grad)
 
 
 @filling
@@ -107,7 +107,7 @@ def randint(
     shape = sizes_of((size,), "randint", "size")
     not_negative(shape)
     n = math.prod(shape)
-    where, backend = _place(device)
+    where, backend = place_of(device)
     kind = int64 if dtype is None else as_dtype(dtype)
     least, most = bounds(kind)
     for which, number in (("from", low), ("to - 1", high - 1)):
@@ -116,7 +116,7 @@ def randint(
     seed, offset = (generator or default_generator).reserve(-(-n // 4))
     with backend.on(where):
         array = backend.integers(seed, offset, low, high, n).reshape(shape)
-        return _finish(array.astype(kind.numpy, copy=False), requires_grad)
+        return finished(array.astype(kind.numpy, copy=False), requires_grad)
 
 
 @filling
@@ -134,7 +134,7 @@ def randperm(
             f"randperm(): argument 'n' (position 1) must be int, not {type(n).__name__}"
         )
     not_negative([n])
-    where, backend = _place(device)
+    where, backend = place_of(device)
     kind = int64 if dtype is None else as_dtype(dtype)
     if not kind.kind:
         raise NotImplementedError("\"randperm\" not implemented for 'Bool'")
@@ -142,7 +142,7 @@ def randperm(
     seed, offset = (generator or default_generator).reserve(-(-n // 4))
     with backend.on(where):
         array = backend.permutation(seed, offset, n).astype(kind.numpy, copy=False)
-        return _finish(array, requires_grad)
+        return finished(array, requires_grad)
 
 
 @extended

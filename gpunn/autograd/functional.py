@@ -37,7 +37,7 @@ def vjp(
         xs, alone = _prepared(inputs, "vjp", create_graph)
         outputs, single = _called(func, xs, "vjp", strict)
         vs = _vectors(v, outputs, single, "vjp", "user-provided function returns")
-        found = _gradients(outputs, xs, vs, create_graph)
+        found = gradients_by(outputs, xs, vs, create_graph)
         dxs = _filled(found, xs, strict, create_graph, _INDEPENDENT, _CONSTANT)
     return _given_back(outputs, single, create_graph), _given_back(dxs, alone, create_graph)
 
@@ -57,10 +57,10 @@ def jvp(
         xs, alone = _prepared(inputs, "jvp", create_graph)
         vs = _vectors(v, xs, alone, "jvp", "input to the user-provided function is")
         outputs, single = _called(func, xs, "jvp", strict)
-        weights = tuple(_zeros_like(y).requires_grad_() for y in outputs)
-        found = _gradients(outputs, xs, weights, True)
+        weights = tuple(zeros_like(y).requires_grad_() for y in outputs)
+        found = gradients_by(outputs, xs, weights, True)
         dxs = _filled(found, xs, strict, strict, _INDEPENDENT, _GRADIENT_CONSTANT)
-        found = _gradients(dxs, weights, vs, create_graph)
+        found = gradients_by(dxs, weights, vs, create_graph)
         moved = _filled(found, outputs, strict, create_graph, _ENTRY_INDEPENDENT, _CONSTANT)
     return _given_back(outputs, single, create_graph), _given_back(moved, single, create_graph)
 
@@ -87,7 +87,7 @@ def jacobian(
                 "gpunn.autograd.functional.jacobian: `strict=True` and `vectorized=True` are not "
                 "supported together. Please either set `strict=False` or `vectorize=False`."
             )
-        tables = [_jacobian_of(y, xs, create_graph, strict, i) for i, y in enumerate(outputs)]
+        tables = [jacobian_of(y, xs, create_graph, strict, i) for i, y in enumerate(outputs)]
     rows = tuple(_given_back(t, alone, create_graph) for t in tables)
     return rows[0] if single else rows
 
@@ -115,7 +115,7 @@ def _check_strategy(strategy: str, create_graph: bool, strict: bool, vectorize: 
             )
 
 
-def _jacobian_of(
+def jacobian_of(
     y: Any, xs: tuple[Any, ...], create_graph: bool, strict: bool, i: int
 ) -> tuple[Any, ...]:
     """The derivatives of one output's elements by every input."""
@@ -126,7 +126,7 @@ def _jacobian_of(
         seed[k] = 1
         with backend.on(backend.device(y.data)):
             weights = wrap(backend.from_numpy(seed.reshape(y.data.shape)))
-        found = _gradients((y,), xs, (weights,), create_graph)
+        found = gradients_by((y,), xs, (weights,), create_graph)
         missing = f"Output {i} of the user-provided function is independent of input {{}}. {_NOT}."
         dxs = _filled(found, xs, strict, create_graph, missing, _CONSTANT)
         for column, dx in zip(columns, dxs, strict=True):
@@ -204,9 +204,9 @@ def _second(
         vs = _vectors(v, xs, alone, name, "input to the user-provided function is")
         outputs, single = _called(func, xs, name, strict)
         _scalar(outputs, single, name)
-        found = _gradients(outputs, xs, (_zeros_like(outputs[0]) + 1,), True)
+        found = gradients_by(outputs, xs, (zeros_like(outputs[0]) + 1,), True)
         dxs = _varying(_filled(found, xs, strict, False, _INDEPENDENT, ""), strict)
-        found = _gradients(dxs, xs, vs, create_graph)
+        found = gradients_by(dxs, xs, vs, create_graph)
         products = _filled(
             found, xs, strict, create_graph, _JACOBIAN_INDEPENDENT, _HESSIAN_CONSTANT
         )
@@ -264,7 +264,7 @@ def _filled(
             raise RuntimeError(missing.format(i))
         if strict and create_graph and not dx.requires_grad:
             raise RuntimeError(constant.format(i))
-    return tuple(_zeros_like(x) if dx is None else dx for x, dx in zip(like, found, strict=True))
+    return tuple(zeros_like(x) if dx is None else dx for x, dx in zip(like, found, strict=True))
 
 
 def _varying(dxs: tuple[Any, ...], strict: bool) -> tuple[Any, ...]:
@@ -328,7 +328,7 @@ def _vectors(v: Any, like: tuple[Any, ...], alone: bool, name: str, what: str) -
                 f"The vector v can only be None if the {what} a single Tensor with a single "
                 "element."
             )
-        return (_zeros_like(like[0]) + 1,)
+        return (zeros_like(like[0]) + 1,)
     vs, _ = _tuple(v, "v", name)
     if len(vs) != len(like):
         if alone:
@@ -343,11 +343,11 @@ def _vectors(v: Any, like: tuple[Any, ...], alone: bool, name: str, what: str) -
     return vs
 
 
-def _zeros_like(x: Any) -> Any:
+def zeros_like(x: Any) -> Any:
     return wrap(type2backend[type(x.data)].zeros_like(x.data))
 
 
-def _gradients(
+def gradients_by(
     outputs: Sequence[Any], xs: tuple[Any, ...], weights: Sequence[Any], create_graph: bool
 ) -> tuple[Any, ...]:
     """The gradients by ``xs``; None where the outputs do not depend on one."""

@@ -103,7 +103,8 @@ class LogSigmoid(Op):
         return dy * sigmoid(-ctx.saved_tensors[0])
 
 
-def _need_float(name: str, x: Tensor) -> None:
+def need_float(name: str, x: Tensor) -> None:
+    """Refuse integers, as PyTorch does of what has no kernel for them."""
     need_tensor(name, x)
     if x.data.dtype.kind not in FLOATING:
         raise not_implemented(name, x.data)
@@ -119,7 +120,7 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where x > 0, else negative_slope x; the gradient at 0 is ``negative_slope``."""
-    _need_float("leaky_relu", input)
+    need_float("leaky_relu", input)
     if inplace:
         return input._write(LeakyReLU.apply, negative_slope, None)
     return LeakyReLU.apply(input, negative_slope, None)
@@ -168,7 +169,7 @@ def _threshold(x: Tensor, threshold: float, value: float) -> Tensor:
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where x > 0, else alpha (eˣ - 1)."""
-    _need_float("elu", input)
+    need_float("elu", input)
     return input._write(_elu, alpha) if inplace else _elu(input, alpha)
 
 
@@ -187,7 +188,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
         raise RuntimeError(
             f"approximate argument must be either none or tanh. (got {approximate!r})"
         )
-    _need_float("gelu", input)
+    need_float("gelu", input)
     x = input.float() if input.data.dtype.itemsize == 2 else input
     if approximate == "none":
         y = Gelu.apply(x)
@@ -198,7 +199,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x / (1 + e⁻ˣ), also called swish."""
-    _need_float("silu", input)
+    need_float("silu", input)
     return input._write(_silu_of_copy) if inplace else input * sigmoid(input)
 
 
@@ -208,7 +209,7 @@ def _silu_of_copy(x: Tensor) -> Tensor:
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + exp(beta x)) / beta; x itself where beta x > threshold."""
-    _need_float("softplus", input)
+    need_float("softplus", input)
     if in_use:
         (input,) = cast_for("softplus", input)
     scaled = input * beta
@@ -217,7 +218,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 
 def logsigmoid(input: Tensor) -> Tensor:
     """log(1 / (1 + e⁻ˣ)), overflow-safe."""
-    _need_float("log_sigmoid", input)
+    need_float("log_sigmoid", input)
     return LogSigmoid.apply(input)
 
 
@@ -233,7 +234,7 @@ def softmax(
     warning.
     """
     if dim is None:
-        dim = _implicit_dim("softmax", input, _stacklevel)
+        dim = implicit_dim("softmax", input, _stacklevel)
     return along.softmax(input, dim, dtype)
 
 
@@ -242,11 +243,12 @@ def log_softmax(
 ) -> Tensor:
     """x - log Σ exp(x) along ``dim``; arguments as ``softmax``."""
     if dim is None:
-        dim = _implicit_dim("log_softmax", input, _stacklevel)
+        dim = implicit_dim("log_softmax", input, _stacklevel)
     return along.log_softmax(input, dim, dtype)
 
 
-def _implicit_dim(name: str, x: Tensor, stacklevel: int) -> int:
+def implicit_dim(name: str, x: Tensor, stacklevel: int) -> int:
+    """The dimension that PyTorch takes where none is named, and warns of."""
     need_tensor(name, x)
     warnings.warn(
         f"Implicit dimension choice for {name} has been deprecated. "

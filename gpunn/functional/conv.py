@@ -160,21 +160,22 @@ def _conv(
             f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {name}, but got input "
             f"of size: {list(shape)}"
         )
-    stride = _each(n, name, "stride", stride)
-    _check_rank(n, name, weight, stride, "out_channels, in_channels / groups")
-    dilation = _each(n, name, "dilation", dilation)
+    stride = by_dimension(n, name, "stride", stride)
+    check_rank(n, name, weight, stride, "out_channels, in_channels / groups")
+    dilation = by_dimension(n, name, "dilation", dilation)
     if isinstance(padding, str):
         x, padding = _named_padding(padding, x, kernel, stride, dilation)
     else:
-        padding = _each(n, name, "padding", padding)
-    _check(n, x, weight, bias, stride, padding, dilation, groups)
+        padding = by_dimension(n, name, "padding", padding)
+    check_fit(n, x, weight, bias, stride, padding, dilation, groups)
     if len(shape) == n + 1:
         y = Conv.apply(x.unsqueeze(0), weight, bias, stride, padding, dilation, groups)
         return y.squeeze(0)
     return Conv.apply(x, weight, bias, stride, padding, dilation, groups)
 
 
-def _each(n: int, function: str, name: str, value: Any) -> Ints:
+def by_dimension(n: int, function: str, name: str, value: Any) -> Ints:
+    """``value`` for each of ``n`` dimensions: one number serves all."""
     found = plain_ints(value, n)
     if found is not None:
         return found
@@ -196,7 +197,7 @@ def by_axis(between: str, **values: Ints) -> str:
     return between.join(parts)
 
 
-def _check_rank(n: int, name: str, weight: Tensor, stride: Ints, channels: str) -> None:
+def check_rank(n: int, name: str, weight: Tensor, stride: Ints, channels: str) -> None:
     """Refuse a weight of another rank; PyTorch takes the rank from it, and blames the stride."""
     sizes = list(weight.data.shape)
     if len(sizes) == n + 2:
@@ -231,7 +232,7 @@ def _named_padding(
 
 
 @by_shapes
-def _check(
+def check_fit(
     n: int,
     x: Tensor,
     weight: Tensor,

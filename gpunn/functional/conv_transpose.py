@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpunn.dtype import in_use
 from gpunn.functional.arguments import Ints
-from gpunn.functional.conv import ConvInput, _check, _check_rank, _each, by_axis
+from gpunn.functional.conv import ConvInput, by_axis, by_dimension, check_fit, check_rank
 from gpunn.functional.pad import pad
 from gpunn.ops.common import need_tensor
 from gpunn.ops.precision import cast_for
@@ -92,13 +92,16 @@ def _conv_transpose(
             f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {name}, but got input "
             f"of size: {list(shape)}"
         )
-    stride, padding = _each(n, name, "stride", stride), _each(n, name, "padding", padding)
-    _check_rank(n, name, weight, stride, "in_channels, out_channels / groups")
-    dilation = _each(n, name, "dilation", dilation)
-    extra = _each(n, name, "output_padding", output_padding)
+    stride, padding = (
+        by_dimension(n, name, "stride", stride),
+        by_dimension(n, name, "padding", padding),
+    )
+    check_rank(n, name, weight, stride, "in_channels, out_channels / groups")
+    dilation = by_dimension(n, name, "dilation", dilation)
+    extra = by_dimension(n, name, "output_padding", output_padding)
     if min(extra) < 0:
         raise RuntimeError("negative output_padding is not supported")
-    _check(n, x, weight, bias, stride, padding, dilation, groups, transposed=True)
+    check_fit(n, x, weight, bias, stride, padding, dilation, groups, transposed=True)
     if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
         sizes = by_axis(" ", output_padding=extra, stride=stride, dilation=dilation)
         raise RuntimeError(

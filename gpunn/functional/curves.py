@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from gpunn.dtype import FLOATING, finfo, in_use
 from gpunn.functional.activation import (
-    _implicit_dim,
-    _need_float,
     elu,
     hardtanh,
+    implicit_dim,
+    need_float,
     softmax,
     softplus,
 )
@@ -38,7 +38,7 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
 
     G. Klambauer et al., "Self-normalizing neural networks", 2017.
     """
-    _need_float("selu", input)
+    need_float("selu", input)
     return input._write(_selu) if inplace else _selu(input)
 
 
@@ -51,7 +51,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     need_tensor("celu", input)
     if alpha == 0:
         raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
-    _need_float("celu", input)
+    need_float("celu", input)
     return input._write(_celu, alpha) if inplace else _celu(input, alpha)
 
 
@@ -62,7 +62,7 @@ def _celu(x: Tensor, alpha: float) -> Tensor:
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x tanh(softplus(x)). D. Misra, 2019."""
-    _need_float("mish", input)
+    need_float("mish", input)
     return input._write(_of_copy, mish) if inplace else input * tanh(softplus(input))
 
 
@@ -72,13 +72,13 @@ def _of_copy(x: Tensor, curve: Callable[[Tensor], Tensor]) -> Tensor:
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """min(max(x + 3, 0), 6) / 6; the gradient at the bends is 0."""
-    _need_float("hardsigmoid", input)
+    need_float("hardsigmoid", input)
     return input._write(hardsigmoid) if inplace else hardtanh(input, -3, 3) / 6 + 0.5
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """x · hardsigmoid(x). A. Howard et al., "Searching for MobileNetV3", 2019."""
-    _need_float("hardswish", input)
+    need_float("hardswish", input)
     if inplace:
         return input._write(_of_copy, hardswish)
     return where(input <= -3, 0.0, where(input >= 3, input, input * (input / 6 + 0.5)))
@@ -87,13 +87,13 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 @extended
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x where |x| > lambd, else 0."""
-    _need_float("hardshrink", input)
+    need_float("hardshrink", input)
     return Masked.apply(input, ~(abs(input.detach()) <= lambd))
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x moved towards 0 by lambd, and 0 where |x| <= lambd. RuntimeError if lambd < 0."""
-    _need_float("softshrink", input)
+    need_float("softshrink", input)
     if lambd < 0:
         given = dtype_of(input)
         raise RuntimeError(
@@ -122,7 +122,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
         raise RuntimeError(
             f"Halving dimension must be even, but dimension {dim} is size {input.data.shape[dim]}"
         )
-    _need_float("glu", input)
+    need_float("glu", input)
     a, b = chunk(input, 2, dim)
     return a * sigmoid(b)
 
@@ -169,7 +169,7 @@ def rrelu(
         raise RuntimeError(
             f"Lower bound should be less than or equal to the upper bound: got {lower}, {upper}"
         )
-    _need_float("rrelu", input)
+    need_float("rrelu", input)
     if not training:
         slope = (lower + upper) / 2
         return input._write(_sloped, slope) if inplace else _sloped(input, slope)
@@ -186,7 +186,7 @@ def softmin(
 ) -> Tensor:
     """softmax(-x) along ``dim``."""
     if dim is None:
-        dim = _implicit_dim("softmin", input, _stacklevel)
+        dim = implicit_dim("softmin", input, _stacklevel)
     return along.softmax(-input, dim, dtype)
 
 

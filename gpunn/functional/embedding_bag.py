@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gpunn.autograd.variable import Array, wrap
 from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING, promote_types
-from gpunn.functional.linear import Embedding, _renormalize
+from gpunn.functional.linear import Embedding, renormalize
 from gpunn.ops.common import check_all, dtype_of, local, need_tensor, xp_of
 from gpunn.ops.gathering import gather
 from gpunn.ops.indexing import IndexAdd
@@ -58,7 +58,7 @@ def embedding_bag(
             )
         padding_idx %= n
     if max_norm is not None:
-        _renormalize(weight, index, max_norm, norm_type)
+        renormalize(weight, index, max_norm, norm_type)
     rows = Embedding.apply(weight, wrap(index), padding_idx, scale_grad_by_freq)
     counts = None if padding_idx is None else index != padding_idx
     if mode == "max" and index.size:

@@ -170,7 +170,7 @@ def embedding(
     text = "index out of range in self: embedding got {value}, expected 0 <= index < {high}"
     backend.check_indices("embedding", index, 0, n, text)
     if max_norm is not None:
-        _renormalize(weight, index, max_norm, norm_type)
+        renormalize(weight, index, max_norm, norm_type)
     return Embedding.apply(weight, input, padding_idx, scale_grad_by_freq)
 
 
@@ -185,7 +185,8 @@ def padding_row(padding_idx: int | None, n: int) -> int | None:
     return padding_idx % n
 
 
-def _renormalize(weight: Tensor, index: Array, max_norm: float, norm_type: float) -> None:
+def renormalize(weight: Tensor, index: Array, max_norm: float, norm_type: float) -> None:
+    """Scale the rows at ``index`` down to ``max_norm``, in place and unrecorded."""
     rows = wrap(xp_of(weight).unique(index))
     with no_grad():
         chosen = weight[rows]

@@ -9,7 +9,7 @@ from gpunn.nn.module import Module
 from gpunn.tensor import Tensor
 
 
-class _InPlace(Module):
+class InPlace(Module):
     """An activation that may write over its input."""
 
     def __init__(self, inplace: bool = False) -> None:
@@ -23,28 +23,28 @@ class _InPlace(Module):
         return text + ", inplace=True" if self.inplace else text
 
 
-class ReLU(_InPlace):
+class ReLU(InPlace):
     """max(x, 0)."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.relu(input, self.inplace)
 
 
-class ReLU6(_InPlace):
+class ReLU6(InPlace):
     """min(max(x, 0), 6)."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.relu6(input, self.inplace)
 
 
-class SiLU(_InPlace):
+class SiLU(InPlace):
     """x / (1 + e⁻ˣ)."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.silu(input, self.inplace)
 
 
-class LeakyReLU(_InPlace):
+class LeakyReLU(InPlace):
     """x where x > 0, else negative_slope x."""
 
     def __init__(self, negative_slope: float = 1e-2, inplace: bool = False) -> None:
@@ -58,7 +58,7 @@ class LeakyReLU(_InPlace):
         return self._with_inplace(f"negative_slope={self.negative_slope}")
 
 
-class ELU(_InPlace):
+class ELU(InPlace):
     """x where x > 0, else alpha (eˣ - 1)."""
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
@@ -72,7 +72,7 @@ class ELU(_InPlace):
         return self._with_inplace(f"alpha={self.alpha}")
 
 
-class Hardtanh(_InPlace):
+class Hardtanh(InPlace):
     """min(max(x, min_val), max_val)."""
 
     def __init__(
@@ -105,7 +105,7 @@ class Hardtanh(_InPlace):
         return self._with_inplace(f"min_val={self.min_val}, max_val={self.max_val}")
 
 
-class Threshold(_InPlace):
+class Threshold(InPlace):
     """x where x > threshold, else value."""
 
     def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
@@ -168,7 +168,7 @@ class Softplus(Module):
         return f"beta={self.beta}, threshold={self.threshold}"
 
 
-class _Along(Module):
+class Along(Module):
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
         self.dim = dim
@@ -177,14 +177,14 @@ class _Along(Module):
         return f"dim={self.dim}"
 
 
-class Softmax(_Along):
+class Softmax(Along):
     """exp(x) / Σ exp(x) along ``dim``."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softmax(input, self.dim, _stacklevel=5)
 
 
-class LogSoftmax(_Along):
+class LogSoftmax(Along):
     """x - log Σ exp(x) along ``dim``."""
 
     def forward(self, input: Tensor) -> Tensor:

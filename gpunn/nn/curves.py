@@ -6,21 +6,21 @@ from typing import Any
 
 from gpunn import functional as F
 from gpunn.creation import full
-from gpunn.nn.activation import _Along, _InPlace
+from gpunn.nn.activation import Along, InPlace
 from gpunn.nn.init import constant_
 from gpunn.nn.module import Module
 from gpunn.nn.parameter import Parameter
 from gpunn.tensor import Tensor
 
 
-class SELU(_InPlace):
+class SELU(InPlace):
     """scale · elu(x), which keeps mean 0 and variance 1."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.selu(input, self.inplace)
 
 
-class CELU(_InPlace):
+class CELU(InPlace):
     """max(0, x) + min(0, alpha (exp(x / alpha) - 1))."""
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
@@ -34,14 +34,14 @@ class CELU(_InPlace):
         return self._with_inplace(f"alpha={self.alpha}")
 
 
-class Mish(_InPlace):
+class Mish(InPlace):
     """x tanh(softplus(x))."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.mish(input, self.inplace)
 
 
-class _Quiet(_InPlace):
+class _Quiet(InPlace):
     def extra_repr(self) -> str:
         return ""
 
@@ -132,7 +132,7 @@ class PReLU(Module):
         return f"num_parameters={self.num_parameters}"
 
 
-class RReLU(_InPlace):
+class RReLU(InPlace):
     """x where x >= 0, else a x, a drawn from [lower, upper) in training."""
 
     def __init__(
@@ -148,7 +148,7 @@ class RReLU(_InPlace):
         return self._with_inplace(f"lower={self.lower}, upper={self.upper}")
 
 
-class Softmin(_Along):
+class Softmin(Along):
     """softmax(-x) along ``dim``."""
 
     def forward(self, input: Tensor) -> Tensor:

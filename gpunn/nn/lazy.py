@@ -25,7 +25,7 @@ from gpunn.nn.normalization import (
     InstanceNorm1d,
     InstanceNorm2d,
     InstanceNorm3d,
-    _Tracking,
+    Tracking,
 )
 from gpunn.nn.parameter import UninitializedBuffer, UninitializedParameter, is_lazy
 from gpunn.tensor import Tensor
@@ -254,7 +254,7 @@ class LazyConvTranspose3d(_LazyConvTranspose, ConvTranspose3d):
     cls_to_become = ConvTranspose3d
 
 
-class _LazyNorm(_Lazy, _Tracking):
+class _LazyNorm(_Lazy, Tracking):
     _size = "num_features"
 
     def __init__(

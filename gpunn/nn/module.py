@@ -194,9 +194,9 @@ class Module(Tree):
         with no_grad():
             for parameter in self._parameters.values():
                 if parameter is not None:
-                    _replace(parameter, fn)
+                    replace(parameter, fn)
                     if parameter.grad is not None:
-                        _replace(parameter.grad, fn)
+                        replace(parameter.grad, fn)
             for name, buffer in self._buffers.items():
                 if buffer is not None:
                     self._buffers[name] = fn(buffer)
@@ -373,7 +373,7 @@ def body(name: str, lines: list[str]) -> str:
     return f"{name}(\n  " + "\n  ".join(lines) + "\n)" if lines else f"{name}()"
 
 
-def _replace(tensor: Tensor, fn: Callable[[Tensor], Tensor]) -> None:
+def replace(tensor: Tensor, fn: Callable[[Tensor], Tensor]) -> None:
     """Give ``tensor`` the data that ``fn`` makes of it; what saved it for backward will notice."""
     data = fn(tensor)._data
     if data is not tensor._data:

@@ -37,7 +37,7 @@ class _Affine(Module):
             init.zeros_(self.bias)
 
 
-class _Tracking(_Affine):
+class Tracking(_Affine):
     """Running statistics, and a check of the input's rank; the subclasses say which."""
 
     _version: ClassVar[int] = 2
@@ -112,7 +112,7 @@ class _Tracking(_Affine):
         )
 
 
-class _BatchNorm(_Tracking):
+class _BatchNorm(Tracking):
     def forward(self, input: Tensor) -> Tensor:
         self._check_input_dim(input)
         mean, var = self.running_mean, self.running_var
@@ -151,7 +151,7 @@ class BatchNorm3d(_BatchNorm):
     _ranks = (5,)
 
 
-class _InstanceNorm(_Tracking):
+class _InstanceNorm(Tracking):
     def __init__(
         self,
         num_features: int,

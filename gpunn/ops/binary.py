@@ -57,7 +57,7 @@ class _BinaryOp(Pointwise):
         )
 
 
-def _binary(
+def binary(
     name: str,
     doc: str,
     compute: Callable[[Any, Array, Array], Array],
@@ -133,46 +133,46 @@ def _second(dy: Any, x: Any, y: Any, result: Any) -> Tensor:
 
 
 _ALL = FLOATING + "iub"
-hypot = _binary(
+hypot = binary(
     "hypot", "√(input² + other²)", _wider("hypot"),
     lambda dy, x, y, r: dy * (x / r), lambda dy, x, y, r: dy * (y / r),
 )  # fmt: skip
-copysign = _binary(
+copysign = binary(
     "copysign", "|input| with the sign of other", lambda xp, a, b: xp.copysign(a, b),
     lambda dy, x, y, r: dy * sign(x) * sign(r), lambda dy, x, y, r: dy * 0,
     to_float=True, numbers="second",
 )  # fmt: skip
-fmax = _binary(
+fmax = binary(
     "fmax", "The larger of two, or the one that is no NaN", lambda xp, a, b: xp.fmax(a, b),
     _first, _second, takes=_ALL,
 )  # fmt: skip
-fmin = _binary(
+fmin = binary(
     "fmin", "The smaller of two, or the one that is no NaN", lambda xp, a, b: xp.fmin(a, b),
     _first, _second, takes=_ALL,
 )  # fmt: skip
-logaddexp = _binary(
+logaddexp = binary(
     "logaddexp", "log(e^input + e^other)", _wider("logaddexp"),
     lambda dy, x, y, r: dy * exp(x - r), lambda dy, x, y, r: dy * exp(y - r),
 )  # fmt: skip
-logaddexp2 = _binary(
+logaddexp2 = binary(
     "logaddexp2", "log₂(2^input + 2^other)", _wider("logaddexp2"),
     lambda dy, x, y, r: dy * exp2(x - r), lambda dy, x, y, r: dy * exp2(y - r),
 )  # fmt: skip
-xlogy = _binary(
+xlogy = binary(
     "xlogy", "input log(other), and 0 where input is 0", _xlogy,
     lambda dy, x, y, r: Masked.apply(dy * log(y.to(dy.dtype)), ~((x == 0) & (y <= 0))),
     lambda dy, x, y, r: dy * x / y, to_float=True, numbers="first second",
 )  # fmt: skip
-nextafter = _binary(
+nextafter = binary(
     "nextafter", "The number next to input on the way to other",
     lambda xp, a, b: xp.nextafter(a, b),
     lambda dy, x, y, r: Masked.apply(dy, x != y), lambda dy, x, y, r: dy * 0, takes="f",
 )  # fmt: skip
-_step = _binary(
+_step = binary(
     "heaviside", "0 where input < 0, other where it is 0, else 1", _heaviside, takes=_ALL
 )
-gcd = _binary("gcd", "The greatest common divisor", lambda xp, a, b: xp.gcd(a, b), takes="iu")
-lcm = _binary("lcm", "The least common multiple", lambda xp, a, b: abs(xp.lcm(a, b)), takes="iu")
+gcd = binary("gcd", "The greatest common divisor", lambda xp, a, b: xp.gcd(a, b), takes="iu")
+lcm = binary("lcm", "The least common multiple", lambda xp, a, b: abs(xp.lcm(a, b)), takes="iu")
 
 
 @extended

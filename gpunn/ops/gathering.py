@@ -23,14 +23,14 @@ from gpunn.ops.common import (
     xp_of,
 )
 from gpunn.ops.filling import element, factor
-from gpunn.ops.indexing import Index, IndexPut, _check_mask, _is_mask, numpy_errors
+from gpunn.ops.indexing import Index, IndexPut, check_mask, is_mask, numpy_errors
 from gpunn.ops.shape import reshape
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
 
 
-def _along(x: Array, dim: int, index: Array, xp: Any) -> tuple[Any, ...]:
+def full_index(x: Array, dim: int, index: Array, xp: Any) -> tuple[Any, ...]:
     """The full NumPy index that ``index`` along ``dim`` means."""
     grid = [
         xp.arange(n).reshape((1,) * d + (n,) + (1,) * (index.ndim - d - 1))
@@ -49,10 +49,10 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     Gradients of elements taken several times add up.
     """
     dim = canonical_dim(dim, input.data.ndim)
-    _check_gather("gather", input, dim, index)
+    check_gather("gather", input, dim, index)
     if not input.data.ndim:
         return input.reshape(())
-    return Index.apply(input, _along(input.data, dim, index.data, xp_of(input)))
+    return Index.apply(input, full_index(input.data, dim, index.data, xp_of(input)))
 
 
 @extended
@@ -75,7 +75,7 @@ def _scatter(
     dim = canonical_dim(dim, input.data.ndim)
     name = "scatter_add" if accumulate else "scatter"
     values = src if isinstance(src, Variable) else element(src, input)
-    _check_gather(name, input, dim, index, src if isinstance(src, Variable) else None)
+    check_gather(name, input, dim, index, src if isinstance(src, Variable) else None)
     if not index.data.size:
         return input.clone()
     if isinstance(src, Variable):
@@ -84,11 +84,11 @@ def _scatter(
         values = values[tuple(slice(n) for n in index.data.shape)] if index.data.ndim else values
     if not input.data.ndim:
         return input + values if accumulate else IndexPut.apply(input, values, (), False)
-    full = _along(input.data, dim, index.data, xp_of(input))
+    full = full_index(input.data, dim, index.data, xp_of(input))
     return IndexPut.apply(input, values, full, accumulate)
 
 
-def _check_gather(
+def check_gather(
     name: str, input: Tensor, dim: int, index: Tensor, src: Tensor | None = None
 ) -> None:
     """Refuse an ``index`` that does not fit ``input``, nor what is scattered."""
@@ -242,7 +242,7 @@ def index_add(
 ) -> Tensor:
     """``input`` with ``alpha * source[i]`` added to element ``index[i]`` of ``dim``, in order."""
     dim = canonical_dim(dim, input.data.ndim)
-    _check_slices("index_add_", input, dim, index, source)
+    check_slices("index_add_", input, dim, index, source)
     places, size = index.data.reshape(-1), input.data.shape[dim] if input.data.ndim else 1
     text = f"index {{value}} is out of bounds for dimension {dim} with size {{high}}"
     type2backend[type(places)].check_indices("index_add", places, 0, size, text, RuntimeError)
@@ -253,7 +253,7 @@ def index_add(
     return IndexPut.apply(input, source, (slice(None),) * dim + (places,), True)
 
 
-def _check_slices(name: str, input: Tensor, dim: int, index: Tensor, source: Tensor) -> None:
+def check_slices(name: str, input: Tensor, dim: int, index: Tensor, source: Tensor) -> None:
     """Refuse what is no slice of ``source`` for each index along ``dim`` of ``input``."""
     kind, shape, given = dtype_of(index), input.data.shape, source.data.shape
     if index.data.ndim > 1:
@@ -296,9 +296,9 @@ def index_put(
         data = i._data if isinstance(i, Variable) else i
         if isinstance(i, Variable) and data.dtype.kind not in "iub":
             raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
-        if _is_mask(data):
-            _check_mask(input, data, len(arrays))
-        arrays.extend(data.nonzero() if _is_mask(data) else [data])
+        if is_mask(data):
+            check_mask(input, data, len(arrays))
+        arrays.extend(data.nonzero() if is_mask(data) else [data])
     if len(arrays) > input.data.ndim:
         raise IndexError(
             f"too many indices for tensor of dimension {input.data.ndim} (got {len(arrays)})"

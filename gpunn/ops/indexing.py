@@ -172,7 +172,7 @@ def _split_index(x: Tensor, index: Any) -> tuple[tuple[Any, ...] | None, tuple[A
     xp = xp_of(x)
     parts = [_index_part(i, x) for i in items]
     used = sum(
-        getattr(p, "ndim", 1) if _is_mask(p) else 1
+        getattr(p, "ndim", 1) if is_mask(p) else 1
         for p in parts
         if p is not None and p is not Ellipsis and not _is_flag(p)
     )
@@ -198,8 +198,8 @@ def _split_index(x: Tensor, index: Any) -> tuple[tuple[Any, ...] | None, tuple[A
             basic.append(part)
             advanced.append(slice(None))
             dim += 1
-        elif _is_mask(part):
-            _check_mask(x, part, dim)
+        elif is_mask(part):
+            check_mask(x, part, dim)
             basic.extend([slice(None)] * part.ndim)
             advanced.extend(part.nonzero())
             dim += part.ndim
@@ -216,7 +216,8 @@ def _split_index(x: Tensor, index: Any) -> tuple[tuple[Any, ...] | None, tuple[A
     return tuple(basic), tuple(advanced)
 
 
-def _is_mask(part: Any) -> bool:
+def is_mask(part: Any) -> bool:
+    """Whether a part of an index is a bool array, that stands for its ndim dimensions."""
     return hasattr(part, "dtype") and part.dtype.kind == "b" and part.ndim > 0
 
 
@@ -224,7 +225,8 @@ def _is_flag(part: Any) -> bool:
     return isinstance(part, (bool, numpy.bool_))
 
 
-def _check_mask(x: Tensor, mask: Array, dim: int) -> None:
+def check_mask(x: Tensor, mask: Array, dim: int) -> None:
+    """Refuse a mask whose sizes are not those of ``x`` from ``dim`` on."""
     for d, n in enumerate(mask.shape):
         have = x.data.shape[dim + d] if dim + d < x.data.ndim else None
         if have != n:

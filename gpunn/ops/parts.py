@@ -10,7 +10,7 @@ from gpunn.dtype import FLOATING, accumulator
 from gpunn.ops.calling import extended
 from gpunn.ops.common import Op, need_tensor, xp_of
 from gpunn.ops.matmul import transposed
-from gpunn.ops.pointwise import _unary, exp2
+from gpunn.ops.pointwise import exp2, unary
 
 if TYPE_CHECKING:
     from gpunn.tensor import Tensor
@@ -51,7 +51,7 @@ def _angle(xp: Any, x: Array) -> Array:
     return xp.where(x < 0, x.dtype.type(math.pi), xp.where(x == x, x.dtype.type(0), x))
 
 
-angle = _unary("angle", "The angle of a complex number: π where x < 0, else 0", _angle)
+angle = unary("angle", "The angle of a complex number: π where x < 0, else 0", _angle)
 
 
 def imag(input: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ class _UnaryOp(Op):
         return cls.derivative(dy, *ctx.saved_tensors)
 
 
-def _unary(
+def unary(
     name: str,
     doc: str,
     compute: Callable[[Any, Array], Array],
@@ -104,7 +104,9 @@ def _unary(
     return function
 
 
-def _special(name: str) -> Callable[[Any, Array], Array]:
+def by_scipy(name: str) -> Callable[[Any, Array], Array]:
+    """SciPy's function ``name`` as a row's array code; 16-bit floats are computed in float32."""
+
     def compute(xp: Any, x: Array) -> Array:
         wide = x.astype(accumulator(x.dtype), copy=False)
         return type2backend[type(x)].special(name)(wide).astype(x.dtype, copy=False)
@@ -152,47 +154,47 @@ def _round(xp: Any, x: Array) -> Array:
 _TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
 
 # name, formula, NumPy's or CuPy's way, dx from dy and x or y
-neg: Unary = _unary("neg", "-x", _negative, lambda dy: -dy, integers=True)
-abs = _unary(
+neg: Unary = unary("neg", "-x", _negative, lambda dy: -dy, integers=True)
+abs = unary(
     "abs", "The absolute value |x|", lambda xp, x: xp.abs(x), lambda dy, x: dy * sign(x),
     integers=True, refuses="b",
 )  # fmt: skip
-sign = _unary("sign", "-1, 0 or 1", _sign, _zero, integers=True)
-square = _unary("square", "x²", _square, lambda dy, x: dy * 2 * x, integers=True)
-exp = _unary("exp", "eˣ", lambda xp, x: xp.exp(x), lambda dy, y: dy * y)
-exp2 = _unary("exp2", "2ˣ", lambda xp, x: xp.exp2(x), lambda dy, y: dy * y * math.log(2))
-expm1 = _unary("expm1", "eˣ - 1", lambda xp, x: xp.expm1(x), lambda dy, y: dy * (y + 1))
-log = _unary("log", "The natural logarithm ln x", lambda xp, x: xp.log(x), lambda dy, x: dy / x)
-log2 = _unary("log2", "log₂ x", lambda xp, x: xp.log2(x), lambda dy, x: dy / (x * math.log(2)))
-log10 = _unary("log10", "log₁₀ x", lambda xp, x: xp.log10(x), lambda dy, x: dy / (x * math.log(10)))
-log1p = _unary("log1p", "ln(1 + x)", lambda xp, x: xp.log1p(x), lambda dy, x: dy / (x + 1))
-sqrt = _unary("sqrt", "√x", lambda xp, x: xp.sqrt(x), lambda dy, y: dy / (2 * y))
-rsqrt = _unary("rsqrt", "1/√x", lambda xp, x: 1 / xp.sqrt(x), lambda dy, y: dy * y * y * y * -0.5)
-reciprocal = _unary("reciprocal", "1/x", lambda xp, x: 1 / x, lambda dy, y: -dy * y * y)
-sin = _unary("sin", "sin x", lambda xp, x: xp.sin(x), lambda dy, x: dy * cos(x))
-cos = _unary("cos", "cos x", lambda xp, x: xp.cos(x), lambda dy, x: -dy * sin(x))
-tan = _unary("tan", "tan x", lambda xp, x: xp.tan(x), lambda dy, y: dy * (y * y + 1))
-asin = _unary("asin", "arcsin x", lambda xp, x: xp.arcsin(x), lambda dy, x: dy * rsqrt(1 - x * x))
-acos = _unary("acos", "arccos x", lambda xp, x: xp.arccos(x), lambda dy, x: -dy * rsqrt(1 - x * x))
-atan = _unary("atan", "arctan x", lambda xp, x: xp.arctan(x), lambda dy, x: dy / (x * x + 1))
-sinh = _unary("sinh", "sinh x", lambda xp, x: xp.sinh(x), lambda dy, x: dy * cosh(x))
-cosh = _unary("cosh", "cosh x", lambda xp, x: xp.cosh(x), lambda dy, x: dy * sinh(x))
-tanh = _unary("tanh", "tanh x", lambda xp, x: xp.tanh(x), lambda dy, y: dy * (1 - y * y))
-sigmoid = _unary("sigmoid", "1 / (1 + e⁻ˣ)", _sigmoid, lambda dy, y: dy * y * (1 - y))
-erf = _unary(
-    "erf", "The error function 2/√π ∫₀ˣ exp(-t²) dt", _special("erf"),
+sign = unary("sign", "-1, 0 or 1", _sign, _zero, integers=True)
+square = unary("square", "x²", _square, lambda dy, x: dy * 2 * x, integers=True)
+exp = unary("exp", "eˣ", lambda xp, x: xp.exp(x), lambda dy, y: dy * y)
+exp2 = unary("exp2", "2ˣ", lambda xp, x: xp.exp2(x), lambda dy, y: dy * y * math.log(2))
+expm1 = unary("expm1", "eˣ - 1", lambda xp, x: xp.expm1(x), lambda dy, y: dy * (y + 1))
+log = unary("log", "The natural logarithm ln x", lambda xp, x: xp.log(x), lambda dy, x: dy / x)
+log2 = unary("log2", "log₂ x", lambda xp, x: xp.log2(x), lambda dy, x: dy / (x * math.log(2)))
+log10 = unary("log10", "log₁₀ x", lambda xp, x: xp.log10(x), lambda dy, x: dy / (x * math.log(10)))
+log1p = unary("log1p", "ln(1 + x)", lambda xp, x: xp.log1p(x), lambda dy, x: dy / (x + 1))
+sqrt = unary("sqrt", "√x", lambda xp, x: xp.sqrt(x), lambda dy, y: dy / (2 * y))
+rsqrt = unary("rsqrt", "1/√x", lambda xp, x: 1 / xp.sqrt(x), lambda dy, y: dy * y * y * y * -0.5)
+reciprocal = unary("reciprocal", "1/x", lambda xp, x: 1 / x, lambda dy, y: -dy * y * y)
+sin = unary("sin", "sin x", lambda xp, x: xp.sin(x), lambda dy, x: dy * cos(x))
+cos = unary("cos", "cos x", lambda xp, x: xp.cos(x), lambda dy, x: -dy * sin(x))
+tan = unary("tan", "tan x", lambda xp, x: xp.tan(x), lambda dy, y: dy * (y * y + 1))
+asin = unary("asin", "arcsin x", lambda xp, x: xp.arcsin(x), lambda dy, x: dy * rsqrt(1 - x * x))
+acos = unary("acos", "arccos x", lambda xp, x: xp.arccos(x), lambda dy, x: -dy * rsqrt(1 - x * x))
+atan = unary("atan", "arctan x", lambda xp, x: xp.arctan(x), lambda dy, x: dy / (x * x + 1))
+sinh = unary("sinh", "sinh x", lambda xp, x: xp.sinh(x), lambda dy, x: dy * cosh(x))
+cosh = unary("cosh", "cosh x", lambda xp, x: xp.cosh(x), lambda dy, x: dy * sinh(x))
+tanh = unary("tanh", "tanh x", lambda xp, x: xp.tanh(x), lambda dy, y: dy * (1 - y * y))
+sigmoid = unary("sigmoid", "1 / (1 + e⁻ˣ)", _sigmoid, lambda dy, y: dy * y * (1 - y))
+erf = unary(
+    "erf", "The error function 2/√π ∫₀ˣ exp(-t²) dt", by_scipy("erf"),
     lambda dy, x: dy * exp(-x * x) * _TWO_OVER_ROOT_PI,
 )  # fmt: skip
-relu = _unary("relu", "max(x, 0)", _relu, lambda dy, y: ReluInput.apply(dy, y), integers=True)
+relu = unary("relu", "max(x, 0)", _relu, lambda dy, y: ReluInput.apply(dy, y), integers=True)
 _whole: dict[str, Any] = {"integers": True, "refuses": "b"}
-floor = _unary("floor", "The largest integer <= x", lambda xp, x: xp.floor(x), _zero, **_whole)
-ceil = _unary("ceil", "The smallest integer >= x", lambda xp, x: xp.ceil(x), _zero, **_whole)
-trunc = _unary("trunc", "x without its fraction", lambda xp, x: xp.trunc(x), _zero, **_whole)
-_nearest = _unary("round", "The nearest integer", _round, _zero, **_whole)
-isnan = _unary("isnan", "Whether x is NaN", lambda xp, x: xp.isnan(x), integers=True)
-isinf = _unary("isinf", "Whether x is infinite", lambda xp, x: xp.isinf(x), integers=True)
-isfinite = _unary("isfinite", "Whether x is finite", lambda xp, x: xp.isfinite(x), integers=True)
-logical_not = _unary("logical_not", "x == 0", lambda xp, x: xp.logical_not(x), integers=True)
+floor = unary("floor", "The largest integer <= x", lambda xp, x: xp.floor(x), _zero, **_whole)
+ceil = unary("ceil", "The smallest integer >= x", lambda xp, x: xp.ceil(x), _zero, **_whole)
+trunc = unary("trunc", "x without its fraction", lambda xp, x: xp.trunc(x), _zero, **_whole)
+_nearest = unary("round", "The nearest integer", _round, _zero, **_whole)
+isnan = unary("isnan", "Whether x is NaN", lambda xp, x: xp.isnan(x), integers=True)
+isinf = unary("isinf", "Whether x is infinite", lambda xp, x: xp.isinf(x), integers=True)
+isfinite = unary("isfinite", "Whether x is finite", lambda xp, x: xp.isfinite(x), integers=True)
+logical_not = unary("logical_not", "x == 0", lambda xp, x: xp.logical_not(x), integers=True)
 
 
 class ReluInput(Op, widens=False):
@@ -246,44 +248,38 @@ def _sinc_slope(dy: Tensor, x: Tensor) -> Tensor:
 
 
 def _lgamma(xp: Any, x: Array) -> Array:
-    return xp.where(x == -xp.inf, x.dtype.type(xp.inf), _special("gammaln")(xp, x))
+    return xp.where(x == -xp.inf, x.dtype.type(xp.inf), by_scipy("gammaln")(xp, x))
 
 
-asinh = _unary(
-    "asinh", "arsinh x", lambda xp, x: xp.arcsinh(x), lambda dy, x: dy * rsqrt(x * x + 1)
+asinh = unary("asinh", "arsinh x", lambda xp, x: xp.arcsinh(x), lambda dy, x: dy * rsqrt(x * x + 1))
+acosh = unary("acosh", "arcosh x", lambda xp, x: xp.arccosh(x), lambda dy, x: dy * rsqrt(x * x - 1))
+atanh = unary("atanh", "artanh x", lambda xp, x: xp.arctanh(x), lambda dy, x: dy / (1 - x * x))
+sinc = unary("sinc", "sin(πx) / πx", _sinc, _sinc_slope)
+erfc = unary(
+    "erfc", "1 - erf x", by_scipy("erfc"), lambda dy, x: dy * exp(-x * x) * -_TWO_OVER_ROOT_PI
 )
-acosh = _unary(
-    "acosh", "arcosh x", lambda xp, x: xp.arccosh(x), lambda dy, x: dy * rsqrt(x * x - 1)
-)
-atanh = _unary("atanh", "artanh x", lambda xp, x: xp.arctanh(x), lambda dy, x: dy / (1 - x * x))
-sinc = _unary("sinc", "sin(πx) / πx", _sinc, _sinc_slope)
-erfc = _unary(
-    "erfc", "1 - erf x", _special("erfc"), lambda dy, x: dy * exp(-x * x) * -_TWO_OVER_ROOT_PI
-)
-erfinv = _unary(
-    "erfinv", "The x whose erf it is", _special("erfinv"),
+erfinv = unary(
+    "erfinv", "The x whose erf it is", by_scipy("erfinv"),
     lambda dy, y: dy * exp(y * y) * (1 / _TWO_OVER_ROOT_PI),
 )  # fmt: skip
-lgamma = _unary("lgamma", "ln |Γ(x)|", _lgamma, lambda dy, x: dy * digamma(x))
-deg2rad = _unary(
+lgamma = unary("lgamma", "ln |Γ(x)|", _lgamma, lambda dy, x: dy * digamma(x))
+deg2rad = unary(
     "deg2rad", "Degrees to radians", lambda xp, x: x * (math.pi / 180),
     lambda dy: dy * (math.pi / 180),
 )  # fmt: skip
-rad2deg = _unary(
+rad2deg = unary(
     "rad2deg", "Radians to degrees", lambda xp, x: x * (180 / math.pi),
     lambda dy: dy * (180 / math.pi),
 )  # fmt: skip
-frac = _unary(
-    "frac", "The fraction x - trunc x", _frac, lambda dy: dy, integers=True, refuses="iub"
-)
-signbit = _unary(
+frac = unary("frac", "The fraction x - trunc x", _frac, lambda dy: dy, integers=True, refuses="iub")
+signbit = unary(
     "signbit", "Whether the sign is negative, of -0 too",
     lambda xp, x: xp.signbit(x) if x.dtype.kind in FLOATING else x < 0, integers=True,
 )  # fmt: skip
-isneginf = _unary("isneginf", "Whether x is -∞", lambda xp, x: x == -xp.inf, integers=True)
-isposinf = _unary("isposinf", "Whether x is +∞", lambda xp, x: x == xp.inf, integers=True)
-isreal = _unary("isreal", "Always true", lambda xp, x: xp.ones(x.shape, bool), integers=True)
-bitwise_not = _unary("bitwise_not", "~x", lambda xp, x: xp.invert(x), integers=True, refuses="f")
+isneginf = unary("isneginf", "Whether x is -∞", lambda xp, x: x == -xp.inf, integers=True)
+isposinf = unary("isposinf", "Whether x is +∞", lambda xp, x: x == xp.inf, integers=True)
+isreal = unary("isreal", "Always true", lambda xp, x: xp.ones(x.shape, bool), integers=True)
+bitwise_not = unary("bitwise_not", "~x", lambda xp, x: xp.invert(x), integers=True, refuses="f")
 
 
 def positive(input: Tensor) -> Tensor:

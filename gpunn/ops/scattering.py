@@ -14,7 +14,7 @@ from gpunn.ops.arithmetic import div
 from gpunn.ops.calling import extended
 from gpunn.ops.choice import where
 from gpunn.ops.common import Number, Op, as_tensor_like, canonical_dim, dtype_of, local, xp_of
-from gpunn.ops.gathering import _along, _check_gather, _check_slices, scatter_add
+from gpunn.ops.gathering import check_gather, check_slices, full_index, scatter_add
 from gpunn.ops.gathering import scatter as _write
 from gpunn.ops.indexing import Index, IndexPut
 from gpunn.ops.shape import expand, reshape
@@ -72,7 +72,7 @@ def scatter_reduce(
             f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}."
         )
     dim = canonical_dim(dim, input.data.ndim)
-    _check_gather("scatter_reduce", input, dim, index, src)
+    check_gather("scatter_reduce", input, dim, index, src)
     if input.data.dtype != src.data.dtype:
         raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
     if not index.data.size:
@@ -81,7 +81,7 @@ def scatter_reduce(
         src = src[tuple(slice(n) for n in index.data.shape)]
     xp = xp_of(input)
     numbers = xp.arange(input.data.size).reshape(input.data.shape)
-    places = numbers[_along(input.data, dim, index.data, xp)] if input.data.ndim else numbers
+    places = numbers[full_index(input.data, dim, index.data, xp)] if input.data.ndim else numbers
     result = _reduced(
         reshape(input, -1), reshape(src, -1), places.reshape(-1), reduce, include_self
     )
@@ -201,7 +201,7 @@ def index_reduce(
             f"{reduce}."
         )
     dim = canonical_dim(dim, input.data.ndim)
-    _check_slices("index_reduce_", input, dim, index, source)
+    check_slices("index_reduce_", input, dim, index, source)
     size, text = input.data.shape[dim] if input.data.ndim else 1, "index out of range in self"
     type2backend[type(index.data)].check_indices("index_reduce", index.data, 0, size, text)
     shape = tuple(-1 if d == dim else 1 for d in range(source.data.ndim))

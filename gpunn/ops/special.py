@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 from gpunn.autograd.variable import Array, wrap
 from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING, accumulator
-from gpunn.ops.binary import _binary
+from gpunn.ops.binary import binary
 from gpunn.ops.calling import extended
 from gpunn.ops.choice import clamp, where
 from gpunn.ops.common import float_array, local, need_tensor, not_implemented, xp_of
 from gpunn.ops.pointwise import (
     Masked,
     Unary,
-    _special,
-    _unary,
     absolute,
+    by_scipy,
     exp,
     lgamma,
     log,
     log1p,
     sign,
+    unary,
 )
 
 if TYPE_CHECKING:
@@ -80,48 +80,46 @@ def _slope_i1e(dy: Tensor, x: Tensor) -> Tensor:
 
 
 # name, formula, how it is computed, dx from dy and x or y
-entr = _unary("entr", "-x ln x", _special("entr"), lambda dy, x: dy * -(log(x) + 1))
-erfcx = _unary(
+entr = unary("entr", "-x ln x", by_scipy("entr"), lambda dy, x: dy * -(log(x) + 1))
+erfcx = unary(
     "erfcx", "exp(x²) erfc x", _wide("erfcx"),
     lambda dy, x: dy * (2 * x * erfcx(x) - 2 / math.sqrt(math.pi)),
 )  # fmt: skip
-ndtr = _unary(
-    "ndtr", "The share of the standard normal below x", _special("ndtr"),
+ndtr = unary(
+    "ndtr", "The share of the standard normal below x", by_scipy("ndtr"),
     lambda dy, x: dy * exp(x * x * -0.5) / _ROOT_TWO_PI,
 )  # fmt: skip
-log_ndtr = _unary(
+log_ndtr = unary(
     "log_ndtr", "ln ndtr x, also far below 0", _wide("log_ndtr"),
     lambda dy, x: dy / erfcx(x * -_ROOT_HALF) * (2 / _ROOT_TWO_PI),
 )  # fmt: skip
-ndtri = _unary(
+ndtri = unary(
     "ndtri", "The x whose ndtr it is", _wide("ndtri"),
     lambda dy, y: dy * exp(y * y * 0.5) * _ROOT_TWO_PI,
 )  # fmt: skip
-i0: Unary = _unary(
-    "i0", "The modified Bessel function I₀", _special("i0"), lambda dy, x: dy * i1(x)
+i0: Unary = unary("i0", "The modified Bessel function I₀", by_scipy("i0"), lambda dy, x: dy * i1(x))
+i0e: Unary = unary(
+    "i0e", "exp(-|x|) I₀(x)", by_scipy("i0e"), lambda dy, x: dy * (i1e(x) - sign(x) * i0e(x))
 )
-i0e: Unary = _unary(
-    "i0e", "exp(-|x|) I₀(x)", _special("i0e"), lambda dy, x: dy * (i1e(x) - sign(x) * i0e(x))
-)
-i1: Unary = _unary("i1", "The modified Bessel function I₁", _special("i1"), _slope_i1)
-i1e: Unary = _unary("i1e", "exp(-|x|) I₁(x)", _special("i1e"), _slope_i1e)
+i1: Unary = unary("i1", "The modified Bessel function I₁", by_scipy("i1"), _slope_i1)
+i1e: Unary = unary("i1e", "exp(-|x|) I₁(x)", by_scipy("i1e"), _slope_i1e)
 
-igamma = _binary(
+igamma = binary(
     "igamma", "The share of the integral Γ(input) below other", _of_two("gammainc"),
     _lacking("igamma: input"),
     lambda dy, a, x, r: dy * exp((a - 1) * log(x) - x - lgamma(a)),
 )  # fmt: skip
-igammac = _binary(
+igammac = binary(
     "igammac", "The share of the integral Γ(input) above other", _of_two("gammaincc"),
     _lacking("igammac: input"),
     lambda dy, a, x, r: dy * -exp((a - 1) * log(x) - x - lgamma(a)),
 )  # fmt: skip
-zeta: Callable[..., Tensor] = _binary(
+zeta: Callable[..., Tensor] = binary(
     "zeta", "Hurwitz's Σ 1 / (k + other)^input over k >= 0", _wide("zeta"),
     _lacking("zeta"), lambda dy, x, q, r: dy * -x * zeta(x + 1, q),
     to_float=True, numbers="first second",
 )  # fmt: skip
-xlog1py = _binary(
+xlog1py = binary(
     "xlog1py", "input ln(1 + other), and 0 where input is 0", _of_two("xlog1py"),
     lambda dy, x, y, r: Masked.apply(dy * log1p(y.to(dy.dtype)), ~((x == 0) & (y <= -1))),
     lambda dy, x, y, r: dy * x / (y + 1), to_float=True, numbers="first second",

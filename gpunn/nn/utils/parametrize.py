@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from gpunn.autograd.grad_mode import no_grad
 from gpunn.nn.container import ModuleDict, ModuleList
-from gpunn.nn.module import Module, _replace
+from gpunn.nn.module import Module, replace
 from gpunn.nn.parameter import Parameter
 from gpunn.tensor import Tensor
 
@@ -179,7 +179,7 @@ def _check(x: Any, dtype: Any, shape: Any, before: str, after: str, flag: str) -
 def _set(held: Tensor, value: Tensor) -> None:
     """Give ``held`` the memory of ``value``: an optimizer may hold it."""
     if held is not value:
-        _replace(held, lambda _: value.detach())
+        replace(held, lambda _: value.detach())
 
 
 def _register(module: Module, name: str, tensor: Tensor) -> None:
