@@ -297,7 +297,8 @@ def layer(f: Layer, *shape: int) -> Make:
     def make(key: Any) -> Work:
         p, s = jax.device_put(f.init(key), key.device)
         x = jax.random.normal(key, shape)
-        dy = jax.random.normal(key, f.apply(p, s, x, True)[0].shape)
+        y = jax.eval_shape(lambda: f.apply(p, s, x, True)[0])
+        dy = jax.random.normal(key, y.shape)
 
         @jax.jit
         def both(p: Any, s: Any, x: Any, dy: Any) -> Any:
