@@ -1,84 +1,32 @@
-"""Function: one differentiable operation, and the node that it leaves in the graph."""
+"""Function: one differentiable operation, run, and recorded where a gradient will be needed."""
 
 from __future__ import annotations
 
 import functools
-import itertools
-from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
-from weakref import ReferenceType
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy
 
 from gpunn.autograd.casting import rounded, widened
 from gpunn.autograd.grad_mode import thread
 from gpunn.autograd.lines import here
+from gpunn.autograd.node import Edge, Node, clock
 from gpunn.autograd.packing import Packed, in_force, pairs
+from gpunn.autograd.placing import where_all_lie
 from gpunn.autograd.quiet import IGNORED, errors, reset_errors, set_errors
-from gpunn.autograd.variable import (
-    IN_FUNCTION,
-    Array,
-    Hook,
-    RemovableHandle,
-    Variable,
-    Way,
-    wrap,
-)
+from gpunn.autograd.saving import SECOND_TIME, Output, modified, one_of, saved
+from gpunn.autograd.variable import IN_FUNCTION, Array, Variable, Way, owner_of, wrap
 from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING, in_use
 
 if TYPE_CHECKING:
-    import traceback
-
     from gpunn.tensor import Tensor
 
-_SECOND_TIME = (
-    "Trying to backward through the graph a second time (or directly access saved tensors after "
-    "they have already been freed). Saved intermediate values of the graph are freed when you call "
-    ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
-    "graph a second time or if you need to access saved tensors after calling backward."
-)
-# Where a gradient goes: to one output of a node, or to a leaf.
-Edge: TypeAlias = "tuple[Function, int] | Variable"
-_sequence = itertools.count()
 _PLAIN = {type(None), bool, int, float}  # is saved as it is
 
 
-class Waiting:
-    """For the gradients of a node's outputs: hooks, and the outputs that keep theirs."""
-
-    __slots__ = ("after", "before", "hooks", "retained")
-
-    def __init__(self) -> None:
-        self.before: OrderedDict[int, Callable[..., Any]] = OrderedDict()  # of the node itself
-        self.after: OrderedDict[int, Callable[..., Any]] = OrderedDict()
-        self.hooks: defaultdict[int, OrderedDict[int, Hook]] = defaultdict(OrderedDict)
-        self.retained: dict[int, ReferenceType[Variable]] = {}
-
-
-class AccumulateGrad:
-    """A leaf among the nodes of ``next_functions``: where its gradient is added up."""
-
-    __slots__ = ("variable",)
-    name = "AccumulateGrad"
-    next_functions = ()
-
-    def __init__(self, variable: Variable) -> None:
-        self.variable = variable
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, AccumulateGrad) and other.variable is self.variable
-
-    def __hash__(self) -> int:
-        return id(self.variable)
-
-    def __repr__(self) -> str:
-        return f"<{self.name}>"
-
-
-class Function:
+class Function(Node):
     """A differentiable operation: subclass it, write ``forward`` and ``backward``, call ``apply``.
 
     ``forward(ctx, *args)`` gets the arguments of ``apply``, reads arrays from ``x.data`` and
@@ -105,25 +53,15 @@ class Function:
     """
 
     name: ClassVar[str] = "FunctionBackward"
-    # Gradients that backward makes are new arrays, seen by nobody else: true of gpunn's own.
-    _fresh: ClassVar[bool] = False
     # Backward is made of Python's operators alone: where it is not recorded, arrays do as well.
     _arithmetic: ClassVar[bool] = False
     # bfloat16 arguments reach forward as float32: true of gpunn's own but for those that take both.
     _widens: ClassVar[bool] = False
 
     needs_input_grad: tuple[bool, ...]
-    # Set by apply: where each argument came from, and what each output is like.
-    edges: list[Edge | None]
-    outputs: list[tuple[tuple[int, ...], Any, type] | None]
-    sequence: int
-    trace: traceback.StackSummary | None = None  # of the forward call, where asked for
-    _saved: Sequence[Any] | None = ()
-    waiting: Waiting | None = None
     _bare = False  # does backward get arrays, at this time?
     _inert: tuple[Any, ...] = ()
     _dirty: tuple[Any, ...] = ()
-    _materialize = True
     _alone: ClassVar[Callable[..., Any]]  # forward without ctx, beside a setup_context
 
     def __init_subclass__(cls, suffix: str = "Backward", **kwargs: Any) -> None:
@@ -168,16 +106,16 @@ class Function:
         Raises RuntimeError after the graph was freed, or if a value was changed in place since.
         """
         if self._saved is None:
-            raise RuntimeError(_SECOND_TIME)
+            raise RuntimeError(SECOND_TIME)
         found: list[Any] = []
         for value in self._saved:
             if value.__class__ is tuple:
                 value, version = value
                 if value._version_box[0] != version:
-                    raise _modified(self, value, version)
+                    raise modified(self, value, version)
                 if self._bare:
                     value = value._data
-                elif isinstance(value, _Output):
+                elif isinstance(value, Output):
                     value = value.linked(self)
             elif value.__class__ is Packed:
                 value = value.unpacked(self)
@@ -236,7 +174,7 @@ class Function:
             if len(type2backend) == 1:
                 results = cls.forward(ctx, *given)
             else:
-                with _place(cls, args):
+                with where_all_lie(cls, args):
                     results = cls.forward(ctx, *given)
         except ValueError:
             cls._explain(args)
@@ -299,39 +237,6 @@ class Function:
                 return False
         return True
 
-    def wait(self) -> Waiting:
-        """What waits for the gradients of this node, to be added to."""
-        if self.waiting is None:
-            self.waiting = Waiting()
-        return self.waiting
-
-    @property
-    def next_functions(self) -> tuple[tuple[Function | AccumulateGrad | None, int], ...]:
-        """The nodes that the arguments came from; None for constants."""
-        return tuple(
-            (None, 0) if e is None else e if isinstance(e, tuple) else (AccumulateGrad(e), 0)
-            for e in self.edges
-        )
-
-    @functools.cached_property
-    def metadata(self) -> dict[Any, Any]:
-        """For notes of one's own on a node."""
-        return {}
-
-    def register_prehook(self, fn: Callable[..., Any]) -> RemovableHandle:
-        """Call ``fn(grad_outputs)`` before this node's backward; what it returns replaces them."""
-        return RemovableHandle.add(self.wait().before, fn)
-
-    def register_hook(self, fn: Callable[..., Any]) -> RemovableHandle:
-        """Call ``fn(grad_inputs, grad_outputs)`` after this node's backward.
-
-        What it returns, if anything, replaces the gradients of the inputs.
-        """
-        return RemovableHandle.add(self.wait().after, fn)
-
-    def __repr__(self) -> str:
-        return f"<{self.name}>"
-
 
 def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a ``backward`` of operations that cannot be differentiated themselves.
@@ -383,35 +288,10 @@ def _in_two_steps(cls: type[Function]) -> None:
     cls.forward = staticmethod(forward)  # type: ignore[method-assign]
 
 
-class _Output:
-    """An output that was saved, without its history, which would be a cycle."""
-
-    __slots__ = ("_data", "_version_box", "nr")
-
-    def __init__(self, output: Variable, nr: int) -> None:
-        self._data, self.nr, self._version_box = output._data, nr, output._version_box
-
-    def linked(self, node: Function) -> Variable:
-        """The output again, as one of ``node``."""
-        variable = wrap(self._data)
-        variable._version_box = self._version_box
-        return _placed(variable, node, self.nr)
-
-
-def _modified(node: Function, kept: Variable | _Output, expected: int) -> RuntimeError:
-    array = kept._data
-    return RuntimeError(
-        "one of the variables needed for gradient computation has been modified by an inplace "
-        f"operation: [{array.dtype} {list(array.shape)}], saved by {node.name}, "
-        f"is at version {kept._version_box[0]}; expected version {expected} instead. Use the "
-        "out-of-place form of the operation that changed it, or change a clone()"
-    )
-
-
 def _output(ctx: Function, result: Any, args: tuple[Any, ...]) -> Any:
     """Wrap one result of forward in a variable of its own."""
     if type(result) is not numpy.ndarray:
-        if result is None or (ctx._dirty and _one_of(result, ctx._dirty)):
+        if result is None or (ctx._dirty and one_of(result, ctx._dirty)):
             return result
         if isinstance(result, Variable):
             result = result._data
@@ -435,10 +315,10 @@ def _record(
     ctx: Function, args: tuple[Any, ...], results: tuple[Any, ...], outputs: tuple[Any, ...]
 ) -> None:
     """Make ``ctx`` the graph's node that leads to ``outputs``."""
-    ctx.sequence = next(_sequence)
+    ctx.sequence = next(clock)
     described = ctx.outputs = []
     dirty, inert = ctx._dirty, ctx._inert
-    if dirty and not all(_one_of(d, results) for d in dirty):
+    if dirty and not all(one_of(d, results) for d in dirty):
         raise RuntimeError(
             "Some elements marked as dirty during the forward method were not returned as "
             "output. The inputs that are modified inplace must all be outputs of the Function."
@@ -450,24 +330,24 @@ def _record(
         data = output._data
         dtype = data.dtype
         described.append((data.shape, dtype, data.__class__))
-        if dtype.kind not in FLOATING or (inert and _one_of(results[nr], inert)):
+        if dtype.kind not in FLOATING or (inert and one_of(results[nr], inert)):
             continue
         if dirty and output is results[nr]:
             output._check_in_place(True)
-            output._rebase(_placed(wrap(data), ctx, nr))
+            output._rebase(ctx.place(wrap(data), nr))
         else:
             output._grad_fn, output._output_nr, output._requires_grad = ctx, nr, True
     if dirty:
         _touch(ctx)
     if ctx._saved:
-        saved: list[Any] = []
+        kept: list[Any] = []
         for value in ctx._saved:
             if type(value) not in _PLAIN:
-                value = _save(ctx, value, args, results, outputs)
+                value = saved(ctx, value, args, results, outputs)
                 if in_force and pairs.stack:
                     value = _packed(ctx, value[0])
-            saved.append(value)
-        ctx._saved = saved
+            kept.append(value)
+        ctx._saved = kept
 
 
 def _touch(ctx: Function) -> None:
@@ -475,16 +355,16 @@ def _touch(ctx: Function) -> None:
         variable._version_box[0] += 1
 
 
-def _packed(node: Function | None, value: Variable | _Output) -> Packed:
+def _packed(node: Function | None, value: Variable | Output) -> Packed:
     """A saved value as the hooks in force want it kept; outputs are those of ``node``."""
     pair = pairs.stack[-1]
-    if isinstance(value, _Output):
+    if isinstance(value, Output):
         assert node is not None
         nr = value.nr
-        return Packed(value.linked(node), pair, lambda again, node: _placed(again, node, nr))
+        return Packed(value.linked(node), pair, lambda again, node: node.place(again, nr))
     fn, nr, leaf = value._grad_fn, value._output_nr, value
     if fn is not None:
-        return Packed(value, pair, lambda again, node: _placed(again, fn, nr))
+        return Packed(value, pair, lambda again, node: fn.place(again, nr))
     if value._requires_grad:  # the graph leads there anyway
         return Packed(value, pair, lambda again, node: _Again.apply(leaf, again._data))
     return Packed(value, pair, lambda again, node: again)
@@ -493,12 +373,6 @@ def _packed(node: Function | None, value: Variable | _Output) -> Packed:
 def keep_input(variable: Variable) -> Variable | Packed:
     """A tensor that is kept for a backward, as the hooks in force want it."""
     return _packed(None, variable) if pairs.stack else variable
-
-
-def _placed(variable: Any, node: Function, nr: int) -> Any:
-    """``variable`` as an output of ``node``."""
-    variable._grad_fn, variable._output_nr, variable._requires_grad = node, nr, True
-    return variable
 
 
 class _Again(Function):
@@ -511,59 +385,3 @@ class _Again(Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         return dy, None
-
-
-def _save(
-    ctx: Function,
-    value: Variable | Array,
-    args: tuple[Any, ...],
-    results: tuple[Any, ...],
-    outputs: tuple[Any, ...],
-) -> tuple[Variable | _Output, int]:
-    """What is kept of a ``value`` that forward saved, and the version that it has now."""
-    kept: Variable | _Output | None = value if isinstance(value, Variable) else None
-    for nr, result in enumerate(results):
-        if value is result:
-            output = outputs[nr]
-            if kept is None or _one_of(kept, ctx._dirty) or not _one_of(kept, args):
-                kept = _Output(output, nr) if output._grad_fn is ctx else output
-            break
-    if kept is None:
-        kept = wrap(value)
-        if kept._data.base is not None:  # a view of something that may change in place
-            for other in (*args, *outputs):
-                if isinstance(other, Variable) and owner_of(other._data) is owner_of(kept._data):
-                    kept._version_box = other._version_box
-    return kept, kept._version_box[0]
-
-
-def _one_of(x: object, others: tuple[Any, ...]) -> bool:
-    return any(x is other for other in others)
-
-
-def _place(cls: type[Function], args: tuple[Any, ...]) -> AbstractContextManager[Any]:
-    """Work inside is done where ``args`` lie; a 0-d CPU tensor may lie apart, as a number may."""
-    types: set[Any] = {type(a._data) for a in args if isinstance(a, Variable)}
-    if len(types) > 1:
-        types = {
-            type(a._data)
-            for a in args
-            if isinstance(a, Variable) and (a._data.ndim or type(a._data) is not numpy.ndarray)
-        }
-    if len(types) < 2:
-        return type2backend[types.pop() if types else numpy.ndarray].on_device_of(cls, args)
-    found = [
-        str(type2backend[type(a._data)].device(a._data)) for a in args if isinstance(a, Variable)
-    ]
-    devices = list(dict.fromkeys(found))
-    raise RuntimeError(
-        "Expected all tensors to be on the same device, but found at least two devices, "
-        f"{devices[0]} and {devices[1]}! ({cls.__name__.lower()} got tensors on "
-        f"{', '.join(found)}; move one with .to('{devices[0]}'))"
-    )
-
-
-def owner_of(array: Array) -> Array:
-    """The array whose memory ``array`` is, if that is another."""
-    base = array.base
-    return base if type(base) is type(array) else array

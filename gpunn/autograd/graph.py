@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from gpunn.autograd.function import Function
+from gpunn.autograd.node import Node
 from gpunn.autograd.packing import Pair, in_force, pairs
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ __all__ = [
     "save_on_cpu",
     "saved_tensors_hooks",
 ]
-
-Node = Function
 
 
 class saved_tensors_hooks:  # noqa: N801

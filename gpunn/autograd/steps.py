@@ -10,9 +10,9 @@ import warnings
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from gpunn.autograd.function import Edge, Function, _sequence
 from gpunn.autograd.grad_mode import thread
 from gpunn.autograd.lines import line_of, program_frame
+from gpunn.autograd.node import Edge, Node, clock
 from gpunn.autograd.variable import Variable
 
 
@@ -27,7 +27,7 @@ class Step(NamedTuple):
 class Carried(NamedTuple):
     """A tensor that was made before a step, by weights which that changed, and used after it."""
 
-    node: Function
+    node: Node
     nr: int
     step: Step
 
@@ -58,7 +58,7 @@ _steps: WeakKeyDictionary[Any, Step] = WeakKeyDictionary()
 
 def note(optimizer: Any, groups: list[dict[str, Any]]) -> None:
     """An optimizer has changed the parameters of its groups."""
-    looking.latest = next(_sequence)
+    looking.latest = next(clock)
     frame = program_frame()
     line = f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "?"
     _steps[optimizer] = Step(looking.latest, line, groups)
@@ -96,7 +96,7 @@ def look(roots: list[Edge]) -> None:
         warnings.warn_explicit(text, UserWarning, *where, registry)
 
 
-def explain(error: Exception, node: Function | None, roots: list[Edge]) -> None:
+def explain(error: Exception, node: Node | None, roots: list[Edge]) -> None:
     """Add to an error of ``node`` in backward what is known of its origin."""
     if node is not None and node.trace and "Forward call" not in str(error):
         error.add_note(f"Forward call of {node.name}:\n{''.join(node.trace.format())}")
@@ -111,7 +111,7 @@ def find(roots: list[Edge]) -> Carried | None:
     """A tensor carried over a step to where ``roots`` come from; None if there is none."""
     for step in sorted(_steps.values(), reverse=True, key=lambda s: s.sequence):
         changed = {id(p) for group in step.groups for p in group["params"]}
-        stack, seen = list(roots), set[Function]()
+        stack, seen = list(roots), set[Node]()
         while stack:
             edge = stack.pop()
             if isinstance(edge, Variable):
@@ -126,7 +126,7 @@ def find(roots: list[Edge]) -> Carried | None:
     return None
 
 
-def _leads_to(start: Function, leaves: set[int], seen: set[Function]) -> bool:
+def _leads_to(start: Node, leaves: set[int], seen: set[Node]) -> bool:
     stack = [start]
     while stack:
         node = stack.pop()

@@ -17,6 +17,7 @@ from gpunn.dtype import FLOATING
 
 if TYPE_CHECKING:
     from gpunn.autograd.function import Function
+    from gpunn.autograd.node import Node
     from gpunn.autograd.views import View
     from gpunn.tensor import Tensor
 
@@ -90,7 +91,7 @@ class Variable:
     def __init__(self, data: Array) -> None:
         self._data: Array = data
         self._grad: Tensor | None = None
-        self._grad_fn: Function | None = None
+        self._grad_fn: Node | None = None
         self._output_nr = 0
         self._requires_grad = False
         self._version_box = [0]
@@ -171,7 +172,7 @@ class Variable:
                 self._grad_fn.wait().retained[self._output_nr] = reference
 
     @property
-    def grad_fn(self) -> Function | None:
+    def grad_fn(self) -> Node | None:
         """The Function that made this variable; None for a leaf."""
         self._sync()
         return self._grad_fn
@@ -350,6 +351,12 @@ def wrap(array: Array) -> Tensor:
     tensor = _new(_concrete)
     _init(tensor, array)
     return tensor
+
+
+def owner_of(array: Array) -> Array:
+    """The array whose memory ``array`` is, if that is another."""
+    base = array.base
+    return base if type(base) is type(array) else array
 
 
 def is_sequence(obj: object) -> TypeGuard[Sequence[Any]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gpunn.autograd.function import Function, owner_of
+from gpunn.autograd.function import Function
 from gpunn.autograd.grad_mode import thread
-from gpunn.autograd.variable import NO_GRAD_VIEW, Array, Variable, Way, steps, wrap
+from gpunn.autograd.variable import NO_GRAD_VIEW, Array, Variable, Way, owner_of, steps, wrap
 from gpunn.backends import type2backend
 
 if TYPE_CHECKING:
