@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -113,6 +112,7 @@ def hint(name: str, known: Iterable[str]) -> str:
     names = list(known)
     if name.endswith("_copy") and name.removesuffix("_copy") in names:
         return f"; use {name.removesuffix('_copy')} and clone"
-    difflib: Any = importlib.import_module("difflib")  # for the few who ask
-    near: list[str] = difflib.get_close_matches(name, names, 1, 0.8)
+    import difflib  # for the few who ask
+
+    near = difflib.get_close_matches(name, names, 1, 0.8)
     return f"; did you mean {near[0]}?" if near else ""

@@ -18,8 +18,6 @@ from gpunn.backends.base import Backend
 from gpunn.backends.cpu import CpuBackend
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from gpunn.device import device
 
 __all__ = [
@@ -55,10 +53,6 @@ type2backend = _Table()
 type2backend[numpy.ndarray] = CpuBackend(numpy)
 
 
-def _cuda_module(name: str) -> ModuleType:
-    return importlib.import_module(f"gpunn.backends.device.{name}")
-
-
 def cuda_problem(index: int | None = None) -> str | None:
     """Why CUDA (or its device ``index``) cannot be used, and the fix; None where it can."""
     if importlib.util.find_spec("cupy") is None:
@@ -66,7 +60,9 @@ def cuda_problem(index: int | None = None) -> str | None:
             "CuPy is not installed; install it with: pip install 'gpunn[cuda13]' "
             "(CUDA 13 drivers) or pip install 'gpunn[cuda12]'"
         )
-    return _cuda_module("driver").problem(index)
+    from gpunn.backends.device import driver
+
+    return driver.problem(index)
 
 
 def cuda_backend(index: int | None = None) -> Backend:
@@ -74,7 +70,8 @@ def cuda_backend(index: int | None = None) -> Backend:
     problem = cuda_problem(index)
     if problem is not None:
         raise RuntimeError(f"CUDA is not available: {problem}")
-    module = _cuda_module("backend")
+    from gpunn.backends.device import backend as module
+
     if module.array_type not in type2backend:
         type2backend[module.array_type] = module.backend
     return module.backend
@@ -84,7 +81,9 @@ def is_pinned(array: Any) -> bool:
     """Whether ``array`` lies in page-locked host memory."""
     if type(array) is not numpy.ndarray or array.base is None or "cupy" not in sys.modules:
         return False
-    return _cuda_module("pinned").is_pinned(array)
+    from gpunn.backends.device import pinned
+
+    return pinned.is_pinned(array)
 
 
 def backend_of(where: device) -> Backend:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 from collections.abc import Generator
 from typing import Any
 
@@ -35,7 +34,8 @@ def transfers() -> Generator[Transfers]:
         yield found
         return
     driver()
-    device: Any = importlib.import_module("gpunn.backends.device.transfers")
+    from gpunn.backends.device import transfers as device
+
     device.begin(found)
     try:
         yield found

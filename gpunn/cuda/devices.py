@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any, NamedTuple
 
 from gpunn.backends import cuda_backend, cuda_problem
@@ -14,7 +13,9 @@ Where = Device | str | int | None
 def driver(index: int | None = None) -> Any:
     """The backend's view of the devices. Raises RuntimeError where CUDA cannot be used."""
     cuda_backend(index)
-    return importlib.import_module("gpunn.backends.device.driver")
+    from gpunn.backends.device import driver
+
+    return driver
 
 
 def index_of(device: Where) -> int:

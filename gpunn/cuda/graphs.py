@@ -8,7 +8,6 @@ learning rate, are part of the graph.
 from __future__ import annotations
 
 import gc
-import importlib
 from typing import Any
 
 from gpunn import random
@@ -20,11 +19,6 @@ from gpunn.random import default_generator
 _MODES = ("global", "thread_local", "relaxed")
 
 
-def _device(name: str) -> Any:
-    driver()
-    return importlib.import_module(f"gpunn.backends.device.{name}")
-
-
 def is_current_stream_capturing() -> bool:
     """Whether work is captured now, and not done."""
     return bool(driver().current_stream(driver().current_device()).is_capturing())
@@ -32,7 +26,10 @@ def is_current_stream_capturing() -> bool:
 
 def graph_pool_handle() -> Any:
     """A pool of memory that several graphs may share, if they are replayed in capture's order."""
-    return _device("memory").Pool()
+    driver()
+    from gpunn.backends.device import memory
+
+    return memory.Pool()
 
 
 class CUDAGraph:
@@ -57,7 +54,10 @@ class CUDAGraph:
             )
         if self._ready:
             raise RuntimeError("This CUDAGraph instance already owns a captured graph: reset() it")
-        capture = _device("graphs").Capture(pool)
+        driver()
+        from gpunn.backends.device import graphs
+
+        capture: Any = graphs.Capture(pool)
         self._place = default_generator._seed, default_generator._offset
         capture.begin(*self._place)
         self._capture = capture
@@ -88,7 +88,9 @@ class CUDAGraph:
         if not self._ready:
             raise RuntimeError("Called CUDAGraph::replay without a preceding successful capture.")
         seed, offset = default_generator.reserve(self._blocks)
-        self._capture.replay(_device("random").place(seed, offset))
+        from gpunn.backends.device import random as device_random
+
+        self._capture.replay(device_random.place(seed, offset))
 
     def reset(self) -> None:
         """Forget the work, and let go of its memory; the graph may capture anew."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 from gpunn.cuda.devices import Where, driver, index_of, is_available
@@ -10,7 +9,9 @@ from gpunn.cuda.devices import Where, driver, index_of, is_available
 
 def _memory() -> Any:
     driver()  # raises, with the reason, where CUDA cannot be used
-    return importlib.import_module("gpunn.backends.device.memory")
+    from gpunn.backends.device import memory
+
+    return memory
 
 
 def memory_allocated(device: Where = None) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -73,7 +72,8 @@ def report(path: Path, homes: dict[str, str], say: Callable[[str], None]) -> Non
 
 def compare(case: Case, dtype: str) -> list[str]:
     """Hold a case on CUDA to the CPU; the kernels it launched. Raises AssertionError."""
-    recorded = importlib.import_module("gpunn.backends.launcher").recorded
+    from gpunn.backends.launcher import recorded  # needs CuPy, as nothing before
+
     expected = list(_results(case, dtype, "cpu"))
     with recorded() as names:
         got = list(_results(case, dtype, "cuda"))

@@ -6,7 +6,6 @@ reverse mode algorithmic differentiation", 2008. LAPACK computes on the CPU, cuS
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -74,7 +73,8 @@ def _computed(text: str, routine: str, function: Any, x: Array, *args: Any) -> A
 
 def places(routine: str, x: Array) -> numpy.ndarray[Any, Any]:
     """Where LAPACK's ``routine`` stops in each matrix of ``x``, counted from 1; 0: it does not."""
-    lapack: Any = importlib.import_module("scipy.linalg.lapack")
+    from scipy.linalg import lapack  # pyright: ignore[reportMissingTypeStubs]  (SciPy has none)
+
     once, options = getattr(lapack, f"d{routine}"), {"lower": True} if routine == "potrf" else {}
     host = type2backend[type(x)].to_numpy(x).astype("float64")
     stops = [once(matrix, **options)[-1] for matrix in host.reshape(-1, *x.shape[-2:])]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -27,11 +26,6 @@ _KNOWN = {
 }
 
 
-def _package() -> Any:  # annotated in part only
-    importlib.import_module("safetensors.numpy")
-    return importlib.import_module("safetensors")
-
-
 def save_file(
     tensors: Mapping[str, Tensor],
     filename: str | os.PathLike[str],
@@ -43,7 +37,10 @@ def save_file(
     ``requires_grad`` are not kept. Raises TypeError for what is not a tensor under a name, and
     RuntimeError, naming both, if two tensors share memory (the format would write it twice).
     """
-    package = _package()
+    # Annotated in part only.
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file as write  # pyright: ignore[reportUnknownVariableType]
+
     for name, tensor in tensors.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(
@@ -54,8 +51,8 @@ def save_file(
     arrays = {name: _host(tensor) for name, tensor in tensors.items()}
     with replacing(filename) as path:
         try:
-            package.numpy.save_file(arrays, path, None if metadata is None else dict(metadata))
-        except package.SafetensorError as error:
+            write(arrays, path, None if metadata is None else dict(metadata))
+        except SafetensorError as error:
             raise OSError(f"{describe(filename)}: cannot be written: {error}") from error
 
 
@@ -88,13 +85,15 @@ def load_file(
     Raises CorruptFileError for a damaged file, RefusedFileError for a dtype that gpunn does not
     have (a float8), both in one line that names the file; OSError if it cannot be opened.
     """
-    package, where = _package(), Device(device)
-    name = describe(filename)
+    from safetensors import SafetensorError, safe_open
+
+    where, name = Device(device), describe(filename)
     with open(filename, "rb"):
         pass  # the plain OSError for a missing file or a folder
     tensors: dict[str, Tensor] = {}
     try:
-        with package.safe_open(filename, framework="np") as file:
+        opened: Any = safe_open(filename, framework="np")  # annotated in part only
+        with opened as file:
             for key in file.keys():  # noqa: SIM118 (not a dict)
                 kind = file.get_slice(key).get_dtype()
                 if kind not in _KNOWN:
@@ -105,6 +104,6 @@ def load_file(
                 array = file.get_tensor(key)
                 own = array if array.flags.writeable else array.copy()
                 tensors[key] = wrap(own).to(where)
-    except package.SafetensorError as error:
+    except SafetensorError as error:
         raise CorruptFileError(f"{name}: not a sound safetensors file ({error})") from error
     return tensors

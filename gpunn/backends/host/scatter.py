@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any, cast
 
 import numpy
@@ -49,8 +48,9 @@ def _add_rows(target: Any, index: Any, source: Any) -> bool:
         return False  # NumPy says so
     if low < 0:
         places = numpy.where(places < 0, places + n, places)
-    sparse = importlib.import_module("scipy.sparse")
+    from scipy import sparse  # pyright: ignore[reportMissingTypeStubs]  (SciPy has none)
+
     entries = numpy.ones(m, target.dtype), places, numpy.arange(m + 1)
-    total = sparse.csc_array(entries, shape=(n, m)) @ source.reshape(m, -1)
-    target += total.reshape(target.shape)
+    adding: Any = sparse.csc_array(entries, shape=(n, m))
+    target += (adding @ source.reshape(m, -1)).reshape(target.shape)
     return True
