@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpunn import linalg, matrices
 from gpunn.in_place import InPlace, in_place
@@ -341,14 +341,28 @@ class Methods(InPlace):
     vsplit = rearrange.vsplit
     xlogy = binary.xlogy
 
-    # Arguments in an order, or by a name, of their own.
+    # Arguments in an order, or by a name, of their own; `self` is a Tensor, the one subclass.
 
-    def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    def split(self: Any, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
         """``gpunn.split``, whose argument has another name here, as in PyTorch."""
-        return joining.split(self, split_size, dim)  # type: ignore[arg-type]
+        return joining.split(self, split_size, dim)
 
-    def polygamma(self, n: int) -> Tensor:
+    def polygamma(self: Any, n: int) -> Tensor:
         """The ``n``-th derivative of ``digamma``, elementwise."""
-        return pointwise.polygamma(n, self)  # type: ignore[arg-type]
+        return pointwise.polygamma(n, self)
 
     polygamma_ = in_place(polygamma)
+
+    def where(self: Any, condition: Tensor, other: Tensor | float) -> Tensor:
+        """This tensor where ``condition``, else ``other``."""
+        return choice.where(condition, self, other)
+
+    @checked
+    def view_as(self: Any, other: Tensor) -> Tensor:
+        """``view`` with the shape of ``other``."""
+        return shapes.view(self, *other._data.shape)
+
+    @checked
+    def reshape_as(self: Any, other: Tensor) -> Tensor:
+        """``reshape`` with the shape of ``other``."""
+        return shapes.reshape(self, *other._data.shape)

@@ -1,8 +1,7 @@
-"""Tensor: making, copying and casting one, gradients, writing in place, drawing random numbers."""
+"""Tensor: making one, its gradient, and writing in its place."""
 
 from __future__ import annotations
 
-import builtins
 import math
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -13,30 +12,14 @@ import numpy
 
 from gpunn.autograd import engine
 from gpunn.autograd.grad_mode import no_grad, thread
-from gpunn.autograd.variable import Variable, concrete, recording, wrap
-from gpunn.backends import backend_of, type2backend
-from gpunn.device import device as Device
-from gpunn.draws import Draws
-from gpunn.dtype import (
-    as_dtype,
-    bfloat16,
-    bool_,
-    can_cast,
-    float16,
-    float32,
-    float64,
-    get_default_dtype,
-    int8,
-    int16,
-    int32,
-    int64,
-    uint8,
-)
+from gpunn.autograd.variable import Variable, concrete, recording
+from gpunn.backends import type2backend
+from gpunn.dtype import can_cast, float64, get_default_dtype
+from gpunn.likes import Likes
 from gpunn.missing import of_instance
 from gpunn.operators import Operand
 from gpunn.ops import (
     binary,
-    choice,
     comparison,
     conversion,
     gathering,
@@ -48,15 +31,13 @@ from gpunn.ops import (
 from gpunn.ops import matmul as products  # inside the class these names mean methods
 from gpunn.ops import shape as shapes
 from gpunn.ops.calling import checked
-from gpunn.ops.common import also_named, dtype_of, local
-from gpunn.ops.factory import factory
-from gpunn.ops.filling import element, filled
-from gpunn.ops.from_data import host_array
+from gpunn.ops.common import dtype_of, local
+from gpunn.ops.filling import element
 from gpunn.values import rebuild
 
 
 @concrete
-class Tensor(Draws):
+class Tensor(Likes):
     """An n-dimensional array on a device, whose operations are recorded for ``backward``.
 
     Make one with ``gpunn.tensor``, ``zeros``, ``rand``, ``from_numpy``...; ``data`` is the NumPy or
@@ -67,7 +48,7 @@ class Tensor(Draws):
 
     def __init__(self, *args: Any) -> None:
         """As ``gpunn.tensor(data)`` in the default float, or uninitialised: ``Tensor(2, 3)``."""
-        if args and builtins.all(isinstance(n, builtins.int) for n in args):
+        if args and all(isinstance(n, int) for n in args):
             super().__init__(numpy.empty(args, get_default_dtype().numpy))
             return
         if len(args) > 1:
@@ -120,7 +101,7 @@ class Tensor(Draws):
 
     def new(self, *args: Any) -> Tensor:
         """As ``new_tensor`` of a sequence, or ``new_empty`` of sizes."""
-        if args and not builtins.all(isinstance(a, builtins.int) for a in args):
+        if args and not all(isinstance(a, int) for a in args):
             return self.new_tensor(*args)
         return self.new_empty(*(args or (0,)))
 
@@ -145,7 +126,7 @@ class Tensor(Draws):
             raise AttributeError(of_instance(type(self), name), name=name, obj=self)
 
     def __contains__(self, element: Operand) -> bool:
-        return builtins.bool(comparison.eq(self, element)._data.any())
+        return bool(comparison.eq(self, element)._data.any())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self.grad_fn is not None:
@@ -216,9 +197,7 @@ class Tensor(Draws):
         if (
             target.size
             and 0 in target.strides
-            and builtins.any(
-                s == 0 and n > 1 for s, n in zip(target.strides, target.shape, strict=True)
-            )
+            and any(s == 0 and n > 1 for s, n in zip(target.strides, target.shape, strict=True))
         ):
             raise RuntimeError(
                 "unsupported operation: more than one element of the written-to tensor refers to a "
@@ -238,7 +217,7 @@ class Tensor(Draws):
     @checked
     def copy_(self, src: Tensor | float, non_blocking: bool = False) -> Tensor:
         """Take over the values of ``src``, broadcast and cast; also from another device."""
-        if isinstance(src, (builtins.int, builtins.float)):
+        if isinstance(src, (int, float)):
             return self.fill_(src)
         if self.device != src.device:
             src = src.to(self.device, non_blocking=non_blocking)
@@ -262,7 +241,7 @@ class Tensor(Draws):
         return self.fill_(0)
 
     @local
-    def fill_diagonal_(self, fill_value: float, wrap: builtins.bool = False) -> Tensor:
+    def fill_diagonal_(self, fill_value: float, wrap: bool = False) -> Tensor:
         """The elements of equal indices set to ``fill_value``.
 
         ``wrap`` begins anew, one row further, where a matrix is taller than wide.
@@ -275,7 +254,7 @@ class Tensor(Draws):
         xp = type2backend[type(self._data)].xp
         rows = xp.arange(shape[0])
         if len(shape) > 2 or not wrap or shape[0] <= shape[1]:
-            rows = rows[: builtins.min(shape)]
+            rows = rows[: min(shape)]
             index = (rows,) * len(shape)
         else:
             columns = rows % (shape[1] + 1)
@@ -300,7 +279,7 @@ class Tensor(Draws):
         self._version_box[0] += 1
         return self
 
-    def unsqueeze_(self, dim: builtins.int) -> Tensor:
+    def unsqueeze_(self, dim: int) -> Tensor:
         """As ``unsqueeze``, in place."""
         return self._become(shapes.unsqueeze, dim)
 
@@ -308,7 +287,7 @@ class Tensor(Draws):
         """As ``squeeze``, in place."""
         return self._become(shapes.squeeze, *dim)
 
-    def transpose_(self, dim0: builtins.int, dim1: builtins.int) -> Tensor:
+    def transpose_(self, dim0: int, dim1: int) -> Tensor:
         """As ``transpose``, in place."""
         return self._become(shapes.transpose, dim0, dim1)
 
@@ -316,9 +295,9 @@ class Tensor(Draws):
 
     def as_strided_(
         self,
-        size: Sequence[builtins.int],
-        stride: Sequence[builtins.int],
-        storage_offset: builtins.int | None = None,
+        size: Sequence[int],
+        stride: Sequence[int],
+        storage_offset: int | None = None,
     ) -> Tensor:
         """As ``as_strided``, in place."""
         return self._become(windows.as_strided, size, stride, storage_offset)
@@ -349,161 +328,3 @@ class Tensor(Draws):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         indexing.setitem(self, index, value)
-
-    # New tensors like this one --------------------------------------------------------------
-
-    def _new(
-        self,
-        name: str,
-        size: tuple[Any, ...],
-        *fill: Any,
-        dtype: Any = None,
-        device: Any = None,
-        requires_grad: builtins.bool = False,
-    ) -> Tensor:
-        kind = self.dtype if dtype is None else as_dtype(dtype)
-        where = self.device if device is None else Device(device)
-        backend = backend_of(where)
-        with backend.on(where):
-            tensor = wrap(filled(backend.xp, name, size, kind, *fill))
-        return tensor.requires_grad_() if requires_grad else tensor
-
-    @factory
-    @also_named("size")
-    def new_zeros(self, *size: Any, **options: Any) -> Tensor:
-        """Zeros of ``size`` with this tensor's dtype and device.
-
-        Options, as of all that follow: ``dtype``, ``device``, ``requires_grad``.
-        """
-        return self._new("new_zeros", size, **options)
-
-    @factory
-    @also_named("size")
-    def new_ones(self, *size: Any, **options: Any) -> Tensor:
-        """Ones of ``size`` with this tensor's dtype and device."""
-        return self._new("new_ones", size, **options)
-
-    @factory
-    @also_named("size")
-    def new_empty(self, *size: Any, **options: Any) -> Tensor:
-        """Uninitialised, of ``size``, with this tensor's dtype and device."""
-        return self._new("new_empty", size, **options)
-
-    @factory
-    def new_empty_strided(
-        self, size: Sequence[int], stride: Sequence[int], **options: Any
-    ) -> Tensor:
-        """Uninitialised, of ``size`` and ``stride``, with this tensor's dtype and device."""
-        if len(size) != len(stride):
-            raise RuntimeError(
-                f"dimensionality of sizes ({len(size)}) must match dimensionality of strides "
-                f"({len(stride)})"
-            )
-        steps = [(n - 1) * s for n, s in zip(size, stride, strict=True)]
-        memory = self.new_empty(0 if 0 in size else sum(steps) + 1, **options)
-        return windows.laid_out(memory, size, stride)
-
-    @factory
-    def new_full(self, size: Sequence[int], fill_value: float, **options: Any) -> Tensor:
-        """``fill_value`` everywhere, with this tensor's dtype and device."""
-        return self._new("new_full", (tuple(size),), fill_value, **options)
-
-    @factory
-    def new_tensor(
-        self,
-        data: Any,
-        *,
-        dtype: Any = None,
-        device: Any = None,
-        requires_grad: builtins.bool = False,
-    ) -> Tensor:
-        """A tensor of ``data`` (numbers, sequences, arrays) with this one's dtype and device."""
-        kind = self.dtype if dtype is None else as_dtype(dtype)
-        where = self.device if device is None else Device(device)
-        if isinstance(data, Tensor):
-            return data.detach().to(where, kind, copy=True).requires_grad_(requires_grad)
-        backend = backend_of(where)
-        with backend.on(where):
-            made = wrap(backend.from_numpy(host_array(data, kind)))
-        return made.requires_grad_(requires_grad)
-
-    # Copies and casts -----------------------------------------------------------------------
-
-    def contiguous(self, memory_format: Any = None) -> Tensor:
-        """This tensor if contiguous, else a contiguous copy, row by row."""
-        return self if self._data.flags.c_contiguous else conversion.clone(self)
-
-    def cpu(self) -> Tensor:
-        """This tensor in host memory."""
-        return self.to("cpu")
-
-    def cuda(self, device: Device | str | int | None = None, non_blocking: bool = False) -> Tensor:
-        """This tensor on a CUDA device (the current one unless named)."""
-        return self.to(Device("cuda" if device is None else device), non_blocking=non_blocking)
-
-    def type(self, dtype: Any = None) -> Any:
-        """Cast to ``dtype``; without one, the name of the type."""
-        if dtype is None:
-            return f"gpunn.{self.dtype.title}Tensor"
-        return self.to(as_dtype(getattr(dtype, "dtype", dtype)))
-
-    @checked
-    def type_as(self, other: Tensor) -> Tensor:
-        """Cast to the dtype of ``other``."""
-        return self.to(other.dtype)
-
-    def bool(self) -> Tensor:
-        """Cast to bool."""
-        return self.to(bool_)
-
-    def byte(self) -> Tensor:
-        """Cast to uint8."""
-        return self.to(uint8)
-
-    def int(self) -> Tensor:
-        """Cast to int32."""
-        return self.to(int32)
-
-    def long(self) -> Tensor:
-        """Cast to int64."""
-        return self.to(int64)
-
-    def char(self) -> Tensor:
-        """Cast to int8."""
-        return self.to(int8)
-
-    def short(self) -> Tensor:
-        """Cast to int16."""
-        return self.to(int16)
-
-    def half(self) -> Tensor:
-        """Cast to float16."""
-        return self.to(float16)
-
-    def bfloat16(self) -> Tensor:
-        """Cast to bfloat16."""
-        return self.to(bfloat16)
-
-    def float(self) -> Tensor:
-        """Cast to float32."""
-        return self.to(float32)
-
-    def double(self) -> Tensor:
-        """Cast to float64."""
-        return self.to(float64)
-
-    # Arguments in an order of their own --------------------------------------------------------
-
-    def where(self, condition: Tensor, other: Operand) -> Tensor:
-        """This tensor where ``condition``, else ``other``."""
-        return choice.where(condition, self, other)
-
-    @checked
-    def view_as(self, other: Tensor) -> Tensor:
-        """``view`` with the shape of ``other``."""
-        return shapes.view(self, *other._data.shape)
-
-    @checked
-    def reshape_as(self, other: Tensor) -> Tensor:
-        """``reshape`` with the shape of ``other``."""
-        return shapes.reshape(self, *other._data.shape)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
@@ -227,13 +226,13 @@ class Values(Variable):
             raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
         if self._data.size > 1:
             raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
-        return builtins.bool(type2backend[type(self._data)].item(self._data))
+        return bool(type2backend[type(self._data)].item(self._data))
 
     def __int__(self) -> int:
-        return builtins.int(self._scalar())
+        return int(self._scalar())
 
     def __float__(self) -> float:
-        return builtins.float(self._scalar())
+        return float(self._scalar())
 
     def _scalar(self) -> Any:
         if self._data.size != 1:
@@ -243,7 +242,7 @@ class Values(Variable):
     def __index__(self) -> int:
         if self._data.size != 1 or self._data.dtype.kind in FLOATING:
             raise TypeError("only integer tensors of a single element can be converted to an index")
-        return builtins.int(self.item())
+        return int(self.item())
 
     def __len__(self) -> int:
         if not self._data.ndim:
