@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, cast
 
 from gpunn.autograd.functional import gradients_by, jacobian_of, zeros_like
 from gpunn.autograd.grad_mode import enable_grad, thread
+from gpunn.autograd.node import leaves_below
 from gpunn.autograd.variable import Variable
 from gpunn.missing import refuse_others as _refuse_others
 from gpunn.nn.utils.stateless import functional_call
@@ -269,19 +270,7 @@ def _linked(tensor: Any, own: tuple[Any, ...]) -> bool:
         return False
     if tensor.grad_fn is None:
         return id(tensor) not in ids
-    stack, seen = [tensor.grad_fn], set[Any]()
-    while stack:
-        node = stack.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        for edge in node.edges:
-            if isinstance(edge, Variable):
-                if id(edge) not in ids:
-                    return True
-            elif edge is not None:
-                stack.append(edge[0])
-    return False
+    return any(id(leaf) not in ids for leaf in leaves_below(tensor.grad_fn))
 
 
 # Structures ---------------------------------------------------------------------------------

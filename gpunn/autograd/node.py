@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from weakref import ReferenceType
 
@@ -110,3 +110,18 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
+
+
+def leaves_below(start: Node, seen: set[Node] | None = None) -> Iterator[Variable]:
+    """The leaves that ``start`` leads to, past no node that is in ``seen``, which grows."""
+    stack, seen = [start], set[Node]() if seen is None else seen
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        for edge in node.edges:
+            if isinstance(edge, Variable):
+                yield edge
+            elif edge is not None:
+                stack.append(edge[0])

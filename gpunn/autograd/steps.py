@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from gpunn.autograd.grad_mode import thread
 from gpunn.autograd.lines import line_of, program_frame
-from gpunn.autograd.node import Edge, Node, clock
+from gpunn.autograd.node import Edge, Node, clock, leaves_below
 from gpunn.autograd.variable import Variable
 
 
@@ -118,25 +118,9 @@ def find(roots: list[Edge]) -> Carried | None:
                 continue
             node, nr = edge
             if node.sequence < step.sequence:
-                if _leads_to(node, changed, seen):
+                if any(id(leaf) in changed for leaf in leaves_below(node, seen)):
                     return Carried(node, nr, step)
             elif node not in seen:
                 seen.add(node)
                 stack.extend(e for e in node.edges if e is not None)
     return None
-
-
-def _leads_to(start: Node, leaves: set[int], seen: set[Node]) -> bool:
-    stack = [start]
-    while stack:
-        node = stack.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        for edge in node.edges:
-            if isinstance(edge, Variable):
-                if id(edge) in leaves:
-                    return True
-            elif edge is not None:
-                stack.append(edge[0])
-    return False
