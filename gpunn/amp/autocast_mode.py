@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
 from typing import Any, Self, TypeVar, cast, overload
 
 import numpy
@@ -68,12 +67,7 @@ class autocast:  # noqa: N801  (PyTorch's name)
         state.depth += 1
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         state = autocast_state
         state.depth -= 1
         if not state.depth:

@@ -6,7 +6,6 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Generator
-from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 P = ParamSpec("P")
@@ -84,12 +83,7 @@ class _Switch:
         self._outer = mode.enabled, self._outer
         mode.enabled = self._value()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         thread.mode.enabled, self._outer = self._outer
 
 
@@ -157,13 +151,8 @@ class inference_mode(_Switch):  # noqa: N801
         super().__enter__()
         thread.mode.inference = self._mode
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        super().__exit__(kind, error, trace)
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
         thread.mode.inference, self._inferred = self._inferred
 
 
@@ -187,12 +176,7 @@ class set_detect_anomaly:  # noqa: N801
 
     def __enter__(self) -> None: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         thread.mode.tracing, thread.mode.anomaly = self._before
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from gpunn.autograd.node import Node
@@ -41,12 +40,7 @@ class saved_tensors_hooks:  # noqa: N801
         pairs.stack.append(Pair(self.pack_hook, self.unpack_hook))
         in_force.append(1)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         pairs.stack.pop()
         in_force.pop()
 

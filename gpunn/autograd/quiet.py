@@ -7,7 +7,6 @@ NumPy's, which takes a sixth of that: the variable is found here by watching it.
 from __future__ import annotations
 
 from contextvars import copy_context
-from types import TracebackType
 from typing import Any
 
 import numpy
@@ -51,10 +50,5 @@ class quiet:  # noqa: N801
     def __enter__(self) -> None:
         self._token = set_errors(IGNORED)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         reset_errors(self._token)

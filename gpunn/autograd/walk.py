@@ -60,7 +60,7 @@ class Walk:
         if self._autocast:  # gradients are computed as forward was
             autocast_state.switch({})
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *_: object) -> None:
         self._mode.enabled = self._enabled
         if self._autocast:
             autocast_state.switch(self._autocast)
