@@ -174,8 +174,9 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 
 
 def _elu(x: Tensor, alpha: float) -> Tensor:
-    # The clamp keeps eˣ finite where the other branch is taken.
-    return where(x > 0, x, expm1(x.clamp(max=0)) * alpha)
+    above = x.detach() > 0
+    # The mask keeps eˣ finite where the other branch is taken.
+    return where(above, x, expm1(Masked.apply(x, ~above)) * alpha)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
@@ -213,7 +214,8 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     if in_use:
         (input,) = cast_for("softplus", input)
     scaled = input * beta
-    return where(scaled > threshold, input, log1p(exp(scaled.clamp(max=threshold))) / beta)
+    above = scaled.detach() > threshold
+    return where(above, input, log1p(exp(Masked.apply(scaled, ~above))) / beta)
 
 
 def logsigmoid(input: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from gpunn.functional.activation import (
     elu,
     hardtanh,
     implicit_dim,
+    leaky_relu,
     need_float,
     softmax,
     softplus,
@@ -56,8 +57,9 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 
 
 def _celu(x: Tensor, alpha: float) -> Tensor:
-    bent = clamp(x, max=0) if alpha > 0 else clamp(x, min=0)  # the other branch stays finite
-    return where(x > 0, x, expm1(where(x > 0, bent * 0, x) / alpha) * alpha)
+    above = x.detach() > 0
+    # The mask keeps the exponential finite where the other branch is taken.
+    return where(above, x, expm1(Masked.apply(x, ~above) / alpha) * alpha)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
@@ -81,7 +83,8 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     need_float("hardswish", input)
     if inplace:
         return input._write(_of_copy, hardswish)
-    return where(input <= -3, 0.0, where(input >= 3, input, input * (input / 6 + 0.5)))
+    bent = Masked.apply(input, ~(abs(input.detach()) >= 3))  # the other branch stays finite
+    return where(input <= -3, 0.0, where(input >= 3, input, bent * (bent / 6 + 0.5)))
 
 
 @extended
@@ -162,7 +165,7 @@ def rrelu(
     training: bool = False,
     inplace: bool = False,
 ) -> Tensor:
-    """x where x >= 0, else a x: a uniform in [lower, upper) for each element while ``training``,
+    """x where x > 0, else a x: a uniform in [lower, upper) for each element while ``training``,
     else their mean. B. Xu et al., 2015."""
     need_tensor("rrelu", input)
     if not 0 <= lower <= upper:
@@ -171,14 +174,13 @@ def rrelu(
         )
     need_float("rrelu", input)
     if not training:
-        slope = (lower + upper) / 2
-        return input._write(_sloped, slope) if inplace else _sloped(input, slope)
+        return leaky_relu(input, (lower + upper) / 2, inplace)
     drawn = rand_like(input) * (upper - lower) + lower
     return input._write(_sloped, drawn) if inplace else _sloped(input, drawn)
 
 
-def _sloped(x: Tensor, slope: Tensor | float) -> Tensor:
-    return x * where(x.detach() >= 0, x.detach() * 0 + 1, slope)
+def _sloped(x: Tensor, slope: Tensor) -> Tensor:
+    return x * where(x.detach() <= 0, slope, 1.0)
 
 
 def softmin(

@@ -19,7 +19,7 @@ from gpunn.ops.common import (
     operands,
     xp_of,
 )
-from gpunn.ops.pointwise import abs, exp, log, log1p, square
+from gpunn.ops.pointwise import Masked, abs, exp, log, log1p, square
 from gpunn.ops.precision import cast_for
 from gpunn.ops.rearrange import broadcast_tensors
 from gpunn.ranges import broadcast_shapes
@@ -202,7 +202,9 @@ def smooth_l1_loss(
     error = input - target
     size = abs(error)
     if beta:  # the square of the error itself: that of its size has no second derivative at 0
-        size = where(size < beta, square(error) * (0.5 / beta), size - 0.5 * beta)
+        far = size.detach() >= beta
+        squares = square(Masked.apply(error, ~far))  # finite also where they are not taken
+        size = where(far, size - 0.5 * beta, squares * (0.5 / beta))
     return reduced(size, reduction)
 
 
@@ -228,7 +230,9 @@ def huber_loss(
     error = input - target
     _need_room(error, input)
     size = abs(error)
-    loss = where(size < delta, square(error) * 0.5, (size - 0.5 * delta) * delta).to(input.dtype)
+    far = size.detach() >= delta
+    squares = square(Masked.apply(error, ~far))  # finite also where they are not taken
+    loss = where(far, (size - 0.5 * delta) * delta, squares * 0.5).to(input.dtype)
     return _averaged(loss, weight, reduction, over_weights=False)
 
 

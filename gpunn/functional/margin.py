@@ -34,8 +34,8 @@ def hinge_embedding_loss(
     if in_use:
         input, target = cast_for("hinge_embedding_loss", input, target)
     need_tensors("hinge_embedding_loss", input, target)
-    far = where(target != 1, clamp_min(margin - input, 0), input * 0)
-    near = where(target != -1, input, input * 0)
+    far = where(target != 1, clamp_min(margin - input, 0), 0.0)
+    near = where(target != -1, input, 0.0)
     return reduced(far + near, reduction_of(size_average, reduce, reduction))
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from gpunn.dtype import finfo, in_use
+from gpunn.dtype import accumulator, as_dtype, finfo, in_use
 from gpunn.functional.arguments import ntuple
 from gpunn.functional.pad import pad
 from gpunn.functional.pooling import avg_pool1d, avg_pool2d, avg_pool3d
@@ -28,8 +28,8 @@ def rms_norm(
 ) -> Tensor:
     """x / √(mean(x²) + eps) · weight over the last dimensions, ``normalized_shape``.
 
-    ``eps``: the dtype's unless given. B. Zhang and R. Sennrich, 2019. Raises RuntimeError for
-    shapes that do not fit.
+    ``eps``: the dtype's unless given, float32's for 16-bit floats. The result is of the dtype of
+    ``input``. B. Zhang and R. Sennrich, 2019. Raises RuntimeError for shapes that do not fit.
     """
     need_tensor("rms_norm", input)
     if in_use:
@@ -51,9 +51,10 @@ def rms_norm(
             f"[*{', '.join(map(str, shape))}], but got input of size{list(given)}"
         )
     dims = tuple(range(-len(shape), 0))
-    small = finfo(input.dtype).eps if eps is None else eps
-    y = input * rsqrt((input * input).mean(dims, keepdim=True) + small)
-    return y if weight is None else y * weight
+    x = input.to(as_dtype(accumulator(input.data.dtype)))  # 16-bit floats are rounded once, at last
+    small = finfo(x.dtype).eps if eps is None else eps
+    y = x * rsqrt((x * x).mean(dims, keepdim=True) + small)
+    return (y if weight is None else y * weight).to(input.dtype)
 
 
 def local_response_norm(

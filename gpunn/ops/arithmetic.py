@@ -116,7 +116,10 @@ class Pow(Pointwise):
             if not isinstance(y, Variable):
                 raise RuntimeError("Integers to negative integer powers are not allowed.")
             return _integer_power(xp, a, b)
-        result: Any = xp.logical_or(a, not b) if kind == "b" else a**b
+        if type(y) is float and y == -0.5 and kind in FLOATING:
+            result: Any = 1 / xp.sqrt(a)  # as the root itself: no number for x < 0
+        else:
+            result = xp.logical_or(a, not b) if kind == "b" else a**b
         need_x, need_y = ctx.needs_input_grad
         if need_x or need_y:
             ctx.save_for_backward(x, y, result if need_y else None)

@@ -41,7 +41,8 @@ class Where(Pointwise):
 
 
 class Clamp(Pointwise):
-    """min(max(x, low), high); the gradient goes to whichever of the three is the result."""
+    """min(max(x, low), high); the gradient goes to whichever of the three is the result, NaN's to
+    none."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, low: Any, high: Any) -> Array:
@@ -51,33 +52,34 @@ class Clamp(Pointwise):
             raise not_implemented("clamp_scalar", a)
         lowest = None if low is None else bounds[0]
         highest = None if high is None else bounds[-1]
-        if any(ctx.needs_input_grad):
-            under = None if lowest is None else a < lowest
+        need_x, need_low, need_high = ctx.needs_input_grad
+        inside = under = over = None
+        if need_x:
+            inside = True if lowest is None else a >= lowest
+            if highest is not None:
+                inside = (a <= highest) & inside
+        if need_low or need_high:
             raised = a if lowest is None else xp.maximum(a, lowest)
             over = None if highest is None else raised > highest
+            under = None if lowest is None else a < lowest
             if under is not None and over is not None:
                 under &= ~over
-            ctx.save_for_backward(under, over)
+        ctx.save_for_backward(inside, under, over)
         return type2backend[type(a)].clamp(a, lowest, highest)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        under, over = ctx.saved_tensors
-        dx: Tensor | None = None
+        inside, under, over = ctx.saved_tensors
         need_x, need_low, need_high = ctx.needs_input_grad
-        if need_x:
-            dx = dy
-            for outside in (under, over):
-                dx = dx if outside is None else Masked.apply(dx, logical_not(outside))
         return (
-            dx,
+            Masked.apply(dy, inside) if need_x else None,
             Masked.apply(dy, under) if need_low else None,
             Masked.apply(dy, over) if need_high else None,
         )
 
 
 class Maximum(Pointwise):
-    """The larger of two; a tie shares the gradient."""
+    """The larger of two; a tie shares the gradient, and both get it where one is NaN."""
 
     compute = "maximum"
 
@@ -88,11 +90,14 @@ class Maximum(Pointwise):
         return getattr(xp, cls.compute)(a, b)
 
     @classmethod
-    def backward(cls, ctx: Any, dy: Tensor) -> tuple[Tensor, ...]:
+    def backward(cls, ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, y = ctx.saved_tensors
-        chosen = (x > y) if cls.compute == "maximum" else (x < y)
-        share = where(x == y, 0.5, chosen.to(dy.dtype)).detach()
-        return dy * share, dy * (1 - share)
+        lost = (x < y, x > y) if cls.compute == "maximum" else (x > y, x < y)
+        share = where(x == y, dy * 0.5, dy)
+        return tuple(
+            Masked.apply(share, logical_not(loser)) if need else None
+            for loser, need in zip(lost, ctx.needs_input_grad, strict=True)
+        )
 
 
 class Minimum(Maximum):

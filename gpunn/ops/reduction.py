@@ -15,9 +15,18 @@ from gpunn.backends import type2backend
 from gpunn.dtype import FLOATING, accumulator, as_dtype, dtype, get_default_dtype, in_use
 from gpunn.ops.calling import extended
 from gpunn.ops.choice import where
-from gpunn.ops.common import Op, canonical_dim, canonical_dims, dtype_of, local, need_tensor, xp_of
+from gpunn.ops.common import (
+    Op,
+    Pointwise,
+    canonical_dim,
+    canonical_dims,
+    dtype_of,
+    local,
+    need_tensor,
+    xp_of,
+)
 from gpunn.ops.joining import flip, stack
-from gpunn.ops.pointwise import exp, log, sqrt
+from gpunn.ops.pointwise import exp, log
 from gpunn.ops.precision import cast_for
 from gpunn.ops.shape import Expand, Reshape
 
@@ -103,6 +112,21 @@ class Extremum(Op):
         hit = (x == Reshape.apply(y, ctx.kept)).to(dy.dtype)
         share = (hit / hit.sum(ctx.dims, True)).detach()
         return Reshape.apply(dy, ctx.kept) * share, None, None, None
+
+
+class Std(Pointwise):
+    """√x; where that is 0, the gradient is 0, not infinite."""
+
+    @staticmethod
+    def forward(ctx: Any, variance: Tensor) -> Array:
+        y = xp_of(variance).sqrt(variance.data)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> Tensor:
+        (y,) = ctx.saved_tensors
+        return dy / where(y == 0, math.inf, 2 * y)
 
 
 class Cumsum(Op):
@@ -221,8 +245,8 @@ def std(
     *,
     correction: float | None = None,
 ) -> Tensor:
-    """The square root of ``var``."""
-    return sqrt(var(input, dim, unbiased, keepdim, correction=correction))
+    """The square root of ``var``; where nothing differs, the gradient is 0."""
+    return Std.apply(var(input, dim, unbiased, keepdim, correction=correction))
 
 
 @extended

@@ -65,7 +65,7 @@ class Adafactor(PerParameter):
         least = finfo(p.dtype).eps if eps1 is None else eps1
         share = step ** group["beta2_decay"]
         dw = _wide(dw)
-        size = xp.maximum(_rms(xp, w), eps2) * min(lr, 1 / math.sqrt(step))
+        size = xp.fmax(_rms(xp, w), eps2) * min(lr, 1 / math.sqrt(step))
         w *= 1 - lr * group["weight_decay"]
         if w.ndim > 1:
             rows = self._mean(p, "row_var", xp.square(dw).mean(-1, keepdims=True), share)
@@ -74,7 +74,7 @@ class Adafactor(PerParameter):
         else:
             squares = self._mean(p, "variance", xp.square(dw), share)
         u = dw / xp.sqrt(xp.maximum(squares, least * least))
-        w -= (u * (size / xp.maximum(_rms(xp, u) / group["d"], 1))).astype(w.dtype)
+        w -= (u * (size / xp.fmax(_rms(xp, u) / group["d"], 1))).astype(w.dtype)
 
     def _mean(self, p: Tensor, name: str, new: Array, share: float) -> Array:
         """The running mean ``name``, to which ``new`` has come."""

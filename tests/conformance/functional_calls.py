@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from conformance.calls import Call, DType, call
-from conformance.inputs import F16, F32, F64, I64, Table, array, strided, unary
+from conformance.inputs import EDGES, F16, F32, F64, I64, Table, array, strided, unary
 
 CALLS = Table()
 
@@ -32,6 +32,8 @@ CALLS.add("relu relu6 hardtanh leaky_relu elu selu celu gelu silu mish softplus 
 CALLS.add("hardsigmoid hardswish hardshrink softshrink", NONE)
 CALLS.add("hardsigmoid hardswish hardshrink softshrink tanhshrink softsign sigmoid tanh", _curve())
 CALLS.add("leaky_relu", _curve(negative_slope=0.3))
+CALLS.add("relu leaky_relu rrelu softplus", [call(EDGES)])
+CALLS.add("elu selu celu hardswish rrelu", [call(np.array([np.inf, 3.0, -3.0]))])
 CALLS.add("elu celu", _curve(alpha=0.75) + _curve(alpha=-0.75)[:3] + _curve(alpha=0)[:2])
 CALLS.add("gelu", _curve(approximate="tanh") + _curve(approximate="odd")[:1])
 CALLS.add("softplus", _curve(beta=2, threshold=3))
@@ -143,6 +145,8 @@ CALLS.add(
     [call(X.astype(F32), SIGNS.astype(F32), reduction=r) for r in ("none", "sum")],
 )
 CALLS.add("hinge_embedding_loss", _losses(X, SIGNS, options=({"margin": 0.3},)))
+_FAR, _ENDLESS = np.array([np.inf, -np.inf, 0.0, -0.0] * 2), np.array([1.0] * 4 + [-1.0] * 4)
+CALLS.add("hinge_embedding_loss smooth_l1_loss huber_loss", _losses(_FAR, _ENDLESS))
 CALLS.add("margin_ranking_loss", _losses(X, T, SIGNS, options=({"margin": 0.5}, *_PAIR)))
 CALLS.add("margin_ranking_loss", [call(X, T, SIGNS[0]), call(array(0), array(0), array(0))])
 CALLS.add("cosine_embedding_loss", _losses(X, T, SIGNS[:, 0], options=({"margin": 0.2},)))

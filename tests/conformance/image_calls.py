@@ -208,6 +208,9 @@ CALLS.add(
         call(X, (6,)),
         call(X, ()),
         call(X, (7,), array(6)),
+        call(array(4, 5, dtype=F16, high=0.01, low=0), (5,)),  # small, so that eps counts
+        call(array(4, 5, dtype=F16), (5,), array(5, dtype=F16)),
+        call(array(4, 5, dtype=F16), (5,), array(5, dtype=F32)),
     ],
 )
 CALLS.add(

@@ -34,6 +34,7 @@ def distinct(*shape: int, dtype: str = F64) -> Any:
 
 
 SPECIAL = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0], F32)
+EDGES = SPECIAL.astype(F64)  # as inputs of gradients
 DTYPES = (F32, F16, I64, I32, "uint8", "bool")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from conformance.calls import Call, call
 from conformance.inputs import (
+    EDGES,
     F16,
     F32,
     F64,
@@ -62,6 +63,11 @@ CALLS.add("isin", [call(array(5, dtype=I64), array(3, dtype=I64)), call(array(2,
 CALLS.add("clamp clip", unary(min=-0.5, max=0.5) + unary(min=0)[:8] + unary(max=1)[:8])
 CALLS.add("clamp", [call(X, array(5), array(5, seed=1) + 2), call(X), call(X, min=array(4, 1))])
 _BYTES, _HALVES = array(3, dtype="uint8"), array(3, dtype=F16)
+# Gradients at NaN, infinity and -0, too.
+CALLS.add("clamp", [call(EDGES, -1, 1), call(EDGES, min=0), call(EDGES, array(7), array(7) + 1)])
+CALLS.add("clamp_min clamp_max", [call(EDGES, 0), call(EDGES, EDGES[::-1].copy())])
+CALLS.add("maximum minimum", [call(EDGES, EDGES[::-1].copy()), call(EDGES, array(7))])
+CALLS.add("pow", [call(EDGES[[0, 2, 4, 5]], p) for p in (0.5, -0.5, 2, -1)])
 CALLS.add("clamp", [call(_BYTES, min=v) for v in (300, -1, -300, 1e3)])
 CALLS.add("clamp", [call(_HALVES, max=v) for v in (1e6, float("inf"), 7)])
 CALLS.add("clamp_min clamp_max", [call(_BYTES, 300), call(_BYTES, -1), call(_HALVES, 1e6)])

@@ -100,6 +100,13 @@ def test_adafactor_on_every_device(device: str):
         np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
+def test_adafactor_leaves_the_rest_alone_where_one_gradient_is_no_number():
+    w = gpunn.ones(3)
+    w.grad = gpunn.tensor([math.nan, 1.0, 1.0])
+    Adafactor([w], lr=0.1).step()
+    assert w.isnan().tolist() == [True, False, False]
+
+
 def test_adafactor_keeps_a_row_and_a_column():
     p = gpunn.zeros(2, 30, 40, requires_grad=True)
     p.grad = gpunn.ones(2, 30, 40)
