@@ -73,7 +73,8 @@ def tensor(
 def as_tensor(data: Any, dtype: Any = None, device: Where = None) -> Tensor:
     """``data`` as a tensor, sharing memory where dtype and device already fit."""
     if isinstance(data, Variable):
-        return data.to(dtype=dtype, device=device)  # type: ignore[attr-defined]
+        given: Any = data
+        return given.to(dtype=dtype, device=device)
     if type(data) is numpy.ndarray:
         return from_numpy(data).to(dtype=dtype, device=device)
     return tensor(data, dtype=dtype, device=device)
@@ -81,7 +82,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Where = None) -> Tensor:
 
 def from_numpy(ndarray: numpy.ndarray[Any, Any]) -> Tensor:
     """A CPU tensor that shares the memory of ``ndarray``."""
-    if not isinstance(ndarray, numpy.ndarray):  # type: ignore[redundant-expr]
+    if not isinstance(ndarray, numpy.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
     check_supported(ndarray)
     if any(s < 0 for s in ndarray.strides):

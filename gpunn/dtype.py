@@ -104,7 +104,7 @@ def as_dtype(obj: object) -> dtype:
     found = _aliases.get(obj)
     if found is None:
         try:
-            found = from_numpy_dtype[np.dtype(obj)]  # type: ignore[call-overload]
+            found = from_numpy_dtype[np.dtype(obj)]  # pyright: ignore[reportArgumentType, reportCallIssue]
         except (TypeError, ValueError, KeyError):
             found = None
     if found is None:
@@ -114,7 +114,7 @@ def as_dtype(obj: object) -> dtype:
 
 
 def _ml_dtypes() -> Any:
-    import ml_dtypes  # pyright: ignore[reportMissingTypeStubs]  (3 ms, for few)
+    import ml_dtypes  # 3 ms, for few
 
     return ml_dtypes
 

@@ -205,14 +205,14 @@ def cond(A: Tensor, p: float | str | None = None) -> Tensor:
     check("linalg.inv", A)
     regular = wrap(xp_of(A).asarray(xp_of(A).linalg.det(A.data) != 0))
     whole = where(regular[..., None, None], A, A.new_ones(A.data.shape[-1]).diag())
-    size = matrix_norm(A, p) * matrix_norm(inv(whole), p)  # type: ignore[arg-type]
+    size = matrix_norm(A, p) * matrix_norm(inv(whole), p)
     return where(regular, size, math.inf)
 
 
 @extended
 def matrix_power(A: Tensor, n: int) -> Tensor:
     """``A`` n times multiplied; for n < 0 its inverse."""
-    if not isinstance(n, int):  # type: ignore[redundant-expr]
+    if not isinstance(n, int):
         kind = type(n).__name__
         raise TypeError(f"linalg_matrix_power(): argument 'n' (position 2) must be int, not {kind}")
     check_shape("linalg.matrix_power", A)
@@ -227,7 +227,7 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
             result = square if result is None else matmul(result, square)
         n //= 2
         square = matmul(square, square) if n else square
-    return A.clone() if result is A else result  # type: ignore[return-value]
+    return A.clone() if result is A else result  # pyright: ignore[reportReturnType]
 
 
 @extended

@@ -253,7 +253,7 @@ def embedding(
 
 def adaptive_max_pool1d(input: Tensor, output_size: int | Sequence[int]) -> tuple[Tensor, Tensor]:
     """``functional.adaptive_max_pool1d`` and the indices."""
-    return F.adaptive_max_pool1d(input, output_size, return_indices=True)  # type: ignore[return-value]
+    return F.adaptive_max_pool1d(input, output_size, return_indices=True)  # pyright: ignore[reportArgumentType]
 
 
 def max_pool1d_with_indices(
@@ -294,7 +294,7 @@ def grid_sampler(
 
 def affine_grid_generator(theta: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
     """``functional.affine_grid``."""
-    return F.affine_grid(theta, size, align_corners)  # type: ignore[arg-type]
+    return F.affine_grid(theta, size, align_corners)
 
 
 _PLAIN: tuple[Any, ...] = (F.conv1d, F.conv2d, F.conv3d)

@@ -129,7 +129,7 @@ class Function(Node):
     def mark_dirty(self, *inputs: Tensor) -> None:
         """Declare inputs that forward changed in place and returned."""
         for i, x in enumerate(inputs):
-            if not isinstance(x, Variable):  # type: ignore[redundant-expr]
+            if not isinstance(x, Variable):
                 kind = type(x).__name__
                 raise RuntimeError(
                     f"mark_dirty can only accept variables, but argument {i} is of type {kind}"
@@ -285,7 +285,7 @@ def _in_two_steps(cls: type[Function]) -> None:
         cls.setup_context(ctx, args, output)
         return output
 
-    cls.forward = staticmethod(forward)  # type: ignore[method-assign]
+    cls.forward = staticmethod(forward)
 
 
 def _output(ctx: Function, result: Any, args: tuple[Any, ...]) -> Any:

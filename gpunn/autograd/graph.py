@@ -80,5 +80,6 @@ def disable_saved_tensors_hooks(error_message: str) -> Generator[None]:
 
 def increment_version(tensor: Tensor | Sequence[Tensor]) -> None:
     """Note that tensors were changed in place, where autograd could not see it."""
-    for each in tensor if isinstance(tensor, (list, tuple)) else (tensor,):
-        each._version_box[0] += 1  # type: ignore[union-attr]
+    given: Any = tensor if isinstance(tensor, (list, tuple)) else (tensor,)
+    for each in given:
+        each._version_box[0] += 1

@@ -41,7 +41,7 @@ class IterableDataset(Dataset[T_co]):
     def __iter__(self) -> Iterator[T_co]:
         raise NotImplementedError("Subclasses of IterableDataset should implement __iter__.")
 
-    def __add__(self, other: Dataset[Any]) -> ChainDataset[Any]:  # type: ignore[override]
+    def __add__(self, other: Dataset[Any]) -> ChainDataset[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
         return ChainDataset([self, other])
 
 
@@ -83,7 +83,7 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
         if not tensors:
             raise ValueError("TensorDataset needs at least one tensor, but got none")
         for tensor in tensors:
-            if not isinstance(tensor, Tensor):  # type: ignore[redundant-expr]
+            if not isinstance(tensor, Tensor):
                 raise TypeError(f"TensorDataset expected tensors, but got {type(tensor).__name__}")
         sizes = [len(tensor) for tensor in tensors]
         if any(size != sizes[0] for size in sizes):
@@ -256,7 +256,7 @@ def items(dataset: Dataset[T_co], indices: Sequence[Any]) -> Sequence[T_co]:
 
 def has_own_items(dataset: object, base: Any) -> bool:
     """Say whether a subclass of ``base`` has its own ``__getitem__``, as batches must respect."""
-    return type(dataset).__getitem__ is not base.__getitem__  # type: ignore[attr-defined]
+    return type(dataset).__getitem__ is not base.__getitem__  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
 
 def whole_numbers(indices: Sequence[Any]) -> list[int] | None:

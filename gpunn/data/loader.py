@@ -125,9 +125,9 @@ class DataLoader(Generic[T_co]):
             if iterable:
                 sampler = _Endless()
             elif shuffle:
-                sampler = RandomSampler(dataset, generator=generator)  # type: ignore[arg-type]
+                sampler = RandomSampler(dataset, generator=generator)  # pyright: ignore[reportArgumentType]
             else:
-                sampler = SequentialSampler(dataset)  # type: ignore[arg-type]
+                sampler = SequentialSampler(dataset)  # pyright: ignore[reportArgumentType]
         if batch_size is not None:
             batch_sampler = BatchSampler(sampler, batch_size, drop_last)
 
@@ -168,7 +168,7 @@ class DataLoader(Generic[T_co]):
         """The number of batches. TypeError where the sampler or iterable dataset has no length."""
         if not isinstance(self.dataset, IterableDataset):
             return len(self._index_sampler)
-        count = len(self.dataset)  # type: ignore[arg-type]
+        count = len(self.dataset)  # pyright: ignore[reportArgumentType]
         if self.batch_size is not None:
             count = count // self.batch_size if self.drop_last else -(-count // self.batch_size)
         self._promised = count
@@ -206,7 +206,7 @@ class DataLoader(Generic[T_co]):
         if yielded == promised + 1:
             warnings.warn(
                 f"Length of IterableDataset {self.dataset} was reported to be "
-                f"{len(self.dataset)} (when accessing len(dataloader)), but {yielded} batches "  # type: ignore[arg-type]
+                f"{len(self.dataset)} (when accessing len(dataloader)), but {yielded} batches "  # pyright: ignore[reportArgumentType]
                 f"have been fetched where {self._promised} were expected. With num_workers > 0, "
                 "__iter__ has to ask get_worker_info() for its part of the items, or each worker "
                 "yields all of them.",
@@ -365,7 +365,7 @@ def _context(choice: str | BaseContext | None, num_workers: int) -> BaseContext 
                 f"{methods!r}, but got multiprocessing_context={choice!r}"
             )
         return multiprocessing.get_context(choice)
-    if not isinstance(choice, BaseContext):  # type: ignore[redundant-expr]
+    if not isinstance(choice, BaseContext):
         raise TypeError(
             "multiprocessing_context option should be a valid context object or a string "
             f"specifying the start method, but got multiprocessing_context={choice}"

@@ -64,7 +64,7 @@ class RandomSampler(Sampler[int]):
         self.replacement = replacement
         self._num_samples = num_samples
         self.generator = generator
-        if not isinstance(replacement, bool):  # type: ignore[redundant-expr]
+        if not isinstance(replacement, bool):
             raise TypeError(
                 f"replacement should be a boolean value, but got replacement={replacement}"
             )
@@ -121,7 +121,7 @@ class WeightedRandomSampler(Sampler[int]):
         generator: Generator | None = None,
     ) -> None:
         _check_positive("num_samples", num_samples)
-        if not isinstance(replacement, bool):  # type: ignore[redundant-expr]
+        if not isinstance(replacement, bool):
             raise ValueError(
                 f"replacement should be a boolean value, but got replacement={replacement}"
             )
@@ -147,7 +147,7 @@ class WeightedRandomSampler(Sampler[int]):
     def _with_replacement(self, weights: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
         ends: numpy.ndarray[Any, Any] = weights.cumsum()
         points: Any = self._uniform(self.num_samples) * ends[-1]
-        return numpy.searchsorted(ends, points, side="right")  # type: ignore[no-any-return]
+        return numpy.searchsorted(ends, points, side="right")  # pyright: ignore[reportUnknownVariableType]
 
     def _without_replacement(self, weights: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
         """Exponential clocks of rate ``weights``: the order in which they ring is such a sample.
@@ -183,7 +183,7 @@ class BatchSampler(Sampler[list[int]]):
         self, sampler: Sampler[int] | Iterable[int], batch_size: int, drop_last: bool
     ) -> None:
         _check_positive("batch_size", batch_size)
-        if not isinstance(drop_last, bool):  # type: ignore[redundant-expr]
+        if not isinstance(drop_last, bool):
             raise ValueError(f"drop_last should be a boolean value, but got drop_last={drop_last}")
         self.sampler = sampler
         self.batch_size = batch_size
@@ -196,7 +196,7 @@ class BatchSampler(Sampler[list[int]]):
                 yield batch
 
     def __len__(self) -> int:
-        count = len(self.sampler)  # type: ignore[arg-type]
+        count = len(self.sampler)  # pyright: ignore[reportArgumentType]
         return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
 
 

@@ -15,7 +15,7 @@ from gpunn.nn.module import Module, body, indented
 class _Row(Module):
     """Modules by position; what Sequential and ModuleList have in common."""
 
-    _modules: dict[str, Module]  # type: ignore[assignment]
+    _modules: dict[str, Module]  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def _key(self, idx: int) -> str:
         keys = list(self._modules)
@@ -182,7 +182,7 @@ class ModuleList(_Row):
 class ModuleDict(Module):
     """A dict of modules under string keys, registered, in the order of insertion."""
 
-    _modules: dict[str, Module]  # type: ignore[assignment]
+    _modules: dict[str, Module]  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(
         self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None

@@ -64,7 +64,7 @@ def _initialize(module: LazyModuleMixin, args: tuple[Any, ...], kwargs: dict[str
     for key in [k for k, hook in hooks.items() if hook.call is _initialize]:
         del hooks[key]
     if module.cls_to_become is not None:
-        module.__class__ = module.cls_to_become  # type: ignore[assignment]
+        module.__class__ = module.cls_to_become  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class _Lazy(LazyModuleMixin):
@@ -97,7 +97,7 @@ class _Lazy(LazyModuleMixin):
 
     def reset_parameters(self) -> None:
         if getattr(self, self._size) and not self.has_uninitialized_params():
-            super().reset_parameters()  # type: ignore[misc]
+            super().reset_parameters()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
     def initialize_parameters(self, input: Tensor) -> None:
         if not self.has_uninitialized_params():
@@ -109,7 +109,7 @@ class _Lazy(LazyModuleMixin):
                 if is_lazy(tensor):
                     tensor.materialize(self._shape(name, inputs))
             setattr(self, self._size, inputs)
-            super().reset_parameters()  # type: ignore[misc]
+            super().reset_parameters()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
 
 class LazyLinear(_Lazy, Linear):

@@ -141,7 +141,7 @@ class _Uninitialized(Tensor):
         """Become an ordinary tensor of that shape, whose values mean nothing yet."""
         made = empty(*shape, device=device or self.device, dtype=dtype or self.dtype)
         self._data = made._data
-        self.__class__ = self.cls_to_become  # type: ignore[assignment]
+        self.__class__ = self.cls_to_become  # pyright: ignore[reportAttributeAccessIssue]
 
     @property
     def shape(self) -> Any:

@@ -40,7 +40,7 @@ def collect(module: Module, destination: Any, prefix: str, keep_vars: bool) -> A
     """``module.state_dict()``, into ``destination`` where one is given."""
     if destination is None:
         destination = OrderedDict[str, Any]()
-        destination._metadata = OrderedDict[str, Any]()  # type: ignore[attr-defined]
+        destination._metadata = OrderedDict[str, Any]()
     metadata = {"version": module._version}
     if hasattr(destination, "_metadata"):
         destination._metadata[prefix[:-1]] = metadata
@@ -129,7 +129,7 @@ def load(
     module: Module, state_dict: Mapping[str, Any], strict: bool, assign: bool
 ) -> IncompatibleKeys:
     """``module.load_state_dict(state_dict)``: look at everything first, then copy."""
-    if not isinstance(state_dict, Mapping):  # type: ignore[unreachable]
+    if not isinstance(state_dict, Mapping):
         raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
     loading = _Loading(getattr(state_dict, "_metadata", None) or {}, assign)
     loading.visit(module, OrderedDict(state_dict), "")
@@ -223,7 +223,7 @@ def _copy(
         if is_lazy(target):
             if is_lazy(source):
                 return
-            target.materialize(source.shape)  # type: ignore[attr-defined]
+            target.materialize(source.shape)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
         value = source if source.shape == target.shape else source[0]
         if not assign:
             try:

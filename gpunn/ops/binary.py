@@ -99,7 +99,7 @@ def binary(
 def _beside(value: Any, x: Variable) -> Tensor:
     """``value``, if a number, as a 0-d float tensor that promotes ``x`` no further than it."""
     if isinstance(value, Variable):
-        return value  # type: ignore[return-value]
+        return value  # pyright: ignore[reportReturnType]
     kind = result_type(x, value)
     return as_tensor_like(value, x).to(kind if kind.is_floating_point else get_default_dtype())
 

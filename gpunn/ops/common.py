@@ -259,7 +259,7 @@ def c_name(x: Variable | dtype) -> str:
 def as_tensor_like(value: Any, like: Variable) -> Tensor:
     """``value`` as it is if a tensor, else as a 0-d tensor on ``like``'s device."""
     if isinstance(value, Variable):
-        return value  # type: ignore[return-value]
+        return value  # pyright: ignore[reportReturnType]
     backend = type2backend[type(like._data)]
     array = numpy.asarray(value, scalar_dtype(value).numpy)
     with backend.on(backend.device(like._data)):
@@ -379,9 +379,8 @@ def canonical_dims(dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...
     """``dim`` as a tuple of different dims; None and () mean all."""
     if dim is None:
         return tuple(range(ndim))
-    if not isinstance(dim, (tuple, list)):
-        dim = (dim,)  # type: ignore[assignment]
-    dims = tuple(canonical_dim(d, ndim) for d in dim)  # type: ignore[union-attr]
+    given: Any = dim if isinstance(dim, (tuple, list)) else (dim,)
+    dims = tuple([canonical_dim(d, ndim) for d in given])
     if not dims:
         return tuple(range(ndim))
     if len(set(dims)) != len(dims):

@@ -74,7 +74,8 @@ def factor(x: Variable, number: Number) -> Number:
 def element(value: Any, like: Variable) -> Tensor:
     """``value``, a tensor or a number, as a tensor of the dtype (and device) of ``like``."""
     if isinstance(value, Variable):
-        return value.to(dtype_of(like))  # type: ignore[attr-defined]
+        given: Any = value
+        return given.to(dtype_of(like))
     kind, backend = dtype_of(like), type2backend[type(like._data)]
     check_held(value, kind)
     with backend.beside(like._data):

@@ -324,7 +324,7 @@ def digamma(input: Tensor) -> Tensor:
 @extended
 def polygamma(n: int, input: Tensor) -> Tensor:
     """The ``n``-th derivative of ``digamma``, elementwise. A negative ``n`` raises RuntimeError."""
-    if not isinstance(n, int):  # type: ignore[redundant-expr]
+    if not isinstance(n, int):
         kind = type(n).__name__
         raise TypeError(f"polygamma(): argument 'n' (position 1) must be int, not {kind}")
     if n < 0:

@@ -25,6 +25,7 @@ from gpunn.ops.common import (
     need_tensor,
     xp_of,
 )
+from gpunn.ops.conversion import in_wide
 from gpunn.ops.joining import flip, stack
 from gpunn.ops.pointwise import exp, log
 from gpunn.ops.precision import cast_for
@@ -188,6 +189,8 @@ def mean(
     input = _cast("mean", input, dtype)
     _need_float("mean", input)
     dims = canonical_dims(dim, input.data.ndim)
+    if accumulator(input.data.dtype) is not input.data.dtype:
+        return _wide_mean(input, dims, keepdim)
     count = math.prod(input.data.shape[d] for d in dims)
     return Sum.apply(input, dims, keepdim) / float(count)
 
@@ -229,11 +232,22 @@ def var(
             "reduction factor (input numel divided by output numel).",
             stacklevel=3,
         )
-    apart = input - mean(input, dims, True)
-    if not input.data.ndim:
-        dims = ()
-    total = Sum.apply(apart * apart, dims, keepdim)
-    return total / float(builtins.max(count - correction, 0))
+    return _var(input, dims, keepdim, float(builtins.max(count - correction, 0)))
+
+
+# Sums of 16-bit floats may be beyond them, though their mean is not.
+
+
+@in_wide
+def _wide_mean(x: Tensor, dims: tuple[int, ...], keepdim: bool) -> Tensor:
+    return mean(x, dims, keepdim) if dims else x
+
+
+@in_wide
+def _var(x: Tensor, dims: tuple[int, ...], keepdim: bool, freedom: float) -> Tensor:
+    apart = x - mean(x, dims, True)
+    total = Sum.apply(apart * apart, dims if x.data.ndim else (), keepdim)
+    return total / freedom
 
 
 @extended
@@ -246,7 +260,9 @@ def std(
     correction: float | None = None,
 ) -> Tensor:
     """The square root of ``var``; where nothing differs, the gradient is 0."""
-    return Std.apply(var(input, dim, unbiased, keepdim, correction=correction))
+    need_tensor("std", input)
+    wide = input.to(as_dtype(accumulator(input.data.dtype)))
+    return Std.apply(var(wide, dim, unbiased, keepdim, correction=correction)).to(input.dtype)
 
 
 @extended

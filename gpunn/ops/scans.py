@@ -253,7 +253,7 @@ def _derivative(x: Tensor, dim: int, spacing: Any, edge_order: int) -> Tensor:
     def at(start: int, count: int = 1) -> tuple[Tensor, Any]:
         """Slopes from ``start`` on, and how wide they are."""
         wide = isinstance(widths, Variable)
-        part = narrow(widths, dim, start, count) if wide else widths  # type: ignore[arg-type]
+        part = narrow(widths, dim, start, count) if wide else widths
         return narrow(slopes, dim, start, count), part
 
     # The parabola through three points has these slopes at the middle one, and at its ends.

@@ -274,7 +274,7 @@ def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
     if isinstance(dim, (tuple, list)) and not dim:
         chosen: tuple[int, ...] = ()
     else:
-        chosen = canonical_dims(dim, len(shape))  # type: ignore[arg-type]
+        chosen = canonical_dims(dim, len(shape))
     return Reshape.apply(
         input, tuple(n for d, n in enumerate(shape) if not (d in chosen and n == 1))
     )

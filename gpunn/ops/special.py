@@ -143,7 +143,7 @@ def multigammaln(input: Tensor, p: int) -> Tensor:
     ln π p (p - 1) / 4 + Σ lgamma(x - i / 2) over i < p. Raises RuntimeError for p < 1.
     """
     need_tensor("mvlgamma", input)
-    if not isinstance(p, int):  # type: ignore[redundant-expr]
+    if not isinstance(p, int):
         kind = type(p).__name__
         raise TypeError(f"mvlgamma(): argument 'p' (position 2) must be int, not {kind}")
     if input.data.dtype.kind == "b":

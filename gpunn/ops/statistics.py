@@ -25,7 +25,7 @@ from gpunn.ops.order import Median, ValuesAndIndices, argsort
 from gpunn.ops.pointwise import Masked, isnan, logical_not, sqrt
 from gpunn.ops.precision import cast_for
 from gpunn.ops.ranks import need_size, taken
-from gpunn.ops.reduction import Dims, Std, amax, amin, mean, norm, sum, var
+from gpunn.ops.reduction import Dims, amax, amin, mean, norm, std, sum, var
 from gpunn.ops.shape import reshape, squeeze, t, unsqueeze
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def std_mean(
     """``std`` and ``mean`` over ``dim``."""
     need_tensor("std_mean", input)
     _need_float("std_mean", input)
-    spread, middle = var_mean(input, dim, unbiased, keepdim, correction=correction)
-    return Std.apply(spread), middle
+    spread = std(input, dim, unbiased, keepdim, correction=correction)
+    return spread, mean(input, None if isinstance(dim, bool) else dim, keepdim)
 
 
 def _need_float(name: str, x: Tensor) -> None:

@@ -78,7 +78,7 @@ class Adagrad(PerParameter):
         }  # fmt: skip
         check_options(defaults)
         for name in ("lr_decay", "initial_accumulator_value"):
-            if not defaults[name] >= 0:  # type: ignore[operator]
+            if not defaults[name] >= 0:  # pyright: ignore[reportOptionalOperand]
                 raise ValueError(f"Invalid {name} value: {defaults[name]}")
         super().__init__(params, defaults)
         for group in self.param_groups:  # before the first step, as in PyTorch

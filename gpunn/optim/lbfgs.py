@@ -48,7 +48,7 @@ class LBFGS(Optimizer):
             raise ValueError("LBFGS doesn't support per-parameter options (parameter groups)")
 
     @no_grad()
-    def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any]) -> Any:
         """Go on until a reason to end; ``closure`` computes the loss anew, with its gradients.
 
         Returns the loss at the start. Raises RuntimeError for an unknown ``line_search_fn``.

@@ -47,7 +47,7 @@ class Optimizer(Hooked):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "step" in cls.__dict__:
-            cls.step = hooked(cls.step)  # type: ignore[method-assign]
+            cls.step = hooked(cls.step)
 
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
@@ -68,7 +68,7 @@ class Optimizer(Hooked):
 
     def add_param_group(self, param_group: Group) -> None:
         """Add parameters with options of their own, as when layers are unfrozen in training."""
-        if not isinstance(param_group, dict):  # type: ignore[redundant-expr]
+        if not isinstance(param_group, dict):
             raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
         group = dict(param_group)
         params, names = _listed(group["params"])
@@ -76,7 +76,7 @@ class Optimizer(Hooked):
         if names is not None:
             group["param_names"] = names
         for p in params:
-            if not isinstance(p, Tensor):  # type: ignore[redundant-expr]
+            if not isinstance(p, Tensor):
                 raise TypeError(
                     "optimizer can only optimize Tensors, but one of the params is "
                     f"{type(p).__name__}"

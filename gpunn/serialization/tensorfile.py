@@ -42,7 +42,7 @@ def save_file(
     from safetensors.numpy import save_file as write  # pyright: ignore[reportUnknownVariableType]
 
     for name, tensor in tensors.items():
-        if not isinstance(name, str) or not isinstance(tensor, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
             raise TypeError(
                 f"save_file: expected a dict of names and tensors, got {name!r}: a "
                 f"{type(tensor).__name__}"

@@ -285,7 +285,7 @@ def _grain(kernel: Kernel) -> int:
         elif i.opcode[:2] == ("cp", "async") and isinstance(
             i.operands[2:3] and i.operands[2], Immediate
         ):
-            narrowest = min(narrowest, int(i.operands[2].text))  # type: ignore[union-attr]
+            narrowest = min(narrowest, int(i.operands[2].text))  # pyright: ignore[reportAttributeAccessIssue]
         elif i.opcode[0] == "wmma" and i.opcode[1] in ("load", "store"):
             narrowest = min(narrowest, SIZES[i.opcode[-1]])
     return narrowest

@@ -107,6 +107,9 @@ def set_num_threads(num_threads: int) -> None:
     RuntimeError unless it is positive.
     """
     global _threads
+    if type(num_threads) is not int:
+        kind = type(num_threads).__name__
+        raise RuntimeError(f"set_num_threads expects an int, but got {kind}")
     if num_threads < 1:
         raise RuntimeError(f"set_num_threads expects a positive integer, but got {num_threads}")
     _threads = num_threads

@@ -148,7 +148,7 @@ class ParametrizationList(ModuleList):
                     )
                 _set(held, part)
 
-    def forward(self) -> Any:  # type: ignore[override]
+    def forward(self) -> Any:
         first, *rest = self
         x = first(*self._originals())
         for module in rest:

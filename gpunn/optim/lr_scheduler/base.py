@@ -48,7 +48,7 @@ def per_group(name: str, optimizer: Optimizer, value: float | Sequence[float]) -
     """One value for each group."""
     count = len(optimizer.param_groups)
     if not isinstance(value, (list, tuple)):
-        return [value] * count  # type: ignore[list-item]
+        return [value] * count  # pyright: ignore[reportReturnType]
     if len(value) != count:
         raise ValueError(
             f"{name} must have the same length as optimizer.param_groups. "

@@ -252,6 +252,6 @@ class CyclicLR(_WithMomentum):
 
 
 def _positive(name: str, value: int) -> int:
-    if not isinstance(value, int) or value <= 0:  # type: ignore[redundant-expr]
+    if not isinstance(value, int) or value <= 0:
         raise ValueError(f"Expected positive integer {name}, but got {value}")
     return value

@@ -68,12 +68,12 @@ class ChainedScheduler(_Several):
     ) -> None:
         if optimizer is None and schedulers:
             optimizer = getattr(schedulers[0], "optimizer", None)
-        self._check(optimizer, schedulers, " to be chained")  # type: ignore[arg-type]
+        self._check(optimizer, schedulers, " to be chained")  # pyright: ignore[reportArgumentType]
         self._schedulers = schedulers
         self.optimizer = schedulers[0].optimizer
         self._last_lr = current_rates(self.optimizer)
 
-    def step(self) -> None:  # type: ignore[override]
+    def step(self) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Have each schedule go on to its next step."""
         for scheduler in self._schedulers:
             scheduler.step()

@@ -132,7 +132,7 @@ class _ByFunctions(LRScheduler):
         check_optimizer(optimizer)
         count = len(optimizer.param_groups)
         several = isinstance(lr_lambda, (list, tuple))
-        given: list[Any] = list(lr_lambda) if several else [lr_lambda] * count  # type: ignore[arg-type]
+        given: list[Any] = list(lr_lambda) if several else [lr_lambda] * count  # pyright: ignore[reportUnknownArgumentType]
         if len(given) != count:
             raise ValueError(f"Expected {count} lr_lambdas, but got {len(given)}")
         for function in given:
