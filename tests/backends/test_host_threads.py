@@ -142,3 +142,9 @@ def test_small_products_leave_the_other_cores_alone(monkeypatch: pytest.MonkeyPa
         assert (host.matmul(x, x) == n).all()
     assert numbers == [before, [1] * len(before), before]
     assert [library.get_num_threads() for library in libraries] == before
+
+
+@pytest.mark.parametrize("number", [0, 1.5, "2", True])
+def test_a_number_of_threads_is_a_positive_int(number: Any):
+    with pytest.raises(RuntimeError, match="set_num_threads expects"):
+        gpunn.set_num_threads(number)

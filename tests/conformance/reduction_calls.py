@@ -27,6 +27,11 @@ CALLS.add("sum", [call(X, dtype=DType(F32)), call(array(3, dtype=I32), dtype=DTy
 CALLS.add("prod argmax argmin", reduced(several=False))
 CALLS.add("prod", [call(X, (0,)), call(X, 1.5)])
 CALLS.add("std var std_mean var_mean", reduced()[:19])
+_MANY, _WIDE = np.ones(70_000, F16), array(50, dtype=F16) * 500  # of sums beyond 16 bits
+CALLS.add(
+    "mean var std std_mean var_mean",
+    [call(_MANY), call(_MANY[:300] * 300), call(_WIDE)],
+)
 CALLS.add("std std_mean", [call(np.ones((2, 3)), *d) for d in ((), (0,), (1,))])  # nothing differs
 CALLS.add("std var", [*reduced(correction=0)[:10], call(X, 0, unbiased=False), call(array(1))])
 CALLS.add("max min median nanmedian", [call(x) for x in (X, array(), array(3, 0), SPECIAL)])
