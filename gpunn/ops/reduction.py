@@ -393,8 +393,9 @@ class _Norm2(Op):
     @staticmethod
     def forward(ctx: Any, x: Tensor, dims: tuple[int, ...], keepdim: bool) -> Array:
         ctx.kept = _kept(x.data.shape, dims)
-        y = xp_of(x).sqrt((x.data * x.data).sum(dims, keepdims=keepdim))
-        y = xp_of(x).asarray(y)
+        wide = x.data.astype(accumulator(x.data.dtype), copy=False)  # for squares beyond 16 bits
+        y = xp_of(x).sqrt((wide * wide).sum(dims, keepdims=keepdim))
+        y = xp_of(x).asarray(y, x.data.dtype)
         ctx.save_for_backward(x, y)
         return y
 

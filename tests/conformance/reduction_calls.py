@@ -32,6 +32,7 @@ CALLS.add(
     "mean var std std_mean var_mean",
     [call(_MANY), call(_MANY[:300] * 300), call(_WIDE)],
 )
+CALLS.add("norm linalg.norm linalg.vector_norm", [call(_WIDE)])
 CALLS.add("std std_mean", [call(np.ones((2, 3)), *d) for d in ((), (0,), (1,))])  # nothing differs
 CALLS.add("std var", [*reduced(correction=0)[:10], call(X, 0, unbiased=False), call(array(1))])
 CALLS.add("max min median nanmedian", [call(x) for x in (X, array(), array(3, 0), SPECIAL)])
