@@ -41,7 +41,7 @@ ROWS, IMAGES = np.ones((2, 3), "f4"), np.ones((1, 3, 5, 5), "f4")
     (lambda: gpunn.argmax(ROWS), "argmax"),
     (lambda: gpunn.sum(ROWS), "sum"),
     (lambda: gpunn.mean(ROWS), "mean"),
-    (lambda: gpunn.std(ROWS), "var"),
+    (lambda: gpunn.std(ROWS), "std"),
     (lambda: gpunn.norm(ROWS), "norm"),
     (lambda: gpunn.topk(ROWS, 1), "topk"),
     (lambda: gpunn.matmul(gpunn.tensor(ROWS), ROWS.T), "matmul"),
