@@ -10,6 +10,9 @@ import pytest
 from bench.frameworks import Framework, at_hand
 from bench.rows import Work
 
+# They import what need not be installed; `frameworks` loads them where it is.
+collect_ignore = ["jax_rows.py", "mlx_rows.py"]
+
 
 @dataclass(frozen=True)
 class Target:
