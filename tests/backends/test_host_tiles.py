@@ -36,7 +36,7 @@ def jobs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         counts.append(-(-n // tile))
         real(work, n, tile)
 
-    for module in (threads, cpu, normalization, optimizer, softmax):
+    for module in (threads, cpu, normalization, softmax):
         monkeypatch.setattr(module, "tiled", tiled)
     monkeypatch.setattr(threads, "TILE", 64)
     monkeypatch.setattr(optimizer, "_SMALL", 32)

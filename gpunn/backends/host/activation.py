@@ -29,14 +29,6 @@ _FEW = 8192  # elements: below, one plain call is as fast
 class HostActivation(ActivationPrimitives):
     """Elementwise, so by pieces."""
 
-    def relu(self, x: Any) -> Any:
-        """NumPy's loop for two bounds is three times as fast as that for one."""
-        if x.size <= _FEW or x.dtype.kind not in FLOATING or not x.flags.c_contiguous:
-            return super().relu(x)
-        y = numpy.empty(x.shape, x.dtype)
-        elementwise(_above_zero, 1, x, y)
-        return y
-
     def relu_input(self, dy: Any, y: Any) -> Any:
         """The bits of dy times 0 or 1, as in ``masked``."""
         if dy.dtype.kind not in FLOATING or not dy.flags.c_contiguous or not y.flags.c_contiguous:
@@ -77,33 +69,35 @@ class HostActivation(ActivationPrimitives):
         return chosen
 
     def clamp(self, x: Any, low: Any, high: Any) -> Any:
-        """By NumPy's loop for two bounds, as ``relu``."""
-        single = all(numpy.ndim(bound) == 0 for bound in (low, high))
-        if x.size <= _FEW or x.dtype.kind not in FLOATING or not single:
+        """NumPy's loop for two bounds is three times as fast as that for one."""
+        if x.size <= _FEW or x.dtype.kind not in FLOATING or numpy.ndim(low) or numpy.ndim(high):
             return super().clamp(x, low, high)
-        low = -numpy.inf if low is None else low
-        return numpy.clip(x, low, numpy.inf if high is None else high)
+        bounds = -numpy.inf if low is None else low, numpy.inf if high is None else high
+        if not x.flags.c_contiguous:
+            return numpy.clip(x, *bounds)
+        y = numpy.empty(x.shape, x.dtype)
+
+        def work(x: Any, y: Any) -> None:
+            numpy.clip(x, *bounds, out=y)
+
+        elementwise(work, 1, x, y)
+        return y
 
     def gelu(self, x: Any, slope: bool) -> tuple[Any, Any]:
         """float32 without SciPy's erf, which takes ten times as long; float64 with it."""
         y = numpy.empty(x.shape, x.dtype)
         dydx = numpy.empty(x.shape, x.dtype) if slope else None
         piece = _gelu if x.dtype == numpy.float32 else self._gelu
-        arrays = [a for a in (numpy.ravel(x), y, dydx) if a is not None]
-        elementwise(piece, 24, *arrays)
+        elementwise(piece, 24, numpy.ravel(x), y, dydx)
         return y, dydx
 
-    def _gelu(self, x: Any, y: Any, dydx: Any = None) -> None:
+    def _gelu(self, x: Any, y: Any, dydx: Any) -> None:
         y[...], slope = super().gelu(x, dydx is not None)
         if dydx is not None:
             dydx[...] = slope
 
 
-def _above_zero(x: Any, y: Any) -> None:
-    numpy.clip(x, 0, numpy.inf, out=y)
-
-
-def _gelu(x: Any, y: Any, dydx: Any = None) -> None:
+def _gelu(x: Any, y: Any, dydx: Any) -> None:
     # The results' own memory is all that is needed: other arrays would come through the cache too.
     square = numpy.multiply(x, x, out=dydx)
     numpy.multiply(square, _P[-1], out=y)

@@ -286,7 +286,7 @@ class _Lowering:
         return height, top, first, max(first, min(height, self.h - top))
 
     def add_columns(self, dx: Any, tile: Tile, columns: Any) -> None:
-        """The adjoint of ``columns``, of which it gets the matrix, added to ``dx``."""
+        """The adjoint of ``inputs``, by columns, of which it gets the matrix, added to ``dx``."""
         height, top, first, last = self._lines(tile)
         n, rows = tile[0].stop - tile[0].start, tile[2].stop - tile[2].start
         columns = self.images(columns, (n, self.c, self.kh, self.kw, rows, self.wo))

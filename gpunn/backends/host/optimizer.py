@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy
 
-from gpunn.backends.host.threads import share, tiled
+from gpunn.backends.host.threads import elementwise, share
 from gpunn.backends.reference.optimizer import Arrays, OptimizerPrimitives, in_turn
 
 _PASSES = 12  # of a rule over its arrays, about
@@ -61,13 +62,8 @@ def _side_by_side(
 
 def _by_pieces(update: Callable[..., None], arrays: tuple[Any, ...], rule: dict[str, Any]) -> None:
     size = arrays[0].size
-    piece = share(size, 1, _PASSES)
-    if piece >= size or not all(a is None or a.flags.c_contiguous for a in arrays):
+    contiguous = all(a is None or a.flags.c_contiguous for a in arrays)
+    if share(size, 1, _PASSES) >= size or not contiguous:
         update(*arrays, **rule)
-        return
-    flat = [None if a is None else a.reshape(-1) for a in arrays]
-
-    def work(start: int, stop: int) -> None:
-        update(*[None if a is None else a[start:stop] for a in flat], **rule)
-
-    tiled(work, size, piece)
+    else:
+        elementwise(functools.partial(update, **rule), _PASSES, *arrays)

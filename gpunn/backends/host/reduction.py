@@ -41,8 +41,7 @@ class HostReduction(ArrayPrimitives):
             rows = x.reshape(-1, inner) @ numpy.ones(inner, x.dtype)
         else:
             rows = x
-        if lead > 1:
-            rows = self.matmul(numpy.ones((1, lead), x.dtype), rows.reshape(lead, kept))
+        rows = self._added(rows, lead, kept)
         return (rows.copy() if rows is x else rows).reshape(_shape(x, axes))
 
     def dot_over(self, x: Any, y: Any, axes: tuple[int, ...]) -> Any:
@@ -52,9 +51,13 @@ class HostReduction(ArrayPrimitives):
             return super().dot_over(x, y, axes)
         lead, kept, inner = parts
         rows = dots(x.reshape(-1, inner), y.reshape(-1, inner))
-        if lead > 1:
-            rows = numpy.ones(lead, x.dtype) @ rows.reshape(lead, kept)
-        return rows.reshape(_shape(x, axes))
+        return self._added(rows, lead, kept).reshape(_shape(x, axes))
+
+    def _added(self, rows: Any, lead: int, kept: int) -> Any:
+        """The sums of ``(lead, kept)`` over its first dimension; a single row as it is."""
+        if lead == 1:
+            return rows
+        return self.matmul(numpy.ones((1, lead), rows.dtype), rows.reshape(lead, kept))
 
 
 def dots(x: Any, y: Any = None) -> Any:

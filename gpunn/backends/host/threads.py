@@ -148,14 +148,14 @@ def tiled(work: Work, n: int, tile: int) -> None:
 def elementwise(work: Callable[..., Any], passes: int, *arrays: Any) -> None:
     """``work`` on the pieces of flat arrays, all of one size, of which it writes to some.
 
-    They are contiguous, so that what is written reaches the arrays themselves.
+    They are contiguous, so that what is written reaches the arrays themselves. None stays None.
     """
-    flat = [array.reshape(-1) for array in arrays]
+    flat = [None if array is None else array.reshape(-1) for array in arrays]
 
     def piece(start: int, stop: int) -> None:
-        work(*[array[start:stop] for array in flat])
+        work(*[None if array is None else array[start:stop] for array in flat])
 
-    n = flat[0].size
+    n = arrays[0].size
     tiled(piece, n, share(n, 1, passes))
 
 

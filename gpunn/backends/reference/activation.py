@@ -16,7 +16,7 @@ class ActivationPrimitives(ArrayPrimitives):
 
     def relu(self, x: Any) -> Any:
         """max(x, 0); NaN stays."""
-        return self.xp.maximum(x, 0)
+        return self.clamp(x, 0, None)
 
     def relu_input(self, dy: Any, y: Any) -> Any:
         """dx = dy where ``y``, the result of ``relu``, is not 0: NaN hands its gradient on."""
