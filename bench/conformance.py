@@ -8,11 +8,8 @@ from __future__ import annotations
 import inspect
 import sys
 import types
-import warnings
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 import gpunn
 
@@ -60,11 +57,10 @@ def counts() -> dict[str, tuple[int, int]]:
 
     sys.path.insert(0, str(ROOT / "tests"))
     from conformance import modules, test_modules, test_programs, test_torch
-    from conformance.calls import disagreement
+    from conformance.calls import disagreement, unwarned
 
     tallies: dict[str, tuple[int, int]] = {}
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with unwarned():
         for table in (test_torch, test_programs):
             for name, calls in table.CALLS.items():
                 ours, theirs = table.find(gpunn, name), table.find(torch, name)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -212,3 +214,19 @@ def _refusals(what: str, ours: Exception | None, theirs: Exception | None) -> st
     if not parser and not _first(ours).startswith(_first(theirs)):
         return f"{what}{ours!r}, PyTorch: {theirs!r}"
     return None
+
+
+@contextlib.contextmanager
+def unwarned() -> Iterator[None]:
+    """Where neither library's warnings count, nor NumPy's."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def agree(found: Iterable[str | None]) -> None:
+    """Fail with every disagreement of ``found``, among which None stands for agreement."""
+    with unwarned():
+        texts = list(found)
+    wrong = [text for text in texts if text is not None]
+    assert not wrong, f"{len(wrong)} of {len(texts)} disagree:\n" + "\n".join(wrong)

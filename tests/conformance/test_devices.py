@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import pytest
-from conformance.calls import Call, outcome
+from conformance.calls import Call, outcome, unwarned
 from conformance.tensor_calls import CALLS
 
 import gpunn
@@ -52,8 +51,7 @@ def test_as_on_the_cpu(name: str) -> None:
     if not gpunn.cuda.is_available():
         pytest.skip("no CUDA device")
     function = getattr(gpunn, name)
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with unwarned():
         for given in _computable(name):
             got, expected = outcome(OnCuda(), function, given), outcome(gpunn, function, given)
             assert got.error is None, f"{name}({given})"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 import pytest
-from conformance.calls import Call, disagreement, outcome
+from conformance.calls import Call, disagreement, outcome, unwarned
 from conformance.compared import COMPARED
 from conformance.tensor_calls import CALLS
 
@@ -37,8 +36,7 @@ def _of_tensors(name: str) -> list[Call]:
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with unwarned():
         yield
 
 
@@ -106,8 +104,7 @@ def _into(lib: Any, name: str) -> Callable[..., Any]:
 def _takes_out(name: str) -> bool:
     if not hasattr(torch, name) and not name.startswith("linalg."):
         return False
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with unwarned():
         into = _into(torch, name)
         return any(outcome(torch, into, c).error is None for c in CALLS[name][:5])
 

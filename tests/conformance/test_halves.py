@@ -6,7 +6,6 @@ in float64 of the same 16-bit numbers, where PyTorch itself rounds on the way.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from conformance import (
     reduction_calls,
     shape_calls,
 )
-from conformance.calls import Call, DType, flat
+from conformance.calls import Call, DType, flat, unwarned
 from conformance.compared import COMPARED
 
 import gpunn
@@ -109,8 +108,7 @@ def _takes_floats(given: Call) -> bool:
 def test_in_16_bits(name: str) -> None:
     torch: Any = pytest.importorskip("torch")
     wrong: list[str] = []
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with unwarned():
         for given in filter(_takes_floats, CALLS[name]):
             for kind in KINDS:
                 text = difference(name, given, kind, torch)

@@ -6,12 +6,12 @@ Where PyTorch refuses a pair of dtypes, so do we.
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from conformance.calls import unwarned
 
 import gpunn
 
@@ -56,8 +56,7 @@ def _result(lib: Any, name: str, given: tuple[Any, Any]) -> Any:
 def test_promotion(name: str) -> None:
     torch: Any = pytest.importorskip("torch")
     wrong: list[str] = []
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with unwarned():
         for given in _operands():
             ours, theirs = (_result(lib, name, given) for lib in (gpunn, torch))
             if ours is None or theirs is None:
