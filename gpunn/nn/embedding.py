@@ -17,6 +17,10 @@ from gpunn.tensor import Tensor
 class _Table(Module):
     """``weight`` (num_embeddings, embedding_dim), of which row ``padding_idx`` begins as zeros."""
 
+    max_norm: float | None
+    norm_type: float
+    scale_grad_by_freq: bool
+
     def __init__(
         self,
         num_embeddings: int,
@@ -48,6 +52,13 @@ class _Table(Module):
         if self.padding_idx is not None:
             with no_grad():
                 self.weight[self.padding_idx] = 0
+
+    def _scaling(self) -> str:
+        """The text of the options by which rows or their gradients are scaled."""
+        text = "" if self.max_norm is None else f", max_norm={self.max_norm}"
+        if self.norm_type != 2:
+            text += f", norm_type={self.norm_type}"
+        return text + (", scale_grad_by_freq=True" if self.scale_grad_by_freq else "")
 
 
 def _pretrained(embeddings: Tensor) -> dict[str, Any]:
@@ -125,13 +136,7 @@ class Embedding(_Table):
         text = f"{self.num_embeddings}, {self.embedding_dim}"
         if self.padding_idx is not None:
             text += f", padding_idx={self.padding_idx}"
-        if self.max_norm is not None:
-            text += f", max_norm={self.max_norm}"
-        if self.norm_type != 2:
-            text += f", norm_type={self.norm_type}"
-        if self.scale_grad_by_freq:
-            text += ", scale_grad_by_freq=True"
-        return text + (", sparse=True" if self.sparse else "")
+        return text + self._scaling() + (", sparse=True" if self.sparse else "")
 
 
 class EmbeddingBag(_Table):
@@ -208,12 +213,5 @@ class EmbeddingBag(_Table):
         )
 
     def extra_repr(self) -> str:
-        text = f"{self.num_embeddings}, {self.embedding_dim}"
-        if self.max_norm is not None:
-            text += f", max_norm={self.max_norm}"
-        if self.norm_type != 2:
-            text += f", norm_type={self.norm_type}"
-        if self.scale_grad_by_freq:
-            text += ", scale_grad_by_freq=True"
-        text += f", mode={self.mode!r}"
+        text = f"{self.num_embeddings}, {self.embedding_dim}{self._scaling()}, mode={self.mode!r}"
         return text if self.padding_idx is None else f"{text}, padding_idx={self.padding_idx}"
